@@ -1,0 +1,132 @@
+"""Inner loops: one source, two speeds.
+
+`@kernel` marks a function that loops over array elements. Small inputs run it as plain Python, large ones run the same
+function compiled by numba, cached on disk, releasing the GIL.
+
+Rules for a kernel, so that both speeds agree:
+
+- arguments are 1-D or 2-D arrays of integers or booleans, or scalars; results are integers, booleans or tuples of them;
+- arrays are only indexed and assigned (`a[i]`, `a[i, j]`, `len(a)`), never sliced or used whole: the plain speed hands
+  over memoryviews, which give Python integers (fast, and they do not overflow);
+- every bound is checked by the kernel itself: numba does not;
+- 64-bit wrap-around goes through `np.uint64` explicitly; nothing else relies on overflow;
+- it calls other kernels only by their global names, and reads only global integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_compiled = os.environ.get("INSPECTOR_KERNELS", "") == "compiled"
+
+
+def use(mode: str) -> None:
+    """Choose the speed of every kernel from now on: "plain" or "compiled"."""
+    global _compiled
+    if mode not in ("plain", "compiled"):
+        raise ValueError(f"kernel mode {mode!r}: plain or compiled")
+    _compiled = mode == "compiled"
+
+
+def compiled() -> bool:
+    """Whether kernels run compiled."""
+    return _compiled
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: a folder the user may write, named by sources, Python, numba and processor.
+
+    `INSPECTOR_CACHE` overrides the root; the default follows XDG_CACHE_HOME.
+    """
+    root = os.environ.get("INSPECTOR_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mirror-inspector"
+    )
+    key = hashlib.sha256()
+    here = Path(__file__).parent
+    for source in sorted(here.rglob("*.py")):
+        text = source.read_bytes()
+        if b"@kernel" in text:
+            key.update(str(source.relative_to(here)).encode() + b"\0" + text)
+    return Path(root) / f"kernels-{sys.implementation.cache_tag}-{key.hexdigest()[:16]}"
+
+
+def _numba() -> Any:
+    import numba
+
+    if not getattr(_numba, "ready", False):
+        folder = cache_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            numba.config.CACHE_DIR = str(folder)
+        except OSError:
+            numba.config.CACHE_DIR = ""
+        _numba.ready = True  # type: ignore[attr-defined]
+    return numba
+
+
+class Kernel(Generic[P, R]):
+    """A function with two speeds. Calling it converts the arguments for the speed in force."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__module__ = function.__module__
+        self.__wrapped__ = function
+        self._plain: Callable[..., Any] | None = None
+        self._dispatcher: Any = None
+
+    def _twin(self, pick: Callable[[Kernel[..., Any]], Any]) -> types.FunctionType:
+        """The same code with every global kernel it names replaced by `pick(kernel)`."""
+        function = cast(types.FunctionType, self.function)
+        names = function.__code__.co_names
+        space = dict(function.__globals__)
+        for name in names:
+            if isinstance(space.get(name), Kernel):
+                space[name] = pick(space[name])
+        twin = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, function.__closure__)
+        twin.__module__ = function.__module__
+        twin.__qualname__ = function.__qualname__
+        twin.__kwdefaults__ = function.__kwdefaults__
+        return twin
+
+    @property
+    def plain(self) -> Callable[..., Any]:
+        """The interpreted function; its arguments may be arrays, memoryviews or lists."""
+        if self._plain is None:
+            self._plain = self._twin(lambda k: k.plain)
+        return self._plain
+
+    @property
+    def dispatcher(self) -> Any:
+        """The numba dispatcher (compiles at its first call for new argument types, or loads from the cache)."""
+        if self._dispatcher is None:
+            numba = _numba()
+            twin = self._twin(lambda k: k.dispatcher)
+            cache = bool(numba.config.CACHE_DIR)
+            self._dispatcher = numba.njit(nogil=True, cache=cache)(twin)
+        return self._dispatcher
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if _compiled:
+            return cast(R, self.dispatcher(*args, **kwargs))
+        views = [memoryview(a) if isinstance(a, np.ndarray) else a for a in args]
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
+            return cast(R, self.plain(*views, **kwargs))
+
+
+def kernel(function: Callable[P, R]) -> Kernel[P, R]:
+    """Mark an inner loop. See the module's rules."""
+    return Kernel(function)

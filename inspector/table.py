@@ -1,0 +1,97 @@
+"""Tables: frozen bundles of equal-length numpy arrays with a named dtype each.
+
+A table is a frozen dataclass that inherits `Table` and annotates its columns with `I64`, `I32`, `U8`, `Bool`, ... or
+`Ragged`. The room `table` is not in the design's list: every room needs it, so it stands beside `ragged`.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.ragged import Ragged
+
+I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
+I16 = NDArray[np.int16]
+U64 = NDArray[np.uint64]
+U32 = NDArray[np.uint32]
+U16 = NDArray[np.uint16]
+U8 = NDArray[np.uint8]
+Bool = NDArray[np.bool_]
+
+
+@cache
+def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
+    """The dtype of each column by name, in order; None for a Ragged column."""
+    hints = typing.get_type_hints(table)
+    out: dict[str, np.dtype[Any] | None] = {}
+    for field in fields(table):
+        hint = hints[field.name]
+        out[field.name] = None if hint is Ragged else np.dtype(typing.get_args(typing.get_args(hint)[1])[0])
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Base of all tables: equal lengths and dtypes are checked when one is made."""
+
+    def __post_init__(self) -> None:
+        lengths = set()
+        for name, dtype in dtypes(type(self)).items():
+            column = getattr(self, name)
+            lengths.add(len(column))
+            if dtype is not None and column.dtype != dtype:
+                raise TypeError(f"{type(self).__name__}.{name}: dtype {column.dtype}, want {dtype}")
+        if len(lengths) > 1:
+            raise ValueError(f"{type(self).__name__}: columns of different lengths {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        for name in dtypes(type(self)):
+            return len(getattr(self, name))
+        return 0
+
+    @classmethod
+    def empty(cls) -> Self:
+        """The table without rows."""
+        return cls(**{n: Ragged.empty() if d is None else np.empty(0, d) for n, d in dtypes(cls).items()})
+
+    @classmethod
+    def build(cls, **columns: Any) -> Self:
+        """From anything array-like: each column is converted to its dtype. Missing columns are an error."""
+        return cls(
+            **{n: columns.pop(n) if d is None else np.asarray(columns.pop(n), d) for n, d in dtypes(cls).items()}, **columns
+        )
+
+    def take(self, index: NDArray[Any]) -> Self:
+        """The rows at `index` (integers or a boolean mask), in that order."""
+        return type(self)(
+            **{n: getattr(self, n).take(index) if d is None else getattr(self, n)[index] for n, d in dtypes(type(self)).items()}
+        )
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """The rows of `parts`, one after another."""
+        parts = [p for p in parts if len(p)]
+        if not parts:
+            return cls.empty()
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            **{
+                n: Ragged.concat([getattr(p, n) for p in parts])
+                if d is None
+                else np.concatenate([getattr(p, n) for p in parts])
+                for n, d in dtypes(cls).items()
+            }
+        )
+
+    def replace(self, **columns: Any) -> Self:
+        """The same rows with some columns replaced."""
+        return type(self)(**{n: columns.get(n, getattr(self, n)) for n in dtypes(type(self))})
