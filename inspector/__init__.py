@@ -1,0 +1,30 @@
+"""Mirror inspector: finds mirrored HTTP requests in packet captures and proves where the copy's response went.
+
+    import inspector
+    found = inspector.inspect("capture.pcap")
+    found.mirrors          # pandas DataFrame
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["CaptureError", "Inspection", "InspectorError", "UsageError", "__version__", "inspect"]
+
+if TYPE_CHECKING:
+    from inspector.errors import CaptureError, InspectorError, UsageError
+    from inspector.inspection import Inspection, inspect
+
+
+def __getattr__(name: str) -> Any:
+    """Load the pipeline only when it is used, so that `inspect --help` stays quick."""
+    if name in ("Inspection", "inspect"):
+        from inspector import inspection
+
+        return getattr(inspection, name)
+    if name in ("CaptureError", "InspectorError", "UsageError"):
+        from inspector import errors
+
+        return getattr(errors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,13 +65,14 @@ def cache_folder() -> Path:
 def _numba() -> Any:
     import numba
 
+    config: Any = numba.config
     if not getattr(_numba, "ready", False):
         folder = cache_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            numba.config.CACHE_DIR = str(folder)
+            config.CACHE_DIR = str(folder)
         except OSError:
-            numba.config.CACHE_DIR = ""
+            config.CACHE_DIR = ""
         _numba.ready = True  # type: ignore[attr-defined]
     return numba
 
@@ -122,7 +123,7 @@ class Kernel(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if _compiled:
             return cast(R, self.dispatcher(*args, **kwargs))
-        views = [memoryview(a) if isinstance(a, np.ndarray) else a for a in args]
+        views = [memoryview(cast(Any, a)) if isinstance(a, np.ndarray) else a for a in args]
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             return cast(R, self.plain(*views, **kwargs))
 

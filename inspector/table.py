@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -27,14 +26,19 @@ U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 
 
-@cache
+_known: dict[type, dict[str, np.dtype[Any] | None]] = {}
+
+
 def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
     """The dtype of each column by name, in order; None for a Ragged column."""
+    if table in _known:
+        return _known[table]
     hints = typing.get_type_hints(table)
     out: dict[str, np.dtype[Any] | None] = {}
     for field in fields(table):
         hint = hints[field.name]
         out[field.name] = None if hint is Ragged else np.dtype(typing.get_args(typing.get_args(hint)[1])[0])
+    _known[table] = out
     return out
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inspector.table import I16, I32, I64, U8, U16, U32, U64, Table
 
@@ -22,8 +26,9 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Packets(Table):
-    """One row a record, in file order."""
+    """One row a record, in file order (in time order where several captures are merged)."""
 
+    capture: I16  # index among the captures of one inspection
     number: I64  # from 1, as Wireshark counts
     time: I64  # nanoseconds since the epoch
     interface: I32  # index into CaptureInfo.interfaces
@@ -61,9 +66,19 @@ class Segments(Table):
     length: I32  # payload bytes on the wire (Ethernet padding is not payload)
 
 
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block's worth of a capture. `data` is valid until the next block is asked for: its memory is used again."""
+
+    data: NDArray[np.uint8]
+    packets: Packets
+    segments: Segments
+    position: int  # input bytes (compressed ones, where the capture is) consumed so far
+
+
 @dataclass(frozen=True)
 class Interface:
-    """An interface of a capture: pcapng's interface description, a SLL2 interface index (`if2`), or a pcap's only one."""
+    """An interface of a capture: described in a pcapng, a SLL2 interface index (`if2`), or a pcap's only one."""
 
     name: str
     link_type: int
@@ -86,7 +101,7 @@ class CaptureInfo:
     bytes: int = 0  # uncompressed bytes read
     snaplen: int = 0  # the snap length that cut packets, 0 where none was cut
     cut_packets: int = 0
-    tls_secrets: bytes = b""  # pcapng decryption secrets (TLS key log), one after another
+    tls_secrets: builtins.bytes = b""  # pcapng decryption secrets (TLS key log), one after another
     first: int | None = None  # time of the earliest packet, ns
     last: int | None = None
     dropped_tail: bool = False  # the file ends inside a record

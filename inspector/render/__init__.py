@@ -1,0 +1,1 @@
+"""Inspection -> text. Each renderer is pure: views in, strings out."""

@@ -115,4 +115,29 @@ class Connections(Table):
     retransmissions: I32
     conflicts: I32  # overlaps whose bytes differ
     end: U8  # End of the client's stream, 0 while open
-    flags: U32  # reserved: see tcp.connections
+    flags: U32  # 1: the start of the client's stream was captured, 2: of the server's
+
+
+@dataclass(frozen=True, eq=False)
+class Streams(Table):
+    """What is known of open stream slots, one row a slot that was asked for."""
+
+    slot: I32
+    stream: I64  # -1 where the slot is not in use
+    connection: I64
+    mate: I64  # number of the other direction's stream
+    from_client: Bool  # this is the client's stream (client -> server)
+    client_hi: U64
+    client_lo: U64
+    client_port: U16
+    server_hi: U64  # dialled
+    server_lo: U64
+    server_port: U16
+    wire_hi: U64
+    wire_lo: U64
+    wire_port: U16
+    joined: Bool
+    handshake: Bool
+    synced: Bool  # the start of this stream was captured
+    capture: I16  # where the connection's first packet was seen
+    interface: I32

@@ -1,0 +1,108 @@
+"""From a path to readers: compression and archives are taken off, what is no capture is named."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from inspector.capture.faults import warn
+from inspector.capture.reader import BLOCK_BYTES, Progress, Reader
+from inspector.capture.sniff import HINT, LOOK, describe, sniff
+from inspector.capture.source import Damaged, Decompressed, Peeked, RangeSource, Zstandard, open_input
+from inspector.capture.tables import CaptureInfo
+from inspector.capture.tar import Archive
+from inspector.errors import CaptureError
+
+MAX_LAYERS = 2  # compressions around each other
+
+
+def open_captures(
+    path: str | BinaryIO, first_number: int = 0, block_bytes: int = BLOCK_BYTES, progress: Progress | None = None
+) -> list[Reader]:
+    """The captures at `path`: a file, "-" for standard input, or an open binary file; one, or several in a tar.
+
+    `first_number` is the number of the first of them. `progress` is called with the count of input bytes newly
+    consumed, here (a tar that must be spooled) and while the readers run. Raises CaptureError with a hint.
+    """
+    source, name = open_input(path)
+    return _open(source if isinstance(source, Peeked) else Peeked(source), name, first_number, block_bytes, progress)
+
+
+def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:
+    try:
+        source, compression, kind = _unwrap(source, name)
+        if kind == "tar":
+            return _open_archive(source, name, number, block_bytes, progress)
+        info = CaptureInfo(name, number, compression=compression)
+        return [Reader(source, info, block_bytes, progress)]
+    except Damaged as error:
+        source.close()
+        raise CaptureError(name, str(error), "Copy or download it again.") from None
+    except OSError as error:
+        source.close()
+        raise CaptureError(name, f"cannot be read: {error.strerror or error}") from None
+    except CaptureError:
+        source.close()
+        raise
+
+
+def _unwrap(source: Peeked, name: str) -> tuple[Peeked, str, str]:
+    """Take compression off: the source, its compressions ("gz", or "gz+zst" from outside in), and the kind inside."""
+    layers: list[str] = []
+    while True:
+        kind = sniff(_head(source))
+        if kind in ("pcap", "pcapng", "tar"):
+            return source, "+".join(layers), kind
+        if not kind:
+            _refuse(source, name, layers)
+        if len(layers) == MAX_LAYERS:
+            raise CaptureError(name, "compressed more than twice", "Unpack it first.")
+        layers.append(kind)
+        source = Peeked(Zstandard(source) if kind == "zst" else Decompressed(source, kind))
+
+
+def _head(source: Peeked) -> bytes:
+    """Enough first bytes to tell a kind by: four of a capture, so that a pipe answers soon, else LOOK."""
+    head = source.peek(4)
+    return head if sniff(head) in ("pcap", "pcapng") else source.peek(LOOK)
+
+
+def _refuse(source: Peeked, name: str, layers: list[str]) -> None:
+    head = source.peek(LOOK)
+    inside = f" ({'+'.join(layers)} of it)" if layers else ""
+    if not head:
+        if layers:
+            raise CaptureError(name, f"the {layers[-1]} data is empty", "Was it stopped before it wrote a packet?")
+        raise CaptureError(name, "is empty", "Was tcpdump stopped early? tcpdump -U writes each packet at once.")
+    what, hint = describe(head)
+    raise CaptureError(name, f"not a capture; it looks like {what}{inside}", hint)
+
+
+def _open_archive(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:
+    archive = Archive(source, progress)
+    readers: list[Reader] = []
+    skipped: list[str] = []
+    broken = ""
+    archive.shared.users += 1  # ours, until the members are known
+    try:
+        for member, start, size in archive.members():
+            piece = Peeked(RangeSource(archive.shared, start, size))
+            try:
+                kind = sniff(piece.peek(LOOK))
+                if kind == "tar":
+                    raise CaptureError(f"{name}:{member}", "an archive in an archive is not opened")
+                piece = Peeked(RangeSource(archive.shared, start, size))
+                readers += _open(piece, f"{name}:{member}", number + len(readers), block_bytes, progress)
+            except (CaptureError, Damaged) as error:
+                skipped.append(f"{name}:{member} is skipped: {getattr(error, 'message', str(error))}")
+    except Damaged as error:
+        broken = f"{name}: {error}; the members before it are read."
+    finally:
+        archive.shared.done()
+    if not readers:
+        source.close()
+        raise CaptureError(name, broken or (skipped[0] if skipped else "an archive without captures"), HINT)
+    for sentence in (*skipped, *([broken] if broken else [])):
+        warn(readers[0].info, sentence)
+    if broken:
+        readers[0].info.dropped_tail = True
+    return readers

@@ -1,0 +1,65 @@
+"""What options take: lists of words, seconds; and the options that print something and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+MAX_WINDOW = 1_000_000  # seconds
+
+
+class Words(click.ParamType):  # type: ignore[type-arg]  # generic in new releases of click only
+    """A comma list of known words."""
+
+    name = "words"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The words, each once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in str(value).split(",") if word.strip()]
+        for word in words:
+            if word not in self.known:
+                self.fail(f"{word!r} is none of {', '.join(self.known)}", param, ctx)
+        if not words:
+            self.fail(f"give at least one of {', '.join(self.known)}", param, ctx)
+        return tuple(dict.fromkeys(words))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the last word of the list."""
+        done, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(done + comma + word) for word in self.known if word.startswith(last)]
+
+
+def completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
+    """Print the completion script of a shell, from click's generator."""
+    if shell is None or ctx.resilient_parsing:
+        return
+    generator = get_completion_class(shell)
+    if generator is None:
+        raise click.BadParameter(f"no completion for {shell!r}", ctx, param)
+    click.echo(generator(ctx.command, {}, "inspect", "_INSPECT_COMPLETE").source())
+    ctx.exit()
+
+
+def version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    """Print the version."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    import inspector
+
+    click.echo(f"mirror-inspector {inspector.__version__}")
+    ctx.exit()
+
+
+def seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """A number of seconds that makes sense as a window."""
+    if not 0 < value <= MAX_WINDOW:  # false for nan
+        raise click.BadParameter(f"must be a number of seconds above 0 and at most {MAX_WINDOW:,}", ctx, param)
+    return value

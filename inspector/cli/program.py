@@ -1,0 +1,236 @@
+"""The command `inspect`: its options, what it does with them, and its exit status.
+
+Imports of the pipeline, numpy and the renderers stand inside functions: `inspect --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from inspector.cli import options, streams
+from inspector.errors import InspectorError, UsageError
+from inspector.render.formats import FORMATS
+from inspector.render.source import VERDICTS
+
+if TYPE_CHECKING:
+    from inspector.inspection import Inspection
+
+OK, FAILED, USAGE, DAMAGED, INCONCLUSIVE, SOFTWARE, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
+SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
+
+EXAMPLES = """\b
+Examples:
+  inspect node.pcap                         what is in it, and what cannot be seen
+  inspect client.pcap --show-mirrors        a row for each mirror, then the finding
+  tcpdump -i any -w - | inspect - --show-mirrors
+  inspect a.pcap b.pcap.zst --json -o report.json
+  inspect gw.pcap --fail-on leaked,inconclusive
+
+\b
+Exit status:
+  0 done                         1 --fail-on met
+  2 wrong usage, or an input that cannot be read
+  3 input damaged or cut short: results are for the part that could be read
+  4 unproven mirrors under --fail-on inconclusive
+  130 interrupted
+"""
+
+
+@click.command(
+    "inspect",
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.argument("captures", nargs=-1, metavar="CAPTURE...", type=click.Path(allow_dash=True))
+@click.option(
+    "-r", "read", multiple=True, metavar="FILE", type=click.Path(allow_dash=True), help="Read FILE, as tcpdump has it."
+)
+@click.option("--show-mirrors", is_flag=True, help="A row for each mirror with its verdict, then the finding.")
+@click.option("--show-exchanges", is_flag=True, help="Every exchange with its leg.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Format of the output.  [default: table]")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(allow_dash=True), help="Write to FILE (mode 0600).")
+@click.option(
+    "--suffix", default="-shadow", show_default=True, metavar="TEXT", help="What the proxy appends to a copy's host."
+)
+@click.option(
+    "--window",
+    default=15.0,
+    show_default=True,
+    callback=options.seconds,
+    metavar="SECONDS",
+    help="How far apart an original and its mirror may be.",
+)
+@click.option(
+    "--match",
+    type=options.Words(SIGNS),
+    metavar="SIGN,...",
+    help=f"Pair by these signs only: {', '.join(SIGNS)}.  [default: all]",
+)
+@click.option(
+    "--fail-on",
+    type=options.Words((*VERDICTS, "inconclusive")),
+    metavar="VERDICT,...",
+    help=f"Exit with 1 if a mirror has one of these verdicts: {', '.join(VERDICTS)}. "
+    "`inconclusive` exits with 4 if one is unproven.",
+)
+@click.option(
+    "--color",
+    type=click.Choice(("auto", "always", "never")),
+    default="auto",
+    show_default=True,
+    help="Colour the verdicts; auto: on a terminal without NO_COLOR.",
+)
+@click.option(
+    "--completion",
+    type=click.Choice(("bash", "zsh", "fish")),
+    callback=options.completion,
+    is_eager=True,
+    expose_value=False,
+    help="Print the completion script of a shell.",
+)
+@click.option(
+    "--version", is_flag=True, callback=options.version, is_eager=True, expose_value=False, help="Print the version."
+)
+def command(
+    captures: tuple[str, ...],
+    read: tuple[str, ...],
+    show_mirrors: bool,
+    show_exchanges: bool,
+    form: str | None,
+    as_json: bool,
+    output: str | None,
+    suffix: str,
+    window: float,
+    match: tuple[str, ...] | None,
+    fail_on: tuple[str, ...] | None,
+    color: str,
+) -> int:
+    """Find mirrored HTTP requests in packet captures and prove where the mirror's response went.
+
+    Reads pcap and pcapng, plain or compressed (gz, zst, xz, lz4); - is standard input. Several captures are one view.
+    """
+    from inspector.render import formats
+
+    paths = (*read, *captures)
+    if form not in (None, "json") and as_json:
+        raise UsageError(f"--json contradicts --format {form}", "give one of them")
+    form = "json" if as_json else form or "table"
+    formats.check(form, show_mirrors, show_exchanges)
+    _check_inputs(paths)
+    _check_output(output, paths)
+    inspection = _inspect(paths, suffix, window, match or ())
+    _warn(inspection)
+    target = None if output in (None, "-") else output
+    text = formats.render(
+        inspection,
+        form,
+        show_mirrors=show_mirrors,
+        show_exchanges=show_exchanges,
+        columns=streams.columns(target),
+        colour=streams.colour(color, target),
+    )
+    streams.write(text, target)
+    return _status(inspection, fail_on or ())
+
+
+def _check_inputs(paths: Sequence[str]) -> None:
+    if not paths:
+        raise UsageError("no capture given", "inspect CAPTURE... [--show-mirrors]; inspect --help tells more")
+    if paths.count("-") > 1:
+        raise UsageError("standard input (-) can be read once only")
+    if "-" in paths and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("standard input is a terminal, not a capture", "pipe one in: tcpdump -w - | inspect -")
+
+
+def _check_output(output: str | None, paths: Sequence[str]) -> None:
+    """Say what is wrong with --output before a long capture is read."""
+    if output is None or output == "-":
+        if sys.stdout is None:
+            raise UsageError("standard output is closed", "write to a file: -o FILE")
+        return
+    folder = os.path.dirname(output) or "."
+    if os.path.isdir(output):
+        raise UsageError(f"{output}: is a directory", "give the name of a file: -o report.json")
+    if not os.path.isdir(folder):
+        raise UsageError(f"{output}: the directory {folder} does not exist")
+    for path in paths:
+        if path != "-" and os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+            raise UsageError(f"{output}: is an input, and would be overwritten", "give another name with -o")
+
+
+def _inspect(paths: Sequence[str], suffix: str, window: float, match: tuple[str, ...]) -> Inspection:
+    from inspector.inspection import inspect
+
+    progress = streams.Progress(sys.stderr) if sys.stderr is not None and sys.stderr.isatty() else None
+    try:
+        return inspect(*paths, suffix=suffix, window=window, match=match, progress=progress)
+    finally:
+        if progress is not None:
+            progress.clear()
+
+
+def _warn(inspection: Inspection) -> None:
+    for capture in inspection.captures:
+        for warning in capture.warnings:
+            streams.say(warning if warning.startswith(capture.path) else f"{capture.path}: {warning}")
+
+
+def _status(inspection: Inspection, fail_on: tuple[str, ...]) -> int:
+    """What was asked for by --fail-on comes before what happened to the input."""
+    verdicts = inspection.summary.verdicts
+    if any(verdicts.get(word, 0) for word in fail_on):
+        return FAILED
+    if "inconclusive" in fail_on and verdicts.get("unproven", 0):
+        return INCONCLUSIVE
+    return DAMAGED if inspection.damaged else OK
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("INSPECTOR_DEBUG"):
+        raise error
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    streams.say(
+        f"unexpected error ({what}); this is a bug in mirror-inspector, please report it",
+        "INSPECTOR_DEBUG=1 shows where it happened",
+    )
+    return SOFTWARE
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit status; every error is a line on stderr."""
+    try:
+        status = command.main(args=None if args is None else list(args), prog_name="inspect", standalone_mode=False)
+        return status if isinstance(status, int) else OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        streams.say(error.format_message(), "inspect --help")
+        return USAGE
+    except click.ClickException as error:
+        streams.say(error.format_message())
+        return USAGE
+    except InspectorError as error:
+        streams.say(error.message, error.hint)
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        streams.say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        streams.abandon_stdout()
+        return OK
+    except MemoryError:
+        streams.say("out of memory", "split the capture: editcap -c 1000000 in.pcap out.pcap")
+        return SOFTWARE
+    except Exception as error:
+        return _unexpected(error)
+
+
+def main() -> NoReturn:
+    """Entry point of the script `inspect`."""
+    sys.exit(run())

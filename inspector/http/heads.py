@@ -1,0 +1,259 @@
+"""From the first byte of a stream or a message to the end of the head (RFC 9112 sections 2 to 5)."""
+
+from __future__ import annotations
+
+from inspector.http.fields import header_line, store
+from inspector.http.layout import (
+    C_NEWS,
+    C_TEXT,
+    CONNECT,
+    ENDED,
+    HEAD,
+    HEAD_BYTES,
+    HEAD_TOO_LONG,
+    HELLO,
+    KIND,
+    L_HEAD,
+    L_HELLO,
+    L_LINES,
+    L_WAIT,
+    LINES,
+    METHOD,
+    MODE,
+    NONE,
+    OTHER_METHOD,
+    PEER,
+    POS,
+    PROTOCOL,
+    R_FACTS,
+    R_REQUEST,
+    R_STATUS,
+    ROW,
+    SCANNED,
+    SEEN,
+    START,
+    STOPPED,
+    STREAM,
+    T_METHOD,
+    T_TARGET,
+)
+from inspector.http.matching import match
+from inspector.http.messages import announce, begin_row, end_head, finish_early, lose
+from inspector.http.resync import start_line_at
+from inspector.http.startline import (
+    INVALID_LINE,
+    PARTIAL_LINE,
+    VALID_LINE,
+    find_line_end,
+    h2_preface,
+    request_line,
+    status_line,
+    tls_record,
+)
+from inspector.http.tables import Protocol
+from inspector.http.tls import server_name
+from inspector.kernel import kernel
+from inspector.table import I64, U8, U64
+from inspector.tcp.tables import UNKNOWN
+
+HTTP1 = int(Protocol.HTTP1)
+H2 = int(Protocol.H2)
+TLS = int(Protocol.TLS)
+TUNNEL = int(Protocol.TUNNEL)
+OTHER = int(Protocol.OTHER)
+
+SILENT_WAIT = 16384  # a response waits no longer than this for a direction of which nothing was seen
+NAME_LIMIT = 255  # RFC 1035 section 2.3.4
+
+# What a step came to.
+WAITING = 0
+MOVED = 1
+ROOM_DUE = 2  # an output is full
+PAUSED = 3  # the stream waits for the other direction
+
+
+@kernel
+def stop_with(s: int, protocol: int, state: I64, news: I64, counters: I64) -> None:
+    """Stream `s` is `protocol` and is read no further; the same is said of the other direction if nothing else is known of it."""
+    state[s, MODE] = STOPPED
+    announce(s, protocol, state, news, counters)
+    other = s ^ 1
+    if protocol != OTHER and state[other, STREAM] != NONE and state[other, KIND] == 0 and state[other, MODE] != HELLO:
+        state[other, MODE] = STOPPED
+        announce(other, protocol, state, news, counters)
+
+
+@kernel
+def first_bytes(s: int, data: U8, at: int, end: int, synced: bool, last: bool, state: I64, conns: I64, rows: I64, news: I64, unanswered: I64, counters: I64) -> int:
+    """What the first bytes of a stream tell. They may follow empty lines (RFC 9112 section 2.2)."""
+    other = state[s ^ 1, PROTOCOL]
+    if state[s ^ 1, STREAM] != NONE and (other == H2 or other == TUNNEL):
+        stop_with(s, other, state, news, counters)
+        return MOVED
+    i = at
+    while i < end and (data[i] == 13 or data[i] == 10):
+        i += 1
+    if i >= end and not last:
+        return WAITING
+    preface = h2_preface(data, i, end)
+    record = tls_record(data, at, end)
+    found, kind = start_line_at(data, i, end, 0, state[s ^ 1, KIND])
+    if preface == VALID_LINE:
+        stop_with(s, H2, state, news, counters)
+    elif record == VALID_LINE:
+        if data[at] == 22:
+            state[s, MODE] = HELLO
+        else:
+            stop_with(s, TLS, state, news, counters)
+    elif found == VALID_LINE:
+        state[s, POS] += i - at
+        state[s, KIND] = kind
+        state[s, MODE] = START
+        announce(s, HTTP1, state, news, counters)
+    elif not last and (preface == PARTIAL_LINE or record == PARTIAL_LINE or found == PARTIAL_LINE):
+        return WAITING
+    elif other == TLS and state[s ^ 1, STREAM] != NONE:
+        stop_with(s, TLS, state, news, counters)
+    elif synced and found == INVALID_LINE:
+        stop_with(s, OTHER, state, news, counters)
+    else:
+        if found == INVALID_LINE:
+            announce(s, OTHER, state, news, counters)
+        lose(s, state[s, POS], state, conns, rows, unanswered, counters)
+    return MOVED
+
+
+@kernel
+def hello(s: int, data: U8, at: int, end: int, last: bool, line: U8, state: I64, text: U8, news: I64, counters: I64, limits: I64) -> int:
+    """The handshake at the start of a TLS stream: its server name is told."""
+    found, i, size = server_name(data, at, end, line)
+    if found == PARTIAL_LINE and not last and end - at <= limits[L_HELLO]:
+        return WAITING
+    row = counters[C_NEWS]
+    stop_with(s, TLS, state, news, counters)
+    if found == VALID_LINE and counters[C_NEWS] > row and 0 < size <= NAME_LIMIT:
+        news[row, 3] = counters[C_TEXT]
+        news[row, 4] = size
+        for k in range(size):
+            text[counters[C_TEXT] + k] = line[i + k]
+        counters[C_TEXT] += size
+    return MOVED
+
+
+@kernel
+def method_of(data: U8, at: int, end: int) -> int:
+    """HEAD and CONNECT (RFC 9110 section 9.3; methods are case-sensitive) change how a response is read."""
+    if end - at == 4 and data[at] == 72 and data[at + 1] == 69 and data[at + 2] == 65 and data[at + 3] == 68:
+        return HEAD
+    if end - at == 7:
+        connect = (67, 79, 78, 78, 69, 67, 84)
+        for k in range(7):
+            if data[at + k] != connect[k]:
+                return OTHER_METHOD
+        return CONNECT
+    return OTHER_METHOD
+
+
+@kernel
+def must_wait(s: int, peer: int, size: int, state: I64, limits: I64) -> bool:
+    """Whether the response of stream `s` came before bytes that its server had received: the request among them may be its own."""
+    other = s ^ 1
+    if peer == UNKNOWN or state[s, ENDED] != 0:
+        return False
+    if state[other, STREAM] == NONE:
+        return peer > 0 and size <= min(SILENT_WAIT, limits[L_WAIT])
+    return state[other, ENDED] == 0 and peer > state[other, SEEN] and size <= limits[L_WAIT]
+
+
+@kernel
+def begin_request(
+    s: int, data: U8, at: int, end: int, peer: int,
+    state: I64, rows: I64, hashes: U64, text: U8, lanes: U64, counters: I64, limits: I64, cell: U64,
+) -> int:  # fmt: skip
+    """The start line of a request at `at`: what was found."""
+    found, method_end, target_end, version, after = request_line(data, at, end)
+    if found != VALID_LINE:
+        return found
+    row = begin_row(s, version, state, rows, hashes, lanes, counters)
+    store(data, at, method_end, T_METHOD, rows, hashes, row, text, counters, limits, cell)
+    store(data, method_end + 1, target_end, T_TARGET, rows, hashes, row, text, counters, limits, cell)
+    state[s, METHOD] = method_of(data, at, method_end)
+    state[s, PEER] = peer
+    state[s, POS] += after - at
+    state[s, HEAD_BYTES] = after - at
+    return found
+
+
+@kernel
+def begin_response(
+    s: int, data: U8, at: int, end: int, peer: int,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, unanswered: I64, counters: I64, limits: I64,
+) -> int:  # fmt: skip
+    """The start line of a response at `at`: what was found, or PAUSED where it has to wait for its request."""
+    found, status, version, after = status_line(data, at, end)
+    if found != VALID_LINE:
+        return found
+    first = state[s, ROW] == NONE
+    if first and must_wait(s, peer, end - at, state, limits):
+        return PAUSED
+    start = state[s, POS]
+    row = begin_row(s, version, state, rows, hashes, lanes, counters)
+    rows[row, R_STATUS] = status
+    if first:
+        rows[row, R_REQUEST] = match(s, start, peer, state, conns, pool, unanswered, counters)
+    state[s, POS] += after - at
+    state[s, HEAD_BYTES] = after - at
+    return found
+
+
+@kernel
+def skip_empty_lines(s: int, data: U8, at: int, end: int, state: I64) -> int:
+    """RFC 9112 section 2.2: empty lines before a start line are no part of it. Gives where it begins."""
+    i = at
+    while i < end and (data[i] == 13 or data[i] == 10):
+        i += 1
+    state[s, POS] += i - at
+    return i
+
+
+@kernel
+def read_headers(
+    s: int, data: U8, at: int, end: int, last: bool,
+    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> int:  # fmt: skip
+    """Header lines up to the empty one. A line is whole when the byte after it shows that it is not folded."""
+    row = state[s, ROW]
+    while True:
+        begin = at + state[s, SCANNED]
+        folded = False
+        i = find_line_end(data, begin, end)
+        while 0 < i - at and i + 1 < end and (data[i + 1] == 32 or data[i + 1] == 9) and (i > at + 1 or data[at] != 13):
+            folded = True
+            i = find_line_end(data, i + 1, end)
+        if state[s, HEAD_BYTES] + i - at >= limits[L_HEAD] or state[s, LINES] > limits[L_LINES]:
+            rows[row, R_FACTS] |= HEAD_TOO_LONG
+            finish_early(
+                s, 0, state, conns, pool, rows, hashes, lanes, tails, line, cell, unanswered, counters, limits
+            )
+            lose(s, state[s, POS], state, conns, rows, unanswered, counters)
+            return MOVED
+        empty = i == at or (i == at + 1 and data[at] == 13)
+        if i >= end or (i + 1 >= end and not empty and not last):
+            # A line end at the very end of the bytes is met again when its next byte is there.
+            state[s, SCANNED] = 0 if folded else i - at
+            return WAITING
+        state[s, SCANNED] = 0
+        state[s, POS] += i + 1 - at
+        state[s, HEAD_BYTES] += i + 1 - at
+        if empty:
+            end_head(
+                s, state, conns, pool, rows, hashes, text, lanes, tails, line,
+                news, unanswered, counters, limits, cell,
+            )  # fmt: skip
+            return MOVED
+        state[s, LINES] += 1
+        header_line(
+            data, at, i, folded, line, names, table, state, s, rows, hashes, row, text, counters, limits, cell
+        )
+        at = i + 1

@@ -1,0 +1,322 @@
+"""A message's row from its first byte to its end, and the body length rule (RFC 9112 section 6.3)."""
+
+from __future__ import annotations
+
+from inspector.http.fields import store
+from inspector.http.layout import (
+    ABORTED,
+    BODY,
+    BODY_GAP,
+    C_AGAIN,
+    C_NEWS,
+    C_NEXT_ID,
+    C_ROWS,
+    CHECK,
+    CHUNK_SIZE,
+    CHUNKED,
+    CLOSE,
+    CLOSE_DELIMITED,
+    CODING,
+    CODING_CHUNKED,
+    CODING_NONE,
+    COMPLETE,
+    CONNECT,
+    FLAG_CLOSE,
+    FLAG_KEEP_ALIVE,
+    FLAG_UPGRADE,
+    FLAGS,
+    H_BODY,
+    HASH_WIDTH,
+    HEAD,
+    HEAD_BYTES,
+    HEAD_COMPLETE,
+    HEADERS,
+    HELD,
+    HOLD,
+    INTERIM,
+    INVALID,
+    KIND,
+    LENGTH,
+    LENGTH_CONFLICT,
+    LINES,
+    LOST,
+    METHOD,
+    MODE,
+    NEXT_FACTS,
+    NO_BODY,
+    NONE,
+    PEER,
+    POS,
+    PROTOCOL,
+    R_AT,
+    R_ATTEMPT,
+    R_BODY,
+    R_DONE,
+    R_END,
+    R_FACTS,
+    R_HEAD_END,
+    R_ID,
+    R_KIND,
+    R_LENGTH,
+    R_REQUEST,
+    R_SLOT,
+    R_START,
+    R_STATUS,
+    R_STREAM,
+    R_VERSION,
+    REMAIN,
+    REQUEST,
+    RESYNCED,
+    ROW,
+    ROW_WIDTH,
+    SCANNED,
+    SEARCH,
+    START,
+    STOPPED,
+    STREAM,
+    T_HOST,
+    T_METHOD,
+    T_TARGET,
+    UNKNOWN_METHOD,
+    UNTIL_CLOSE,
+    UPGRADED,
+)
+from inspector.http.matching import give_up, lose_boundary, push, release
+from inspector.http.tables import Protocol
+from inspector.http.xxh64 import end_sum, start_sum
+from inspector.kernel import kernel
+from inspector.table import I64, U8, U64
+
+TUNNEL = int(Protocol.TUNNEL)
+
+
+@kernel
+def announce(s: int, protocol: int, state: I64, news: I64, counters: I64) -> None:
+    """Stream `s` was found to be `protocol`. Precondition: `news` has room."""
+    if state[s, PROTOCOL] == protocol or state[s, STREAM] == NONE:
+        return
+    state[s, PROTOCOL] = protocol
+    row = counters[C_NEWS]
+    counters[C_NEWS] = row + 1
+    news[row, 0] = s
+    news[row, 1] = state[s, STREAM]
+    news[row, 2] = protocol
+    news[row, 3] = 0
+    news[row, 4] = 0
+
+
+@kernel
+def begin_row(s: int, version: int, state: I64, rows: I64, hashes: U64, lanes: U64, counters: I64) -> int:
+    """The row of the message that starts at POS: a new one, or that of the interim response before it."""
+    row = state[s, ROW]
+    facts = state[s, NEXT_FACTS]
+    state[s, NEXT_FACTS] = 0
+    if row == NONE:
+        row = counters[C_ROWS]
+        counters[C_ROWS] = row + 1
+        message = counters[C_NEXT_ID]
+        counters[C_NEXT_ID] = message + 1
+        request = NONE + 0
+    else:
+        message = rows[row, R_ID]
+        request = rows[row, R_REQUEST]
+        facts |= rows[row, R_FACTS] & (INTERIM | RESYNCED)
+    for k in range(ROW_WIDTH):
+        rows[row, k] = 0
+    for k in range(HASH_WIDTH):
+        hashes[row, k] = 0
+    for k in range(R_AT, R_LENGTH):
+        rows[row, k] = NONE
+    rows[row, R_ID] = message
+    rows[row, R_REQUEST] = request
+    rows[row, R_SLOT] = s
+    rows[row, R_STREAM] = state[s, STREAM]
+    rows[row, R_KIND] = state[s, KIND]
+    rows[row, R_VERSION] = version
+    rows[row, R_START] = state[s, POS]
+    rows[row, R_FACTS] = facts
+    rows[row, R_STATUS] = NONE
+    rows[row, R_ATTEMPT] = NONE
+    start_sum(lanes, s)
+    state[s, ROW] = row
+    state[s, MODE] = HEADERS
+    state[s, CODING] = CODING_NONE
+    state[s, LENGTH] = NONE
+    state[s, FLAGS] = 0
+    state[s, LINES] = 0
+    state[s, SCANNED] = 0
+    state[s, HEAD_BYTES] = 0
+    return row
+
+
+@kernel
+def finish(s: int, facts: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, cell: U64) -> None:
+    """The message of stream `s` ends at POS."""
+    row = state[s, ROW]
+    rows[row, R_FACTS] |= facts
+    rows[row, R_END] = state[s, POS]
+    if rows[row, R_FACTS] & BODY_GAP == 0:
+        hashes[row, H_BODY] = end_sum(lanes, tails, s, rows[row, R_BODY], line, cell)
+    rows[row, R_DONE] = 1
+    state[s, ROW] = NONE
+    state[s, MODE] = START
+    state[s, CHECK] = 0
+    if state[s, KIND] == REQUEST and (state[s, METHOD] == CONNECT or state[s, FLAGS] & FLAG_UPGRADE):
+        state[s, MODE] = HOLD
+        state[s, HELD] = rows[row, R_ID]
+
+
+@kernel
+def finish_early(
+    s: int, facts: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8,
+    cell: U64, unanswered: I64, counters: I64, limits: I64,
+) -> None:  # fmt: skip
+    """The message of stream `s` ends at POS before its end. A request whose head is not complete may be answered as well."""
+    row = state[s, ROW]
+    if state[s, MODE] == HEADERS:
+        rows[row, R_HEAD_END] = state[s, POS]
+        if state[s, KIND] == REQUEST:
+            start = rows[row, R_START]
+            push(
+                rows[row, R_ID], start, state[s, POS], state[s, PEER], state[s, METHOD],
+                state, conns, s >> 1, pool, unanswered, counters, limits,
+            )  # fmt: skip
+    finish(s, facts, state, rows, hashes, lanes, tails, line, cell)
+
+
+@kernel
+def drop_interim(s: int, state: I64, rows: I64, unanswered: I64, counters: I64) -> None:
+    """The final response after an interim one will not be found: the request has no response."""
+    row = state[s, ROW]
+    if row != NONE:
+        rows[row, R_DONE] = 2
+        if rows[row, R_REQUEST] != NONE:
+            give_up(rows[row, R_REQUEST], unanswered, counters)
+            release(state, s ^ 1, rows[row, R_REQUEST], counters)
+        state[s, ROW] = NONE
+
+
+@kernel
+def lose(s: int, at: int, state: I64, conns: I64, rows: I64, unanswered: I64, counters: I64) -> None:
+    """The boundary is lost: stream `s` looks for its next message from offset `at` on. Precondition: no message but an interim one."""
+    drop_interim(s, state, rows, unanswered, counters)
+    state[s, POS] = at
+    state[s, MODE] = SEARCH
+    state[s, SCANNED] = 0
+    state[s, NEXT_FACTS] |= RESYNCED
+    lose_boundary(s, at, state, conns, counters)
+
+
+@kernel
+def tunnel(
+    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, cell: U64, news: I64, counters: I64,
+) -> None:  # fmt: skip
+    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8 and 9.3.6): both directions are handed over."""
+    finish(s, COMPLETE | NO_BODY | UPGRADED, state, rows, hashes, lanes, tails, line, cell)
+    if state[s ^ 1, ROW] != NONE:
+        finish(s ^ 1, ABORTED, state, rows, hashes, lanes, tails, line, cell)
+    for side in (s, s ^ 1):
+        state[side, MODE] = STOPPED
+        announce(side, TUNNEL, state, news, counters)
+    counters[C_AGAIN] = 1
+
+
+@kernel
+def host_from_target(rows: I64, hashes: U64, row: int, method: int, text: U8, counters: I64, limits: I64, cell: U64) -> None:
+    """Without a Host field: the authority of an absolute-form or authority-form target (RFC 9112 section 3.2)."""
+    i = rows[row, R_AT + T_TARGET]
+    end = i + rows[row, R_LENGTH + T_TARGET]
+    if method != CONNECT:
+        while i < end and text[i] != 58 and text[i] != 47:
+            i += 1
+        if i + 3 > end or text[i] != 58 or text[i + 1] != 47 or text[i + 2] != 47:
+            return
+        i += 3
+    stop = i
+    while stop < end and text[stop] != 47 and text[stop] != 63 and text[stop] != 35:
+        if text[stop] == 64:  # userinfo
+            i = stop + 1
+        stop += 1
+    if i < stop:
+        store(text, i, stop, T_HOST, rows, hashes, row, text, counters, limits, cell)
+
+
+@kernel
+def no_content(status: int, method: int) -> bool:
+    """RFC 9112 section 6.3 item 1: responses that never have content."""
+    return method == HEAD or status < 200 or status == 204 or status == 304
+
+
+@kernel
+def content(s: int, state: I64, conns: I64, rows: I64, row: int) -> int:
+    """RFC 9112 section 6.3 items 3 to 8: MODE becomes how the content is read. Gives 1 where there is none, 2 where none can tell."""
+    request = state[s, KIND] == REQUEST
+    length = state[s, LENGTH]
+    state[s, CHECK] = 1 if state[s, METHOD] == UNKNOWN_METHOD and not request and conns[s >> 1, LOST] != 0 else 0
+    if state[s, CODING] != CODING_NONE:
+        if length != NONE:
+            rows[row, R_FACTS] |= LENGTH_CONFLICT
+        if state[s, CODING] == CODING_CHUNKED:
+            rows[row, R_FACTS] |= CHUNKED
+            state[s, MODE] = CHUNK_SIZE
+            return 0
+        if request:
+            rows[row, R_FACTS] |= LENGTH_CONFLICT
+            return 2
+    elif length == INVALID:
+        return 2
+    elif length > 0:
+        state[s, MODE] = BODY
+        state[s, REMAIN] = length
+        return 0
+    elif length == 0:
+        return 1
+    elif request:
+        rows[row, R_FACTS] |= NO_BODY
+        return 1
+    rows[row, R_FACTS] |= CLOSE_DELIMITED
+    state[s, MODE] = UNTIL_CLOSE
+    return 0
+
+
+@kernel
+def end_head(
+    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8, line: U8,
+    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
+    """The head of stream `s`'s message ends at POS: what follows it?"""
+    row = state[s, ROW]
+    status = rows[row, R_STATUS]
+    method = state[s, METHOD]
+    rows[row, R_HEAD_END] = state[s, POS]
+    rows[row, R_FACTS] |= HEAD_COMPLETE
+    if state[s, FLAGS] & FLAG_CLOSE or (rows[row, R_VERSION] == 10 and state[s, FLAGS] & FLAG_KEEP_ALIVE == 0):
+        rows[row, R_FACTS] |= CLOSE
+    if state[s, KIND] == REQUEST:
+        if rows[row, R_AT + T_HOST] == NONE and rows[row, R_AT + T_METHOD] != NONE:
+            host_from_target(rows, hashes, row, method, text, counters, limits, cell)
+        push(
+            rows[row, R_ID], rows[row, R_START], state[s, POS], state[s, PEER], method,
+            state, conns, s >> 1, pool, unanswered, counters, limits,
+        )  # fmt: skip
+        ends = content(s, state, conns, rows, row)
+    elif status == 101 or (method == CONNECT and 200 <= status < 300):
+        tunnel(s, state, rows, hashes, lanes, tails, line, cell, news, counters)
+        return
+    elif status < 200:
+        rows[row, R_FACTS] |= INTERIM
+        state[s, MODE] = START
+        return
+    else:
+        release(state, s ^ 1, rows[row, R_REQUEST], counters)
+        if no_content(status, method):
+            rows[row, R_FACTS] |= NO_BODY
+            ends = 1
+        else:
+            ends = content(s, state, conns, rows, row)
+    if ends == 1:
+        finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
+    elif ends == 2:
+        finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
+        if state[s, MODE] != HOLD:
+            lose(s, state[s, POS], state, conns, rows, unanswered, counters)

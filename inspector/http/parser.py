@@ -1,0 +1,292 @@
+"""Streams -> messages: the http room's way in. See `Parser`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.http import layout as at
+from inspector.http.connections import read_block
+from inspector.http.names import build
+from inspector.http.tables import FIELDS, Messages, Protocols
+from inspector.kernel import compiled
+from inspector.ragged import Ragged, gather
+from inspector.table import I32, I64, Bool
+from inspector.tcp.tables import UNKNOWN, StreamBlock
+
+Synced = Callable[[I32], Bool] | Bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """Limits. What they cut is told by a fact of the message (HEAD_TOO_LONG) or by its request in `Read.unanswered`."""
+
+    head_limit: int = 65536  # bytes of a head (start line and header lines), and of a trailer section
+    header_lines: int = 1000
+    field_limit: int = 8192  # bytes kept of a text field
+    target_limit: int = 32768  # bytes kept of a request target
+    pending: int = 1024  # requests of a connection that wait for a response
+    wait_limit: int = 65536  # bytes of a stream that wait for the other direction
+    chunk_line_limit: int = 16384
+    hello_limit: int = 16384  # bytes in which a ClientHello must end to give its server name
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one block gave.
+
+    messages: those that ended, in the order in which they began. protocols: what streams were found to be.
+    consumed: of each stream of the block that is still open, the offset up to which its bytes are not needed any more.
+    open_starts: of the same streams, the offset of the oldest message that is still open, else the consumed offset.
+    unanswered: ids of requests that will get no response any more; their own messages may come later.
+    """
+
+    messages: Messages
+    protocols: Protocols
+    consumed_slots: I32
+    consumed: I64
+    open_slots: I32
+    open_starts: I64
+    unanswered: I64
+
+
+_SIGNED = {
+    "id": at.R_ID,
+    "request": at.R_REQUEST,
+    "slot": at.R_SLOT,
+    "stream": at.R_STREAM,
+    "kind": at.R_KIND,
+    "version": at.R_VERSION,
+    "start": at.R_START,
+    "head_end": at.R_HEAD_END,
+    "end": at.R_END,
+    "facts": at.R_FACTS,
+    "marks": at.R_MARKS,
+    "status": at.R_STATUS,
+    "attempt": at.R_ATTEMPT,
+    "body_bytes": at.R_BODY,
+    "gap_bytes": at.R_GAP,
+}
+_HASHES = {
+    "body_hash": at.H_BODY,
+    "method": at.H_METHOD,
+    "target": at.H_TARGET,
+    "host": at.H_HOST,
+    "request_id": at.H_REQUEST_ID,
+    "xff": at.H_XFF,
+    "trace": at.H_TRACE,
+    "span": at.H_SPAN,
+    "parent": at.H_PARENT,
+    "headers": at.H_HEADERS,
+}
+
+
+def _grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """`array` with room for at least `rows` rows; the new ones are zero."""
+    if rows <= len(array):
+        return array
+    out = np.zeros((max(rows, 2 * len(array)), *array.shape[1:]), array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+class Parser:
+    """HTTP/1 messages of all streams of a capture, block by block (RFC 9112, RFC 9110).
+
+    State is kept by stream slot; what it holds is bounded by what is open. Message ids run up from 0.
+    """
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = o = options or Options()
+        self._names, self._table = build()
+        self._limits = np.array(
+            [
+                o.head_limit,
+                o.header_lines,
+                o.field_limit,
+                o.target_limit,
+                o.pending,
+                o.wait_limit,
+                o.chunk_line_limit,
+                o.hello_limit,
+            ],
+            np.int64,
+        )
+        self._counters = np.zeros(at.COUNTER_WIDTH, np.int64)
+        self._counters[at.C_FREE] = at.NONE
+        self._state = np.zeros((0, at.STREAM_WIDTH), np.int64)
+        self._lanes = np.zeros((0, 4), np.uint64)
+        self._tails = np.zeros((0, 32), np.uint8)
+        self._conns = np.zeros((0, at.CONNECTION_WIDTH), np.int64)
+        self._pool = np.zeros((64, at.NODE_WIDTH), np.int64)
+        self._rows = np.zeros((64, at.ROW_WIDTH), np.int64)
+        self._hashes = np.zeros((64, at.HASH_WIDTH), np.uint64)
+        self._text = np.zeros(1 << 18, np.uint8)
+        self._news = np.zeros((64, at.NEWS_WIDTH), np.int64)
+        self._unanswered = np.zeros(4 * o.pending + 64, np.int64)
+        self._line = np.zeros(max(o.head_limit, 65536) + 64, np.uint8)
+        self._cell = np.zeros(1, np.uint64)
+
+    def feed(self, block: StreamBlock, synced: Synced) -> Read:
+        """Read one block of streams.
+
+        synced: whether a slot's stream was captured from its SYN on: by slot, or a function of the slots.
+        """
+        slots, active = self._activate(block, synced)
+        runs = np.empty((len(block.runs), 5), np.int64)
+        for column, values in enumerate(
+            (block.runs.offset, block.runs.at, block.runs.length, block.runs.reason, block.runs.gap)
+        ):
+            runs[:, column] = values
+        chunks = np.empty((len(block.chunks), 3), np.int64)
+        for column, values in enumerate((block.chunks.offset, block.chunks.time, block.chunks.peer)):
+            chunks[:, column] = values
+        done = 0
+        while True:
+            done = read_block(
+                done, active, block.arena, runs, chunks, self._line, self._names, self._table, self._state, self._conns,
+                self._pool, self._rows, self._hashes, self._text, self._lanes, self._tails, self._news,
+                self._unanswered, self._counters, self._limits, self._cell,
+            )  # fmt: skip
+            if done >= len(active):
+                break
+            self._make_room()
+        return self._hand_over(slots)
+
+    def _activate(self, block: StreamBlock, synced: Synced) -> tuple[I64, I64]:
+        """The slots of the block's connections, and a row for each connection; new streams get a fresh state."""
+        runs, chunks, ends = block.runs, block.chunks, block.ends
+        conns = np.unique(np.concatenate([runs.slot, ends.slot]) >> 1).astype(np.int64)
+        active = np.zeros((len(conns), at.ACTIVE_WIDTH), np.int64)
+        active[:, at.A_SLOT] = conns
+        slots = (2 * conns[:, None] + np.arange(2)).ravel()
+        bounds = 2 * conns[:, None] + np.arange(3)
+        active[:, at.A_RUNS : at.A_RUNS + 3] = np.searchsorted(runs.slot, bounds)
+        active[:, at.A_CHUNKS : at.A_CHUNKS + 3] = np.searchsorted(chunks.slot, bounds)
+        where = np.searchsorted(conns, ends.slot >> 1)
+        active[where, at.A_HOW + (ends.slot & 1)] = ends.how
+        active[where, at.A_END + (ends.slot & 1)] = ends.offset
+        if len(conns):
+            self._grow_slots(2 * int(conns[-1]) + 2)
+        first = np.flatnonzero(np.diff(runs.slot, prepend=-1))
+        silent = ~np.isin(ends.slot, runs.slot[first])
+        self._renew(
+            np.concatenate([runs.slot[first], ends.slot[silent]]).astype(np.int64),
+            np.concatenate([runs.stream[first], ends.stream[silent]]),
+            np.concatenate([runs.offset[first] - runs.gap[first], ends.offset[silent]]),
+            synced,
+        )
+        return slots, active
+
+    def _grow_slots(self, slots: int) -> None:
+        old = len(self._state)
+        if slots <= old:
+            return
+        self._state = _grown(self._state, slots + 2 & ~1)
+        self._lanes = _grown(self._lanes, len(self._state))
+        self._tails = _grown(self._tails, len(self._state))
+        self._conns = _grown(self._conns, len(self._state) >> 1)
+        self._blank(np.arange(old, len(self._state)))
+        self._blank_connections(np.arange(old >> 1, len(self._conns)))
+
+    def _blank(self, slots: I64) -> None:
+        self._state[slots] = 0
+        self._state[slots, at.STREAM] = at.NONE
+        self._state[slots, at.ROW] = at.NONE
+        self._state[slots, at.PEERS :] = UNKNOWN
+
+    def _blank_connections(self, conns: I64) -> None:
+        self._conns[conns] = 0
+        self._conns[conns, at.LOST_AT] = UNKNOWN
+        self._conns[conns, at.EARLY] = UNKNOWN
+        self._conns[conns, at.FRONT] = at.NONE
+        self._conns[conns, at.BACK] = at.NONE
+        self._conns[conns, at.LAST_PEER] = UNKNOWN
+
+    def _renew(self, slots: I64, streams: I64, starts: I64, synced: Synced) -> None:
+        """Streams that are new in their slots start afresh. A slot is blank before: both ends of a connection blank it."""
+        new = self._state[slots, at.STREAM] != streams
+        if not new.any():
+            return
+        slots, streams, starts = slots[new], streams[new], starts[new]
+        known = np.asarray(synced(slots.astype(np.int32)) if callable(synced) else synced[slots], bool)
+        self._blank(slots)
+        state = self._state
+        state[slots, at.STREAM] = streams
+        state[slots, at.POS] = starts
+        state[slots, at.FIRST_OFFSET] = starts
+        state[slots, at.SEEN] = starts
+        state[slots, at.SYNCED] = known
+        state[slots, at.NEXT_FACTS] = np.where(known, 0, at.MIDSTREAM)
+        self._conns[slots[~known] >> 1, at.LOST] = 1
+
+    def _make_room(self) -> None:
+        counters = self._counters
+        self._rows = _grown(self._rows, int(2 * counters[at.C_ROWS]) + 64)
+        self._hashes = _grown(self._hashes, len(self._rows))
+        self._text = _grown(self._text, int(2 * counters[at.C_TEXT]) + (1 << 18))
+        self._pool = _grown(self._pool, int(2 * counters[at.C_NODES]) + 64)
+        self._news = _grown(self._news, int(2 * counters[at.C_NEWS]) + 64)
+        self._unanswered = _grown(self._unanswered, int(2 * counters[at.C_UNANSWERED]) + 4 * self.options.pending + 64)
+        if compiled():  # a block makes about as much as the last one did: leave no pages behind a small one
+            return
+
+    def _hand_over(self, slots: I64) -> Read:
+        """The ended messages leave the working arrays, the open ones move to their front."""
+        counters, state = self._counters, self._state
+        protocols = self._protocols()
+        count = int(counters[at.C_ROWS])
+        done = self._rows[:count, at.R_DONE]
+        messages = self._messages(np.flatnonzero(done == 1))
+        self._keep(np.flatnonzero(done == 0))
+        unanswered = self._unanswered[: counters[at.C_UNANSWERED]].copy()
+        counters[at.C_NEWS] = 0
+        counters[at.C_UNANSWERED] = 0
+        pairs = slots.reshape(-1, 2)
+        over = (state[pairs, at.ENDED] != 0).all(axis=1)
+        still = slots[(state[slots, at.STREAM] != at.NONE) & (state[slots, at.ENDED] == 0)]
+        stopped = state[still, at.MODE] == at.STOPPED
+        state[still[stopped], at.POS] = np.maximum(state[still[stopped], at.POS], state[still[stopped], at.SEEN])
+        consumed = state[still, at.POS].copy()
+        rows = state[still, at.ROW]
+        open_starts = np.where(rows >= 0, self._rows[np.maximum(rows, 0), at.R_START], consumed)
+        self._blank(pairs[over].ravel())
+        self._blank_connections(pairs[over, 0] >> 1)
+        open_slots = still.astype(np.int32)
+        return Read(messages, protocols, open_slots, consumed, open_slots, open_starts, unanswered)
+
+    def _protocols(self) -> Protocols:
+        news = self._news[: self._counters[at.C_NEWS]]
+        names = gather(self._text, news[:, 3].copy(), news[:, 4].copy())
+        return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], sni=names)
+
+    def _messages(self, index: I64) -> Messages:
+        if len(index) == 0:
+            return Messages.empty()
+        rows, hashes = self._rows[index], self._hashes[index]
+        columns: dict[str, Any] = {name: rows[:, k] for name, k in _SIGNED.items()}
+        columns |= {name: hashes[:, k].copy() for name, k in _HASHES.items()}
+        lengths = rows[:, at.R_LENGTH : at.R_LENGTH + len(FIELDS)]
+        fields = gather(self._text, rows[:, at.R_AT : at.R_AT + len(FIELDS)].ravel(), lengths.ravel())
+        ends = np.cumsum(lengths, axis=1)
+        columns |= {name + "_end": ends[:, k] for k, name in enumerate(FIELDS)}
+        return Messages.build(**columns, text=Ragged(fields.values, fields.offsets[:: len(FIELDS)]))
+
+    def _keep(self, index: I64) -> None:
+        """Only the rows at `index` and their text stay."""
+        n = len(index)
+        rows = self._rows[index]
+        lengths = rows[:, at.R_LENGTH : at.R_LENGTH + len(FIELDS)]
+        starts = rows[:, at.R_AT : at.R_AT + len(FIELDS)]
+        kept = gather(self._text, starts.ravel(), lengths.ravel())
+        rows[:, at.R_AT : at.R_AT + len(FIELDS)] = np.where(starts == at.NONE, at.NONE, kept.offsets[:-1].reshape(starts.shape))
+        self._text[: len(kept.values)] = kept.values
+        self._rows[:n] = rows
+        self._hashes[:n] = self._hashes[index]
+        self._state[rows[:, at.R_SLOT], at.ROW] = np.arange(n)
+        self._counters[at.C_ROWS] = n
+        self._counters[at.C_TEXT] = len(kept.values)

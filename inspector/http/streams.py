@@ -1,0 +1,319 @@
+"""The driver: every connection of a block, request stream first, each stream from where it was left to the end of its bytes."""
+
+from __future__ import annotations
+
+from inspector.http.bodies import BROKEN, ENDED_HERE, body_complete, read_body, skip_gap
+from inspector.http.heads import (
+    HTTP1,
+    MOVED,
+    PAUSED,
+    ROOM_DUE,
+    WAITING,
+    begin_request,
+    begin_response,
+    first_bytes,
+    hello,
+    read_headers,
+    skip_empty_lines,
+)
+from inspector.http.layout import (
+    ABORTED,
+    C_NEWS,
+    C_NODES,
+    C_ROWS,
+    C_TEXT,
+    C_UNANSWERED,
+    CHECK,
+    CHUNK_OFFSET,
+    CHUNK_PEER,
+    CHUNK_TIME,
+    COMPLETE,
+    CUT,
+    ENDED,
+    FIRST,
+    HEADERS,
+    HELLO,
+    HOLD,
+    KIND,
+    L_PENDING,
+    L_WAIT,
+    LOST,
+    METHOD,
+    MODE,
+    NO_BODY,
+    NONE,
+    POS,
+    R_BODY,
+    R_FACTS,
+    R_GAP,
+    REQUEST,
+    RESPONSE,
+    ROW,
+    RUN_AT,
+    RUN_GAP,
+    RUN_LENGTH,
+    RUN_OFFSET,
+    RUN_REASON,
+    SEARCH,
+    SEEN,
+    START,
+    STOPPED,
+    STREAM,
+    SYNCED,
+    UNKNOWN_METHOD,
+    UNTIL_CLOSE,
+)
+from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
+from inspector.http.resync import chunk_of, confirmed, first_not_below, start_line_at
+from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
+from inspector.kernel import kernel
+from inspector.table import I64, U8, U64
+from inspector.tcp.tables import UNKNOWN, End, Gap
+
+FIN = int(End.FIN)
+RST = int(End.RST)
+REUSED = int(End.REUSED)
+CUT_REASON = int(Gap.CUT)
+MESSAGE_TEXT = 1 << 17  # more than the text fields of one message can take
+
+
+@kernel
+def room(rows: I64, text: U8, pool: I64, news: I64, unanswered: I64, counters: I64, limits: I64) -> bool:
+    """Whether the outputs have room for a further step."""
+    return (
+        counters[C_ROWS] + 2 <= len(rows)
+        and counters[C_TEXT] + MESSAGE_TEXT <= len(text)
+        and counters[C_NODES] + 2 <= len(pool)
+        and counters[C_NEWS] + 8 <= len(news)
+        and counters[C_UNANSWERED] + 2 * limits[L_PENDING] + 16 <= len(unanswered)
+    )
+
+
+@kernel
+def start_message(
+    s: int, data: U8, at: int, end: int, last: bool, chunks: I64, low: int, high: int,
+    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64,
+    unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> int:  # fmt: skip
+    """Between messages."""
+    at = skip_empty_lines(s, data, at, end, state)
+    if at >= end:
+        return WAITING
+    row = chunk_of(chunks, low, high, state[s, POS])
+    peer = chunks[row, CHUNK_PEER] if row >= 0 else UNKNOWN + 0
+    if state[s, KIND] == REQUEST:
+        found = begin_request(s, data, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell)
+    else:
+        found = begin_response(
+            s, data, at, end, peer, state, conns, pool, rows, hashes, lanes, unanswered, counters, limits
+        )
+    if found == PARTIAL_LINE:
+        return WAITING
+    if found == PAUSED:
+        return PAUSED
+    if found == INVALID_LINE:
+        lose(s, state[s, POS], state, conns, rows, unanswered, counters)
+    return MOVED
+
+
+@kernel
+def search(
+    s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int, other_low: int, other_high: int,
+    state: I64, news: I64, counters: I64,
+) -> int:  # fmt: skip
+    """After a lost boundary: the first packet that begins a message where the other side confirms it (see resync)."""
+    row = first_not_below(chunks, CHUNK_OFFSET, low, high, state[s, POS])
+    while row < high and base + chunks[row, CHUNK_OFFSET] < end:
+        offset = chunks[row, CHUNK_OFFSET]
+        at = base + offset
+        if confirmed(offset, chunks[row, CHUNK_TIME], state, s ^ 1, chunks, other_low, other_high):
+            found, kind = start_line_at(data, at, end, state[s, KIND], state[s ^ 1, KIND])
+            if found == VALID_LINE:
+                state[s, KIND] = kind
+                state[s, MODE] = START
+                state[s, POS] = offset
+                announce(s, HTTP1, state, news, counters)
+                return MOVED
+            if found == PARTIAL_LINE and not last:
+                state[s, POS] = offset
+                return WAITING
+        row += 1
+    state[s, POS] = end - base
+    return WAITING
+
+
+@kernel
+def without_body(
+    s: int, data: U8, at: int, end: int, chunks: I64, low: int, high: int, other_low: int, other_high: int, state: I64
+) -> bool:
+    """Whether the response of stream `s`, whose request is unknown, has no body after all (HEAD): the next one begins at POS."""
+    offset = state[s, POS]
+    row = chunk_of(chunks, low, high, offset)
+    if row < 0 or chunks[row, CHUNK_OFFSET] != offset:
+        return False
+    if not confirmed(offset, chunks[row, CHUNK_TIME], state, s ^ 1, chunks, other_low, other_high):
+        return False
+    return start_line_at(data, at, end, RESPONSE, REQUEST)[0] == VALID_LINE
+
+
+@kernel
+def end_body(
+    s: int, state: I64, conns: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, unanswered: I64, counters: I64,
+    cell: U64,
+) -> None:  # fmt: skip
+    """The message of stream `s` is complete at POS. What follows a body that may not have been one is not taken on trust."""
+    row = state[s, ROW]
+    doubtful = (
+        state[s, METHOD] == UNKNOWN_METHOD
+        and state[s, KIND] == RESPONSE
+        and conns[s >> 1, LOST] != 0
+        and state[s ^ 1, STREAM] != NONE
+        and rows[row, R_BODY] + rows[row, R_GAP] > 0
+    )
+    finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
+    if doubtful:
+        lose(s, state[s, POS], state, conns, rows, unanswered, counters)
+
+
+@kernel
+def step(
+    s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int, other_low: int, other_high: int,
+    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> int:  # fmt: skip
+    """One step of stream `s` in the bytes data[base + POS : end]: WAITING, MOVED or PAUSED. Precondition: there are some."""
+    mode = state[s, MODE]
+    at = base + state[s, POS]
+    if mode == START:
+        return start_message(
+            s, data, at, end, last, chunks, low, high, line, state, conns, pool, rows, hashes, text, lanes,
+            unanswered, counters, limits, cell,
+        )  # fmt: skip
+    if mode == HEADERS:
+        return read_headers(
+            s, data, at, end, last, line, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+            news, unanswered, counters, limits, cell,
+        )  # fmt: skip
+    if mode == FIRST:
+        return first_bytes(
+            s, data, at, end, state[s, SYNCED] != 0, last, state, conns, rows, news, unanswered, counters
+        )
+    if mode == SEARCH:
+        return search(s, data, base, end, last, chunks, low, high, other_low, other_high, state, news, counters)
+    if mode == STOPPED:
+        state[s, POS] = end - base
+        return WAITING
+    if mode == HELLO:
+        return hello(s, data, at, end, last, line, state, text, news, counters, limits)
+    if mode == HOLD:
+        if end - at <= limits[L_WAIT]:
+            return PAUSED
+        state[s, MODE] = START
+        return MOVED
+    if state[s, CHECK] != 0:
+        state[s, CHECK] = 0
+        if without_body(s, data, at, end, chunks, low, high, other_low, other_high, state):
+            rows[state[s, ROW], R_FACTS] |= NO_BODY
+            finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
+            return MOVED
+    found = read_body(s, data, at, end, state, rows, lanes, tails, limits)
+    if found == ENDED_HERE:
+        end_body(s, state, conns, rows, hashes, lanes, tails, line, unanswered, counters, cell)
+    elif found == BROKEN:
+        finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
+        lose(s, state[s, POS], state, conns, rows, unanswered, counters)
+    return WAITING if found == WAITING else MOVED
+
+
+@kernel
+def gap(
+    s: int, offset: int, missing: int, cut: bool,
+    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
+    unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
+    """The last `missing` bytes before `offset` of stream `s` are missing; those between POS and them cannot be read without."""
+    mode = state[s, MODE]
+    row = state[s, ROW]
+    if mode == STOPPED or mode == SEARCH:
+        state[s, POS] = offset
+    elif mode == HELLO:
+        state[s, MODE] = STOPPED
+        state[s, POS] = offset
+    elif mode == FIRST or mode == START or mode == HOLD:
+        lose(s, offset, state, conns, rows, unanswered, counters)
+    elif mode == HEADERS:
+        state[s, POS] = offset - missing
+        rows[row, R_GAP] += missing
+        finish_early(
+            s, CUT if cut else 0, state, conns, pool, rows, hashes, lanes, tails, line, cell, unanswered, counters, limits
+        )
+        lose(s, offset, state, conns, rows, unanswered, counters)
+    else:
+        state[s, CHECK] = 0
+        state[s, POS] = offset - missing
+        inside = skip_gap(s, missing, cut, state, rows)
+        if inside < 0:
+            finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
+        elif body_complete(s, state):
+            end_body(s, state, conns, rows, hashes, lanes, tails, line, unanswered, counters, cell)
+        if inside != missing:
+            lose(s, offset, state, conns, rows, unanswered, counters)
+
+
+@kernel
+def end_stream(
+    s: int, how: int, offset: int,
+    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
+    unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
+    """Stream `s` has ended: so has its message (RFC 9112 section 8)."""
+    mode = state[s, MODE]
+    facts = ABORTED if how == FIN or how == RST or how == REUSED else 0
+    if mode == START:
+        drop_interim(s, state, rows, unanswered, counters)
+    elif state[s, ROW] != NONE:
+        if mode == UNTIL_CLOSE and how == FIN and offset <= state[s, SEEN]:
+            facts = COMPLETE + 0
+        state[s, POS] = max(state[s, POS], state[s, SEEN])
+        finish_early(
+            s, facts, state, conns, pool, rows, hashes, lanes, tails, line, cell, unanswered, counters, limits
+        )
+    state[s, MODE] = STOPPED
+
+
+@kernel
+def read_stream(
+    s: int, data: U8, runs: I64, run: int, run_end: int, chunks: I64, low: int, high: int, other_low: int, other_high: int,
+    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> int:  # fmt: skip
+    """Stream `s` through its runs in this block: ROOM_DUE where it is to be called again with more room, or else WAITING."""
+    while run < run_end:
+        offset = runs[run, RUN_OFFSET]
+        stop = offset + runs[run, RUN_LENGTH]
+        if offset > state[s, POS]:
+            if state[s, MODE] == HOLD:
+                return WAITING
+            missing = offset - state[s, POS]
+            if 0 < runs[run, RUN_GAP] < missing:
+                missing = runs[run, RUN_GAP]
+            gap(
+                s, offset, missing, runs[run, RUN_REASON] == CUT_REASON,
+                line, state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
+            )  # fmt: skip
+        last = run + 1 < run_end or state[s, ENDED] != 0
+        base = runs[run, RUN_AT] - offset
+        while state[s, POS] < stop:
+            if not room(rows, text, pool, news, unanswered, counters, limits):
+                return ROOM_DUE
+            came_to = step(
+                s, data, base, base + stop, last, chunks, low, high, other_low, other_high,
+                line, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+                news, unanswered, counters, limits, cell,
+            )  # fmt: skip
+            if came_to == PAUSED:
+                return WAITING
+            if came_to == WAITING:
+                break
+        run += 1
+    return WAITING

@@ -1,0 +1,169 @@
+"""XXH64, seed 0 (the algorithm's specification: xxHash, doc/xxhash_spec.md), over ranges of bytes and over bytes that pass.
+
+All arithmetic is modulo 2**64. Plain kernels hold such numbers as Python integers, compiled ones as uint64: `& M` is the wrap
+for the former and nothing for the latter. The two primes below 2**63 would be int64 when compiled, so they are kept inverted.
+"""
+
+from __future__ import annotations
+
+from inspector.kernel import kernel
+from inspector.table import U8, U64
+
+M = 0xFFFFFFFFFFFFFFFF
+P1 = 0x9E3779B185EBCA87
+P2 = 0xC2B2AE3D27D4EB4F
+P3_INVERTED = 0x165667B19E3779F9 ^ M
+P4 = 0x85EBCA77C2B2AE63
+P5_INVERTED = 0x27D4EB2F165667C5 ^ M
+LANE_4_INVERTED = (-P1 & M) ^ M
+
+
+@kernel
+def word32(data: U8, i: int) -> int:
+    """The little-endian 32-bit word at `i`. Precondition: it lies in `data`."""
+    return (data[i] & M) | (data[i + 1] & M) << 8 | (data[i + 2] & M) << 16 | (data[i + 3] & M) << 24
+
+
+@kernel
+def word64(data: U8, i: int) -> int:
+    """The little-endian 64-bit word at `i`. Precondition: it lies in `data`."""
+    return (
+        (data[i] & M)
+        | (data[i + 1] & M) << 8
+        | (data[i + 2] & M) << 16
+        | (data[i + 3] & M) << 24
+        | (data[i + 4] & M) << 32
+        | (data[i + 5] & M) << 40
+        | (data[i + 6] & M) << 48
+        | (data[i + 7] & M) << 56
+    )
+
+
+@kernel
+def round64(lane: int, word: int) -> int:
+    """One lane takes in one word."""
+    lane = (lane + word * P2) & M
+    return (((lane << 31) & M | (lane >> 33)) * P1) & M
+
+
+@kernel
+def merge(total: int, lane: int) -> int:
+    """The total takes in one lane (step 3, convergence)."""
+    lane = (lane * P2) & M
+    lane = (((lane << 31) & M | (lane >> 33)) * P1) & M
+    return ((total ^ lane) * P1 + P4) & M
+
+
+@kernel
+def converge(a: int, b: int, c: int, d: int) -> int:
+    """The four lanes become one number."""
+    total = ((a << 1) & M | a >> 63) + ((b << 7) & M | b >> 57) + ((c << 12) & M | c >> 52) + ((d << 18) & M | d >> 46)
+    return merge(merge(merge(merge(total & M, a), b), c), d)
+
+
+@kernel
+def finish64(total: int, data: U8, i: int, end: int) -> int:
+    """Steps 5 and 6: the last bytes `data[i:end]`, fewer than 32, and the final mix."""
+    while i + 8 <= end:
+        word = (word64(data, i) * P2) & M
+        word = (((word << 31) & M | (word >> 33)) * P1) & M
+        total ^= word
+        total = (((total << 27) & M | (total >> 37)) * P1 + P4) & M
+        i += 8
+    if i + 4 <= end:
+        total ^= (word32(data, i) * P1) & M
+        total = (((total << 23) & M | (total >> 41)) * P2 + (P3_INVERTED ^ M)) & M
+        i += 4
+    while i < end:
+        total ^= ((data[i] & M) * (P5_INVERTED ^ M)) & M
+        total = (((total << 11) & M | (total >> 53)) * P1) & M
+        i += 1
+    total = ((total ^ (total >> 33)) * P2) & M
+    total = ((total ^ (total >> 29)) * (P3_INVERTED ^ M)) & M
+    return total ^ (total >> 32)
+
+
+@kernel
+def xxh64(data: U8, at: int, length: int, cell: U64) -> int:
+    """XXH64 of `data[at : at + length]`. Precondition: it lies in `data`. `cell` (1,) makes the length unsigned."""
+    i = at
+    end = at + length
+    cell[0] = length
+    total = (P5_INVERTED ^ M) & M
+    if length >= 32:
+        a = (P1 + P2) & M
+        b = P2 & M
+        c = P1 ^ P1
+        d = LANE_4_INVERTED ^ M
+        while i + 32 <= end:
+            a = round64(a, word64(data, i))
+            b = round64(b, word64(data, i + 8))
+            c = round64(c, word64(data, i + 16))
+            d = round64(d, word64(data, i + 24))
+            i += 32
+        total = converge(a, b, c, d)
+    return finish64((total + cell[0]) & M, data, i, end)
+
+
+@kernel
+def start_sum(lanes: U64, s: int) -> None:
+    """Row `s` of `lanes` (n, 4) becomes the state of an empty input."""
+    lanes[s, 0] = (P1 + P2) & M
+    lanes[s, 1] = P2
+    lanes[s, 2] = P1 ^ P1
+    lanes[s, 3] = LANE_4_INVERTED ^ M
+
+
+@kernel
+def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, at: int, length: int) -> None:
+    """State `s`, which has taken in `total` bytes, takes in `data[at : at + length]`.
+
+    lanes: (n, 4); tails: (n, 32), the bytes since the last full stripe. Precondition: the range lies in `data`.
+    """
+    i = at
+    end = at + length
+    kept = total & 31
+    if kept > 0:
+        while kept < 32 and i < end:
+            tails[s, kept] = data[i]
+            kept += 1
+            i += 1
+        if kept < 32:
+            return
+        for lane in range(4):
+            word = tails[s, 8 * lane] & M
+            for k in range(1, 8):
+                word |= (tails[s, 8 * lane + k] & M) << (8 * k)
+            lanes[s, lane] = round64(lanes[s, lane], word)
+    a = lanes[s, 0]
+    b = lanes[s, 1]
+    c = lanes[s, 2]
+    d = lanes[s, 3]
+    while i + 32 <= end:
+        a = round64(a, word64(data, i))
+        b = round64(b, word64(data, i + 8))
+        c = round64(c, word64(data, i + 16))
+        d = round64(d, word64(data, i + 24))
+        i += 32
+    lanes[s, 0] = a
+    lanes[s, 1] = b
+    lanes[s, 2] = c
+    lanes[s, 3] = d
+    kept = 0
+    while i < end:
+        tails[s, kept] = data[i]
+        kept += 1
+        i += 1
+
+
+@kernel
+def end_sum(lanes: U64, tails: U8, s: int, total: int, line: U8, cell: U64) -> int:
+    """XXH64 of the `total` bytes that state `s` has taken in. `line` is scratch of at least 32 bytes."""
+    kept = total & 31
+    for i in range(kept):
+        line[i] = tails[s, i]
+    cell[0] = total
+    value = (P5_INVERTED ^ M) & M
+    if total >= 32:
+        value = converge(lanes[s, 0], lanes[s, 1], lanes[s, 2], lanes[s, 3])
+    return finish64((value + cell[0]) & M, line, 0, kept)

@@ -1,0 +1,119 @@
+"""The pipeline: captures and options in, an Inspection out. The public API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
+
+from inspector.errors import UsageError
+from inspector.inspection.pipeline import Pipeline
+from inspector.inspection.summary import summarise
+from inspector.mirror.present import Presenter
+from inspector.mirror.tables import Sign
+from inspector.mirror.transactions import Found, find
+from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIGN_WORDS = {s.word: s for s in Sign if s not in (Sign.TIME, Sign.ORDER)}
+
+
+def signs_of(words: tuple[str, ...]) -> Sign | None:
+    """The signs that may pair, from the words of --match; None for all. Raises UsageError for an unknown word."""
+    if not words:
+        return None
+    out = Sign(0)
+    for word in words:
+        if word not in SIGN_WORDS:
+            raise UsageError(f"--match: there is no sign {word!r}", f"signs: {', '.join(SIGN_WORDS)}")
+        out |= SIGN_WORDS[word]
+    return out
+
+
+class Inspection:
+    """What was found in the captures. DataFrames are made when they are asked for.
+
+    captures: one CaptureView a capture; summary: counts, finding, what could not be seen; damaged: whether an input was
+    cut short or damaged (the rest was read).
+    """
+
+    def __init__(self, pipeline: Pipeline, found: Found) -> None:
+        self._pipeline = pipeline
+        self._found = found
+        self.captures: list[CaptureView] = pipeline.captures()
+        self.summary: SummaryView = summarise(found, pipeline.seen())
+        self.damaged: bool = pipeline.damaged()
+
+    @cached_property
+    def _presenter(self) -> Presenter:
+        return Presenter(self._found)
+
+    def mirror_views(self) -> Iterator[MirrorView]:
+        """Each mirror with its verdict and evidence, in order of time."""
+        return self._presenter.mirrors()
+
+    def exchange_views(self) -> Iterator[ExchangeView]:
+        """Each exchange, in order of time."""
+        return self._presenter.exchanges()
+
+    @cached_property
+    def mirrors(self) -> pd.DataFrame:
+        """One row a mirror: see inspection.frames for the columns."""
+        from inspector.inspection.frames import mirrors_frame
+
+        return mirrors_frame(self.mirror_views())
+
+    @cached_property
+    def exchanges(self) -> pd.DataFrame:
+        """One row an exchange."""
+        from inspector.inspection.frames import exchanges_frame
+
+        return exchanges_frame(self.exchange_views())
+
+    @cached_property
+    def connections(self) -> pd.DataFrame:
+        """One row a connection that carried payload."""
+        from inspector.inspection.frames import connections_frame
+
+        return connections_frame(self._pipeline.connections())
+
+    def __repr__(self) -> str:
+        paths = ", ".join(c.path for c in self.captures)
+        return f"<Inspection of {paths}: {self.summary.mirrors} mirrors. {self.summary.finding}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the finding and the mirrors (text is escaped by pandas)."""
+        from html import escape
+
+        shown = self.mirrors[[c for c in ("verdict", "proof", "method", "path", "original_server", "original_status",
+                                          "mirror_server", "mirror_status", "lag_us", "confidence")]]  # fmt: skip
+        unseen = "".join(f"<li>{escape(s)}</li>" for s in self.summary.unseen)
+        return f"<p><b>{escape(self.summary.finding)}</b></p>{shown.to_html(max_rows=20, escape=True)}<ul>{unseen}</ul>"
+
+
+def inspect(
+    *captures: str | BinaryIO,
+    suffix: str = "-shadow",
+    window: float = 15.0,
+    match: tuple[str, ...] = (),
+    block_bytes: int = 32 << 20,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Inspection:
+    """Read captures as one view, find every mirrored request and judge it.
+
+    captures: paths, "-" for stdin, or binary files. suffix: what the proxy appends to a copy's host ("" for none).
+    window: seconds between a copy and its original. match: the signs that may pair (empty: all). block_bytes: how much is
+    read at a time. progress: called with (bytes read, total or None).
+    Raises CaptureError for an input that cannot be read, UsageError for options that make no sense.
+    """
+    if not captures:
+        raise UsageError("no capture given", "name a file, or - for a pipe")
+    if not window > 0:
+        raise UsageError("the window must be longer than 0 seconds")
+    signs = signs_of(tuple(match))
+    pipeline = Pipeline(captures, block_bytes, progress)
+    pipeline.run()
+    found = find(pipeline.exchanges(), suffix, int(window * 1e9), signs, pipeline.encrypted_servers())
+    return Inspection(pipeline, found)

@@ -1,0 +1,213 @@
+"""Drives the rooms block by block: capture -> tcp -> http -> exchanges."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import BinaryIO
+
+import numpy as np
+
+from inspector import kernel
+from inspector.capture import Reader, merge, open_captures
+from inspector.http.parser import Parser
+from inspector.http.tables import Messages, Protocol
+from inspector.inspection.assemble import Assembler, Placed, protocol_counts
+from inspector.inspection.summary import Encrypted, Seen
+from inspector.mirror.present import format_endpoint
+from inspector.mirror.signs import is_loopback
+from inspector.mirror.tables import Exchanges
+from inspector.mirror.views import CaptureView
+from inspector.ragged import Ragged
+from inspector.tcp import Tracker
+from inspector.tcp.tables import Connections, Gap, StreamBlock
+
+COMPILE_FROM = 8 << 20  # bytes of input from which compiled kernels pay for loading numba
+
+
+class Pipeline:
+    """One inspection's reading: open the captures, feed the rooms, keep what the judging needs."""
+
+    def __init__(
+        self, captures: tuple[str | BinaryIO, ...], block_bytes: int, progress: Callable[[int, int | None], None] | None
+    ) -> None:
+        if large(captures):
+            kernel.use("compiled")
+        self.readers: list[Reader] = []
+        for capture in captures:
+            self.readers += open_captures(capture, len(self.readers), block_bytes)
+        self.progress = progress
+        self.total = total_bytes(captures)
+        self.tracker = Tracker()
+        self.parser = Parser()
+        self.assembler = Assembler()
+        self.protocols: Counter[str] = Counter()
+        self.encrypted: list[Encrypted] = []
+        self._encrypted_servers: set[tuple[int, int]] = set()
+        self.segments = 0
+
+    def run(self) -> None:
+        """Read everything."""
+        for block in merge(self.readers):
+            self.segments += len(block.segments)
+            self._step(self.tracker.feed(block.segments, block.data))
+            if self.progress:
+                self.progress(block.position, self.total)
+        self._step(self.tracker.finish())
+
+    def _step(self, streams: StreamBlock) -> None:
+        tracker = self.tracker
+        read = self.parser.feed(streams, tracker.synced)
+        self._protocols(read.protocols.protocol, read.protocols.slot, read.protocols.sni)
+        if len(read.messages):
+            self.assembler.add(read.messages, self._place(read.messages))
+        lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
+        self.assembler.lost(np.unique(streams.runs.stream[lost]))
+        ends = streams.ends
+        if len(ends):
+            self.assembler.acknowledged(ends.stream, tracker.acknowledged(ends.slot))
+        tracker.forget(read.open_slots, read.open_starts)
+        tracker.release(read.consumed_slots, read.consumed)
+
+    def _place(self, messages: Messages) -> Placed:
+        slot = messages.slot
+        where = self.tracker.streams(slot)
+        captures, packets, first, last = self.tracker.locate(slot, messages.start, messages.end)
+        capture, packets = one_capture(captures, packets, len(self.readers))
+        return Placed.build(
+            connection=where.connection,
+            capture=capture,
+            first_time=first,
+            last_time=last,
+            client_hi=where.client_hi,
+            client_lo=where.client_lo,
+            client_port=where.client_port,
+            server_hi=where.server_hi,
+            server_lo=where.server_lo,
+            server_port=where.server_port,
+            wire_hi=where.wire_hi,
+            wire_lo=where.wire_lo,
+            synced=where.synced,
+            mate=where.mate,
+            packets=packets,
+        )
+
+    def _protocols(self, protocol: np.ndarray, slot: np.ndarray, sni: Ragged) -> None:
+        self.protocols.update(protocol_counts(protocol))
+        tls = np.flatnonzero(protocol == Protocol.TLS)
+        if not len(tls):
+            return
+        where = self.tracker.streams(slot[tls])
+        for i, row in enumerate(tls.tolist()):
+            name = sni.bytes(row).decode("latin-1")
+            server = (int(where.server_hi[i]), int(where.server_lo[i]))
+            self._encrypted_servers.add(server)
+            hi, lo = where.wire_hi[i : i + 1], where.wire_lo[i : i + 1]
+            if is_loopback(hi, lo)[0]:
+                self._encrypted_servers.add((int(where.client_hi[i]), int(where.client_lo[i])))
+            if len(self.encrypted) < 10_000 and where.from_client[i]:
+                self.encrypted.append(
+                    Encrypted(
+                        format_endpoint(int(where.client_hi[i]), int(where.client_lo[i]), int(where.client_port[i])),
+                        format_endpoint(*server, int(where.server_port[i])),
+                        name,
+                    )
+                )
+
+    def exchanges(self) -> Exchanges:
+        """All exchanges, in order of time."""
+        return self.assembler.exchanges()
+
+    def encrypted_servers(self) -> set[tuple[int, int]]:
+        """Addresses that were spoken to in TLS."""
+        return self._encrypted_servers
+
+    def connections(self) -> Connections:
+        """The connections that carried payload."""
+        return self.tracker.connections()
+
+    def damaged(self) -> bool:
+        """Whether an input was cut short or damaged."""
+        codes = ("truncated-record", "damaged-record", "damaged-block", "decompression")
+        return any(r.info.dropped_tail or any(code in r.info.faults for code in codes) for r in self.readers)
+
+    def seen(self) -> Seen:
+        """Counts for the summary."""
+        infos = [r.info for r in self.readers]
+        counts = self.tracker.counts
+        return Seen(
+            packets=sum(i.packets for i in infos),
+            segments=self.segments,
+            connections=counts.get("connections", 0),
+            protocols=dict(self.protocols),
+            encrypted=self.encrypted,
+            cut_packets=sum(i.cut_packets for i in infos),
+            snaplen=max((i.snaplen for i in infos), default=0),
+            gap_bytes=counts.get("gap_bytes", 0),
+            conflicts=counts.get("conflicts", 0),
+        )
+
+    def captures(self) -> list[CaptureView]:
+        """What was read, a view a capture."""
+        out = []
+        for reader in self.readers:
+            i = reader.info
+            faults = dict(i.faults)
+            for code in ("retransmissions", "conflicts", "gaps"):
+                if len(self.readers) == 1 and self.tracker.counts.get(code):
+                    faults[code] = self.tracker.counts[code]
+            out.append(
+                CaptureView(
+                    path=i.path,
+                    format=i.format,
+                    compression=i.compression,
+                    link_types=list(i.link_types),
+                    interfaces=[f.name for f in i.interfaces],
+                    packets=i.packets,
+                    bytes=i.bytes,
+                    first=i.first,
+                    last=i.last,
+                    copies=self.tracker.copies.get(i.number, 0),
+                    dropped_tail=i.dropped_tail,
+                    faults=faults,
+                    warnings=list(i.warnings),
+                )
+            )
+        return out
+
+
+def one_capture(captures: Ragged, packets: Ragged, n: int) -> tuple[np.ndarray, Ragged]:
+    """Packet numbers of one capture a message: that of its first packet. Others' packets are left out."""
+    if n == 1 or not len(packets.values):
+        return np.zeros(len(packets), np.int16), packets
+    filled = packets.lengths > 0
+    first = np.zeros(len(packets), np.int16)
+    first[filled] = captures.values[packets.offsets[:-1][filled]]
+    owner = np.repeat(np.arange(len(packets)), packets.lengths)
+    keep = captures.values == first[owner]
+    offsets = np.zeros(len(packets) + 1, np.int64)
+    np.cumsum(np.bincount(owner[keep], minlength=len(packets)), out=offsets[1:])
+    return first, Ragged(packets.values[keep], offsets)
+
+
+def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:
+    """Size of the input where all of it are files."""
+    total = 0
+    for capture in captures:
+        if not isinstance(capture, str) or capture == "-" or not os.path.isfile(capture):
+            return None
+        total += os.path.getsize(capture)
+    return total
+
+
+def large(captures: tuple[str | BinaryIO, ...]) -> bool:
+    """Whether the input is worth compiled kernels. Compressed files hold several times their size."""
+    size = 0
+    for capture in captures:
+        if isinstance(capture, str) and os.path.isfile(capture):
+            packed = capture.endswith((".gz", ".zst", ".xz", ".lz4"))
+            size += os.path.getsize(capture) * (6 if packed else 1)
+    return size >= COMPILE_FROM
+
+

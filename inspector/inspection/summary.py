@@ -1,0 +1,163 @@
+"""The finding in one sentence, and what the captures cannot show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.capture.addresses import format_address
+from inspector.mirror.share import counts, share
+from inspector.mirror.tables import Reason, Verdict
+from inspector.mirror.transactions import Found
+from inspector.mirror.views import SummaryView
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """A TLS stream: who opened it, to where, and the server name it asked for."""
+
+    client: str
+    server: str
+    sni: str
+
+
+@dataclass
+class Seen:
+    """Counts of the whole input that the exchanges do not hold."""
+
+    packets: int
+    segments: int
+    connections: int
+    protocols: dict[str, int]
+    encrypted: list[Encrypted]
+    cut_packets: int
+    snaplen: int
+    gap_bytes: int
+    conflicts: int
+
+
+def verdict_counts(found: Found) -> dict[str, int]:
+    """Mirrors by verdict, in the order leaked, discarded, unanswered, unproven; absent ones left out."""
+    values = Counter(found.mirrors.verdict.tolist())
+    order = (Verdict.LEAKED, Verdict.DISCARDED, Verdict.UNANSWERED, Verdict.UNPROVEN)
+    return {v.name.lower(): values[int(v)] for v in order if values[int(v)]}
+
+
+def summarise(found: Found, seen: Seen) -> SummaryView:
+    """All counts, the finding and what could not be seen."""
+    verdicts = verdict_counts(found)
+    part = share(*counts(found))
+    return SummaryView(
+        connections=seen.connections,
+        exchanges=len(found.exchanges),
+        mirrors=len(found.mirrors),
+        verdicts=verdicts,
+        share=part,
+        protocols=seen.protocols,
+        unseen=unseen(found, seen),
+        finding=finding(found, verdicts, seen),
+    )
+
+
+def proxies(found: Found) -> str:
+    """The proxies that sent the mirrors: "the proxy A", "the proxies A and B", "5 proxies"."""
+    e, m = found.exchanges, found.mirrors.mirror
+    pairs = np.unique(np.stack([e.client_hi[m], e.client_lo[m]], axis=1), axis=0)
+    names = [format_address(int(hi), int(lo)) for hi, lo in pairs.tolist()]
+    if len(names) == 1:
+        return f"the proxy {names[0]}"
+    return f"the proxies {', '.join(names[:-1])} and {names[-1]}" if len(names) <= 3 else f"{len(names)} proxies"
+
+
+def finding(found: Found, verdicts: dict[str, int], seen: Seen) -> str:
+    """One sentence that says what was found."""
+    total = len(found.mirrors)
+    if not total:
+        if not len(found.exchanges):
+            return "No mirrored request was found: no HTTP/1 exchange could be read."
+        return f"No mirrored request was found among {plural(len(found.exchanges), 'exchange')}."
+    arrived = int((found.exchanges.status[found.mirrors.mirror] >= 0).sum())
+    leaked, discarded = verdicts.get("leaked", 0), verdicts.get("discarded", 0)
+    silent, unproven = verdicts.get("unanswered", 0), verdicts.get("unproven", 0)
+    reached = f"{arrived:,} of {total:,} mirrored {'response' if total == 1 else 'responses'} reached {proxies(found)}"
+    if leaked:
+        was = "was" if leaked == 1 else "were"
+        return f"{reached} and {leaked:,} {was} handed to the downstream: a leak."
+    rest = []
+    if silent:
+        rest.append(f"{silent:,} {'mirror was' if silent == 1 else 'mirrors were'} not answered")
+    if unproven:
+        rest.append(f"{unproven:,} cannot be proven")
+    tail = f" ({'; '.join(rest)})" if rest else ""
+    if discarded and discarded == arrived:
+        return f"{reached} and none was handed to the downstream{tail}."
+    if discarded:
+        return f"{reached}; {discarded:,} of them {'is' if discarded == 1 else 'are'} shown not to have been handed to the downstream{tail}."
+    if arrived:
+        return f"{reached}; these packets cannot show what the downstream was given."
+    return f"None of {plural(total, 'mirrored request')} was answered."
+
+
+def plural(n: int, word: str) -> str:
+    """ "1 exchange", "3 exchanges"."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+REASONS = {
+    Reason.NO_DOWNSTREAM_LEG: "the downstream leg of {n} is not in the capture: capture in the client's pod on `lo` and "
+    "eth0 (tcpdump -i any), or in the gateway's pod",
+    Reason.ENCRYPTED: "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod), or give "
+    "the TLS keys",
+    Reason.GAP: "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
+    "(tcpdump -B 65536) or a narrower filter",
+    Reason.SNAPLEN: "packets that would carry the proof for {n} were cut by the snap length: capture with -s 0",
+    Reason.MID_STREAM: "the capture starts inside the connections of {n}: start it before the traffic, or restart the "
+    "connections",
+    Reason.ORIGINAL_NOT_CAPTURED: "the original of {n} is not in the capture: capture where the proxy sends both",
+    Reason.AMBIGUOUS: "equal requests were in flight together and {n} cannot be told apart: send a header that the proxy "
+    "hands on (x-request-id), or test with one request at a time",
+}
+
+
+def unseen(found: Found, seen: Seen) -> list[str]:
+    """Sentences: what could not be seen, and what to capture instead."""
+    out = []
+    reasons = Counter(found.mirrors.reason[found.mirrors.verdict == Verdict.UNPROVEN].tolist())
+    for reason, sentence in REASONS.items():
+        if reasons[int(reason)]:
+            said = sentence.format(n=plural(reasons[int(reason)], "mirror"))
+            out.append(said[0].upper() + said[1:] + ".")
+    if not seen.packets:
+        out.append("The capture holds no packet: check the interface and the filter it was taken with.")
+    elif not seen.segments:
+        out.append("No TCP segment was seen: check the interface and the filter the capture was taken with.")
+    elif not len(found.exchanges) and not seen.encrypted and not seen.protocols.get("h2"):
+        out.append("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
+    out += _encrypted(seen.encrypted)
+    if seen.protocols.get("h2"):
+        n = plural(seen.protocols["h2"], "stream")
+        out.append(f"HTTP/2 is not read yet: {n} in clear were left out.")
+    if seen.cut_packets:
+        out.append(
+            f"{plural(seen.cut_packets, 'packet')} {'was' if seen.cut_packets == 1 else 'were'} cut by the snap length "
+            f"of {seen.snaplen} bytes: what lies behind is not read. Capture with -s 0."
+        )
+    if seen.gap_bytes:
+        out.append(f"{plural(seen.gap_bytes, 'byte')} of TCP streams are missing from the capture.")
+    return out
+
+
+def _encrypted(streams: list[Encrypted]) -> list[str]:
+    if not streams:
+        return []
+    routes = Counter((s.client.rsplit(":", 1)[0], s.server, s.sni) for s in streams)
+    shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _ in routes.most_common(3)]
+    more = f" and {len(routes) - 3} more" if len(routes) > 3 else ""
+    return [
+        f"{plural(len(streams), 'TLS connection')} cannot be read: {', '.join(shown)}{more}. Capture where the traffic is in "
+        "clear (on `lo` in the pod), or switch mTLS off for the test."
+    ]
+
+

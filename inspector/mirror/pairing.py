@@ -1,0 +1,256 @@
+"""Pairs a mirror with its original: the inner loops. No policy about verdicts here."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.http.tables import Fact
+from inspector.kernel import kernel
+from inspector.mirror.signs import Signs, number
+from inspector.mirror.tables import NONE, Exchanges, Sign
+from inspector.table import I64, U8, U32, Bool
+
+REQUEST_ID = int(Sign.REQUEST_ID)
+SUFFIX = int(Sign.SUFFIX)
+XFF = int(Sign.XFF)
+INTERNAL = int(Sign.INTERNAL)
+TRACE = int(Sign.TRACE)
+CONTENT = int(Sign.CONTENT)
+HEADERS = int(Sign.HEADERS)
+TIME = int(Sign.TIME)
+ORDER = int(Sign.ORDER)
+BODY_KNOWN = int(Fact.COMPLETE)
+BODY_LOST = int(Fact.BODY_GAP)
+NEARBY = 128  # equals looked at on either side of a mirror
+CLOSE = 10_000_000  # ns: sent together
+SLACK = 5_000_000  # ns: in flight, give or take
+
+
+@kernel
+def same_body(facts_a: int, bytes_a: int, hash_a: int, facts_b: int, bytes_b: int, hash_b: int) -> int:
+    """1 when both bodies are wholly known and equal, 0 when they certainly differ, -1 when it cannot be told."""
+    known_a = facts_a & BODY_KNOWN != 0 and facts_a & BODY_LOST == 0
+    known_b = facts_b & BODY_KNOWN != 0 and facts_b & BODY_LOST == 0
+    if known_a and known_b:
+        return 1 if bytes_a == bytes_b and hash_a == hash_b else 0
+    if (known_a and facts_b & BODY_LOST == 0 and bytes_b > bytes_a) or (
+        known_b and facts_a & BODY_LOST == 0 and bytes_a > bytes_b
+    ):
+        return 0
+    return -1
+
+
+@kernel
+def relation(o: int, m: int, keys: NDArray[np.uint64], nums: I64) -> int:
+    """The signs that exchange `m` is the proxy's copy of exchange `o`; -1 where it cannot be.
+
+    keys: (n, 11) uint64 and nums: (n, 8) int64 as `columns` lays them out.
+    """
+    if keys[o, 0] != keys[m, 0] or keys[o, 1] != keys[m, 1]:
+        return -1
+    if nums[o, 0] >= 0 and nums[m, 0] >= 0 and nums[o, 0] != nums[m, 0]:
+        return -1
+    signs = 0
+    if keys[o, 2] != 0 and keys[m, 2] != 0:
+        if keys[o, 2] != keys[m, 2]:
+            return -1
+        signs |= REQUEST_ID
+    if keys[o, 6] != 0 and keys[m, 6] != 0:
+        if keys[o, 6] != keys[m, 6]:
+            return -1
+        if keys[m, 8] == keys[o, 7] and keys[o, 7] != 0:
+            signs |= TRACE
+    body = same_body(nums[o, 2], nums[o, 3], keys[o, 9], nums[m, 2], nums[m, 3], keys[m, 9])
+    if body == 0:
+        return -1
+    if body == 1:
+        signs |= CONTENT
+    flags_o = nums[o, 1]
+    flags_m = nums[m, 1]
+    if flags_m & 1 != 0 and keys[m, 3] == keys[o, 4]:
+        signs |= SUFFIX
+    if flags_m & 2 != 0 and keys[m, 5] == keys[o, 10]:
+        signs |= XFF
+    if flags_m & 4 != 0 and flags_o & 4 == 0:
+        signs |= INTERNAL
+    if nums[o, 4] == nums[m, 4]:
+        signs |= HEADERS
+    return signs
+
+
+@kernel
+def is_marked(signs: int) -> bool:
+    """Whether a proxy's mark shows that one is the other's copy. x-envoy-internal alone says little at a gateway."""
+    return signs & (SUFFIX | XFF | TRACE) != 0 or (signs & INTERNAL != 0 and signs & REQUEST_ID != 0)
+
+
+@kernel
+def weight(signs: int) -> int:
+    """How much the signs speak for a pair."""
+    total = 0
+    if signs & REQUEST_ID:
+        total += 64
+    if signs & SUFFIX:
+        total += 32
+    if signs & (XFF | TRACE):
+        total += 16
+    if signs & (CONTENT):
+        total += 8
+    if signs & HEADERS:
+        total += 4
+    if signs & INTERNAL:
+        total += 2
+    return total
+
+
+@kernel
+def match(
+    order: I64,
+    family: I64,
+    keys: NDArray[np.uint64],
+    nums: I64,
+    copies: Bool,
+    originals: Bool,
+    marked: bool,
+    window: int,
+    original: I64,
+    signs: U32,
+    fan: I64,
+) -> int:
+    """Give each row of `copies` its original among `originals` of the same family; returns how many were paired.
+
+    order: (k,) rows sorted by (family, time); family: (n,) by row. `marked`: only pairs with a proxy's mark. Among equals
+    in flight together the earliest that has no copy at this server yet is taken, and the sign ORDER set; otherwise the
+    nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row: copies so far).
+    """
+    paired = 0
+    k = len(order)
+    for at in range(k):
+        m = order[at]
+        if not copies[m] or original[m] >= 0:
+            continue
+        best = -1
+        best_weight = -1
+        best_signs = 0
+        best_flight = False
+        rivals = 0
+        for side in range(2):
+            step = -1 if side == 0 else 1
+            near = at + step
+            for _ in range(NEARBY):
+                if near < 0 or near >= k:
+                    break
+                o = order[near]
+                near += step
+                if family[o] != family[m]:
+                    break
+                lag = nums[m, 5] - nums[o, 5]
+                if lag > window or -lag > window:
+                    break
+                if not originals[o] or o == m or original[o] >= 0:
+                    continue
+                found = relation(o, m, keys, nums)
+                if found < 0 or marked != is_marked(found) or (not marked and nums[o, 7] == nums[m, 7]):
+                    continue
+                heavy = weight(found) * 4
+                if fan[o] == nums[m, 7] + 1:
+                    continue
+                if fan[o] != 0:
+                    heavy -= 1
+                flight = lag >= -SLACK and (nums[o, 6] < 0 or nums[o, 6] + SLACK >= nums[m, 5])
+                if flight:
+                    rivals += 1
+                better = best < 0 or heavy > best_weight
+                if not better and heavy == best_weight:
+                    if flight != best_flight:
+                        better = flight
+                    elif flight:
+                        better = nums[o, 5] < nums[best, 5]
+                    else:
+                        better = abs(lag) < abs(nums[m, 5] - nums[best, 5])
+                if better:
+                    best = o
+                    best_weight = heavy
+                    best_signs = found
+                    best_flight = flight
+        if best >= 0:
+            original[m] = best
+            lag = nums[m, 5] - nums[best, 5]
+            if lag <= CLOSE and -lag <= CLOSE:
+                best_signs |= TIME
+            if rivals > 1:
+                best_signs |= ORDER
+            signs[m] = best_signs
+            fan[best] = nums[m, 7] + 1
+            paired += 1
+    return paired
+
+
+def columns(e: Exchanges, s: Signs, server: I64) -> tuple[NDArray[np.uint64], I64]:
+    """Lay out what `relation` reads: keys (n, 11) uint64 and nums (n, 8) int64.
+
+    keys: method, target, request id, base host, host, xff without the sender, trace, span, parent, body hash, xff.
+    nums: attempt, flags (1 suffixed, 2 xff ends in the sender, 4 internal), request facts, request bytes, headers hash,
+    request time, response end time, number of the server.
+    """
+    keys = np.stack(
+        [e.method, e.target, e.request_id, s.base_host, e.host, s.xff_base, e.trace, e.span, e.parent, e.request_hash, e.xff],
+        axis=1,
+    )
+    flags = s.suffixed * 1 + s.xff_own * 2 + s.internal * 4
+    nums = np.stack(
+        [
+            e.attempt.astype(np.int64),
+            flags.astype(np.int64),
+            e.request_facts.astype(np.int64),
+            e.request_bytes,
+            e.headers.view(np.int64),
+            e.request_time,
+            e.response_end_time,
+            server,
+        ],
+        axis=1,
+    )
+    return np.ascontiguousarray(keys), np.ascontiguousarray(nums)
+
+
+def by_family(family: I64, time: I64, rows: Bool) -> I64:
+    """The rows of the mask `rows`, sorted by (family, time, row)."""
+    index = np.flatnonzero(rows)
+    return index[np.lexsort((time[index], family[index]))]
+
+
+def retried(e: Exchanges, sender: I64, upstream: Bool) -> Bool:
+    """Which requests are a proxy's second or later try: same sender and request (id, or content), larger attempt count.
+
+    Envoy counts in x-envoy-attempt-count (source/common/router/router.cc); a copy has its original's count.
+    """
+    out = np.zeros(len(e), bool)
+    rows = np.flatnonzero(upstream & (e.attempt > 1))
+    if not len(rows):
+        return out
+    key = number(sender, e.request_id, e.method, e.target)
+    least = np.full(int(key.max()) + 1, np.iinfo(np.int64).max)
+    counted = np.flatnonzero(upstream & (e.attempt >= 0))
+    np.minimum.at(least, key[counted], e.attempt[counted].astype(np.int64))
+    out[rows] = e.attempt[rows] > least[key[rows]]
+    # Without a request id the first try may not be in the capture: a count above 1 is a retry all the same.
+    out[rows] |= e.request_id[rows] == 0
+    return out
+
+
+def confidence(signs: U32) -> U8:
+    """Percent, from the signs of each pair."""
+    def has(sign: int) -> NDArray[np.bool_]:
+        return (signs & np.uint32(sign)) != 0
+
+    marks = sum(has(s).astype(np.int64) for s in (SUFFIX, XFF, INTERNAL, TRACE))
+    out = np.where(has(REQUEST_ID), np.where(marks > 0, 99, 70), np.where(marks > 1, 90, np.where(marks == 1, 75, 60)))
+    out = out - np.where(has(ORDER), 25, 0) - np.where(has(CONTENT), 0, 10)
+    return np.clip(out, 5, 99).astype(np.uint8)
+
+
+def unpaired(n: int) -> tuple[I64, U32, I64]:
+    """Empty results for `match`: original, signs, fan."""
+    return np.full(n, NONE, np.int64), np.zeros(n, np.uint32), np.zeros(n, np.int64)

@@ -1,0 +1,139 @@
+"""The signs of a copy as columns, so that pairs are compared by numbers alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.capture.addresses import format_address
+from inspector.http.tables import FIELDS, Mark
+from inspector.http.xxh64 import xxh64
+from inspector.mirror.tables import Exchanges
+from inspector.table import I64, U64, Bool, Table
+
+LOOPBACK_V4 = np.uint64(0x0000FFFF7F000000)
+
+
+@dataclass(frozen=True, eq=False)
+class Signs(Table):
+    """Columns beside Exchanges, row by row."""
+
+    sender: I64  # number of the address that sent the request; loopback addresses of different hosts differ
+    serves: I64  # number of the address that was asked
+    serves_wire: I64  # the address on the wire where NAT changed it, else -1
+    serves_self: I64  # the sender's own address where the request was redirected to a proxy beside it, else -1
+    base_host: U64  # hash of the host without the suffix
+    suffixed: Bool
+    xff_base: U64  # hash of x-forwarded-for without its last element, where that is the sender; 0 where it was alone
+    xff_own: Bool  # the last element of x-forwarded-for is the sender
+    internal: Bool  # x-envoy-internal: true
+    loopback: Bool  # sent from a loopback address (a sidecar to its app: 127.0.0.6)
+
+
+def hash_bytes(data: bytes) -> int:
+    """XXH64 as the http room computes it for header fields."""
+    return int(xxh64.plain(data, 0, len(data), [0]))
+
+
+def text(exchanges: Exchanges, row: int, name: str) -> bytes:
+    """One text field of one exchange, as the bytes on the wire (cut at the parser's limit)."""
+    i = FIELDS.index(name)
+    start = 0 if i == 0 else int(getattr(exchanges, FIELDS[i - 1] + "_end")[row])
+    return exchanges.text[row][start : int(getattr(exchanges, name + "_end")[row])].tobytes()
+
+
+def without_suffix(host: bytes, suffix: bytes) -> bytes | None:
+    """The host that `suffix` was appended to, or None where it was not.
+
+    Envoy appends before the port (source/common/router/shadow_writer_impl.cc), releases before 1.10 at the very end.
+    The first letter's case does not matter (RFC 9110 section 4.2.3).
+    """
+    lower = suffix.lower()
+    name, colon, port = host.rpartition(b":")
+    if colon and port.isdigit() and name.lower().endswith(lower) and len(name) > len(suffix):
+        return name[: -len(suffix)] + colon + port
+    if host.lower().endswith(lower) and len(host) > len(suffix):
+        return host[: -len(suffix)]
+    return None
+
+
+def is_loopback(hi: U64, lo: U64) -> Bool:
+    """Which addresses are in 127.0.0.0/8 or ::1 (or ::6, Istio's IPv6 inbound passthrough)."""
+    v4 = (hi == 0) & ((lo & np.uint64(0xFFFFFFFFFF000000)) == LOOPBACK_V4)
+    return v4 | ((hi == 0) & ((lo == 1) | (lo == 6)))
+
+
+def number(*columns: NDArray[Any]) -> I64:
+    """The same number for equal rows of `columns`: (n,) int64 in [0, n)."""
+    if not len(columns[0]):
+        return np.empty(0, np.int64)
+    out = np.unique(columns[0], return_inverse=True)[1].astype(np.int64)
+    for column in columns[1:]:
+        inverse = np.unique(column, return_inverse=True)[1].astype(np.int64)
+        out = np.unique(out * (int(inverse.max()) + 1) + inverse, return_inverse=True)[1].astype(np.int64)
+    return out
+
+
+def prepare(exchanges: Exchanges, suffix: bytes) -> Signs:
+    """Compute the columns of `Signs`. Texts are looked at once per distinct host and x-forwarded-for."""
+    n = len(exchanges)
+    e = exchanges
+    hi = np.concatenate([e.client_hi, e.server_hi, e.wire_hi])
+    lo = np.concatenate([e.client_lo, e.server_lo, e.wire_lo])
+    address = number(hi, lo)
+    client, server, wire = address[:n], address[n : 2 * n], address[2 * n :]
+    loop_client, loop_server, loop_wire = (is_loopback(hi[k * n : k * n + n], lo[k * n : k * n + n]) for k in range(3))
+    # A loopback address says which process only together with the host it is on.
+    there = np.where(loop_client & ~loop_server, server + len(hi), client)
+    redirected = (wire != server) & (loop_wire | (wire == client))
+    base_host, suffixed = _base_hosts(e, suffix)
+    xff_base, xff_own = _xff(e)
+    return Signs(
+        sender=there,
+        serves=server,
+        serves_wire=np.where((wire != server) & ~loop_wire, wire, -1),
+        serves_self=np.where(redirected, client, -1),
+        base_host=base_host,
+        suffixed=suffixed,
+        xff_base=xff_base,
+        xff_own=xff_own,
+        internal=(e.request_marks & np.uint32(Mark.ENVOY_INTERNAL)) != 0,
+        loopback=loop_client & ~loop_server,
+    )
+
+
+def _base_hosts(e: Exchanges, suffix: bytes) -> tuple[U64, Bool]:
+    if not suffix or not len(e):
+        return e.host.copy(), np.zeros(len(e), bool)
+    bases, first, inverse = np.unique(e.host, return_index=True, return_inverse=True)
+    suffixed = np.zeros(len(bases), bool)
+    for k, row in enumerate(first.tolist()):
+        found = without_suffix(text(e, row, "host"), suffix)
+        if found is not None:
+            bases[k] = hash_bytes(found)
+            suffixed[k] = True
+    return bases[inverse], suffixed[inverse]
+
+
+def _xff(e: Exchanges) -> tuple[U64, Bool]:
+    n = len(e)
+    base = np.zeros(n, np.uint64)
+    own = np.zeros(n, bool)
+    rows = np.flatnonzero(e.xff != 0)
+    if not len(rows):
+        return base, own
+    key = number(e.xff[rows], e.client_hi[rows], e.client_lo[rows])
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    bases = np.zeros(len(first), np.uint64)
+    owns = np.zeros(len(first), bool)
+    for k, at in enumerate(rows[first].tolist()):
+        rest, _, last = text(e, at, "xff").rpartition(b",")
+        if last.strip() == format_address(int(e.client_hi[at]), int(e.client_lo[at])).encode():
+            owns[k] = True
+            bases[k] = hash_bytes(rest.rstrip()) if rest else 0
+    base[rows] = bases[inverse]
+    own[rows] = owns[inverse]
+    return base, own

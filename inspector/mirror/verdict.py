@@ -1,0 +1,206 @@
+"""Judges each mirror from the packets alone: section 6 of the design, as inner loops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector.http.tables import Fact, Mark
+from inspector.kernel import kernel
+from inspector.mirror.downstream import same_response
+from inspector.mirror.tables import Delivered, Proof, Reason, Verdict
+from inspector.table import I64, U64
+
+UNPROVEN, DISCARDED, LEAKED, UNANSWERED = (int(v) for v in Verdict)
+CONTENT, TIME, COUNT = int(Proof.CONTENT), int(Proof.TIME), int(Proof.COUNT)
+UNKNOWN, ORIGINAL, MIRROR, PROXY = (int(d) for d in Delivered)
+NO_LEG, GAP, SNAPLEN = int(Reason.NO_DOWNSTREAM_LEG), int(Reason.GAP), int(Reason.SNAPLEN)
+NO_ORIGINAL, AMBIGUOUS = int(Reason.ORIGINAL_NOT_CAPTURED), int(Reason.AMBIGUOUS)
+COMPLETE, CUT = int(Fact.COMPLETE), int(Fact.CUT)
+UPSTREAM_TIME, ENCODED = int(Mark.UPSTREAM_TIME), int(Mark.CONTENT_ENCODING)
+CROWD = 4096  # downstream requests in flight together that are judged; beyond: ambiguous
+FAILED = 400  # status from which a reply of the proxy's own is told by its missing x-envoy-upstream-service-time
+
+
+@kernel
+def pack(verdict: int, proof: int, reason: int, delivered: int) -> int:
+    """A judgement as one integer: verdict | proof << 4 | reason << 8 | delivered << 12."""
+    return verdict | (proof << 4) | (reason << 8) | (delivered << 12)
+
+
+@kernel
+def unseen(a: int, b: int, c: int, nums: I64) -> int:
+    """Which loss takes the proof away: SNAPLEN where bytes of one of the three responses were cut, else GAP."""
+    facts = nums[a, 1] | nums[b, 1]
+    if c >= 0:
+        facts |= nums[c, 1]
+    return SNAPLEN if facts & CUT != 0 else GAP
+
+
+@kernel
+def given(d: int, o: int, again: I64, nums: I64, hashes: U64) -> int:
+    """Whether the downstream was given the response of original `o` or of one of its later attempts.
+
+    1 yes, 0 no, -1 not told by the capture, -2 there is no response. again: (n,) row of the next attempt, -1 at the last.
+    """
+    best = -2
+    row = o
+    for _ in range(64):
+        if row < 0:
+            break
+        if nums[row, 0] >= 0:
+            same = same_response(d, row, nums, hashes)
+            if same == 1:
+                return 1
+            if best == -2 or same == -1:
+                best = same
+        row = again[row]
+    return best
+
+
+@kernel
+def outcome(d: int, o: int, m: int, again: I64, nums: I64, hashes: U64, marks: I64, lossy: I64) -> int:
+    """Judge mirror `m` of original `o` (or -1), where `d` is its downstream exchange. nums as in `same_response`."""
+    if nums[d, 0] < 0:
+        return pack(UNPROVEN, 0, GAP if lossy[d] != 0 else NO_LEG, UNKNOWN)
+    whole = nums[d, 1] & COMPLETE != 0
+    early = TIME if whole and nums[d, 4] >= 0 and nums[d, 4] < nums[m, 3] else 0
+    is_mirror = same_response(d, m, nums, hashes)
+    is_original = given(d, o, again, nums, hashes) if o >= 0 else -1
+    if o >= 0 and is_original == -2 and lossy[o] != 0:
+        is_original = -1
+    if o >= 0 and is_original == 1:
+        if is_mirror == 0:
+            return pack(DISCARDED, CONTENT | early, 0, ORIGINAL)
+        return pack(DISCARDED, COUNT | early, 0, ORIGINAL)
+    if early != 0:
+        return pack(DISCARDED, early, 0, PROXY if o >= 0 and (is_original == 0 or is_original == -2) else UNKNOWN)
+    if is_mirror == 1:
+        if o < 0:
+            return pack(UNPROVEN, 0, NO_ORIGINAL, UNKNOWN)
+        if is_original == -1:
+            return pack(UNPROVEN, 0, unseen(d, m, o, nums), UNKNOWN)
+        return pack(LEAKED, 0, 0, MIRROR)
+    if nums[d, 0] != nums[m, 0]:
+        # Not the mirror's status: the original's, or a reply of the proxy's own.
+        if o >= 0 and nums[o, 0] == nums[d, 0] and is_original == -1:
+            return pack(DISCARDED, CONTENT, 0, ORIGINAL)
+        return pack(DISCARDED, CONTENT, 0, UNKNOWN if is_original == -1 else PROXY)
+    if is_mirror == -1 or is_original == -1:
+        return pack(UNPROVEN, 0, NO_ORIGINAL if o < 0 else unseen(d, m, o, nums), UNKNOWN)
+    # The mirror's status with a body that is neither's: the proxy's own reply, unless it recoded a body.
+    own = nums[d, 0] >= FAILED and marks[d] & UPSTREAM_TIME == 0
+    if own and (marks[d] ^ marks[m]) & ENCODED == 0:
+        return pack(DISCARDED, CONTENT, 0, PROXY)
+    return pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+
+
+@kernel
+def merge(a: int, b: int) -> int:
+    """What is true under both judgements: equal verdicts keep their common proofs, others are ambiguous."""
+    if a & 15 != b & 15:
+        return pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+    if a & 15 == UNPROVEN:
+        return a if a == b else pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+    delivered = (a >> 12) & 15
+    if delivered != (b >> 12) & 15:
+        delivered = UNKNOWN
+    proof = (a >> 4) & (b >> 4) & 15
+    if a & 15 == DISCARDED and proof == 0:
+        proof = ((a >> 4) | (b >> 4)) & 15
+    return pack(a & 15, proof, 0, delivered)
+
+
+@kernel
+def answered_before(d: int, o: int, nums: I64) -> bool:
+    """Whether `d` was given a response (not the proxy's own error) before original `o` was answered."""
+    return nums[o, 3] >= 0 and nums[d, 3] >= 0 and nums[d, 3] < nums[o, 3] and nums[d, 0] < 500
+
+
+@kernel
+def judge(
+    js: I64,
+    j_family: I64,
+    ds: I64,
+    d_family: I64,
+    mirror: I64,
+    original: I64,
+    downstream: I64,
+    certain: I64,
+    again: I64,
+    nums: I64,
+    hashes: U64,
+    headers: U64,
+    marks: I64,
+    lossy: I64,
+    judgement: I64,
+    rivals: I64,
+    crowd: I64,
+) -> int:
+    """Judge the mirrors `js` (rows of the mirror table, sorted by (family, time of the anchor)) over every downstream
+    exchange that could be theirs.
+
+    ds: downstream rows sorted by (family, time). The anchor of a mirror is its original, or itself without one. A rival
+    is in flight when the anchor is sent, is not certainly another's (certain[d]), and has the same end-to-end headers if
+    the one chosen has. crowd: (CROWD,) scratch. Written: judgement, rivals by mirror row.
+    """
+    low = 0
+    size = 0
+    over = False
+    for i in range(len(js)):
+        j = js[i]
+        m = mirror[j]
+        o = original[j]
+        d = downstream[j]
+        anchor = o if o >= 0 else m
+        at = nums[anchor, 5]
+        while low < len(ds) and (d_family[low] < j_family[i] or (d_family[low] == j_family[i] and nums[ds[low], 5] <= at)):
+            if d_family[low] == j_family[i]:
+                if size == CROWD:
+                    over = True
+                    size = 0
+                crowd[size] = low
+                size += 1
+            low += 1
+        result = outcome(d, o, m, again, nums, hashes, marks, lossy)
+        count = 1
+        kept = 0
+        for k in range(size):
+            other = ds[crowd[k]]
+            if d_family[crowd[k]] != j_family[i] or (nums[other, 3] >= 0 and nums[other, 3] < at):
+                continue
+            crowd[kept] = crowd[k]
+            kept += 1
+            if certain[d] != 0 or certain[other] != 0 or other in (d, anchor, m):
+                continue
+            if headers[d] == headers[anchor] and headers[other] != headers[anchor]:
+                continue
+            if o >= 0 and again[o] < 0 and answered_before(other, o, nums):
+                continue
+            count += 1
+            result = merge(result, outcome(other, o, m, again, nums, hashes, marks, lossy))
+        size = kept
+        if over and count > 1:
+            result = pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+        judgement[j] = result
+        rivals[j] = count
+    return 0
+
+
+def unpack(judgement: I64) -> tuple[I64, I64, I64, I64]:
+    """Verdict, proof, reason and delivered of each judgement."""
+    return judgement & 15, (judgement >> 4) & 15, (judgement >> 8) & 15, (judgement >> 12) & 15
+
+
+def unanswered() -> int:
+    """The judgement of a mirror without a response."""
+    return int(UNANSWERED)
+
+
+def alone(reason: Reason) -> int:
+    """The judgement of a mirror without a downstream exchange."""
+    return int(UNPROVEN) | (int(reason) << 8)
+
+
+def crowd() -> I64:
+    """Scratch for `judge`."""
+    return np.empty(CROWD, np.int64)

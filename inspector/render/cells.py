@@ -1,0 +1,99 @@
+"""What the table and Markdown say in a cell: the same words, before each cuts or escapes them in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, Share
+from inspector.render.text import clock, count, day, escape, shown
+
+NONE = "-"
+
+
+def request(method: str | None, path: str | None) -> str:
+    """`GET /items`; unknown parts are `?`; a response without its request is said to be one."""
+    if method is None and path is None:
+        return "(request not captured)"
+    return f"{shown(method)} {shown(path)}"
+
+
+def mirror_request(m: MirrorView) -> str:
+    """Method and path of a mirror."""
+    return request(m.method, m.path)
+
+
+def server(x: ExchangeView | None) -> str:
+    """`10.244.0.21:3000 200`: the server and its status."""
+    if x is None:
+        return "not captured"
+    return f"{escape(x.server)} {status(x)}"
+
+
+def status(x: ExchangeView) -> str:
+    """The status, or `-` where no response was seen."""
+    return NONE if x.status is None else str(x.status)
+
+
+def started(x: ExchangeView) -> int | None:
+    """When an exchange began, as far as seen."""
+    return x.request_time if x.request_time is not None else x.response_time
+
+
+def why(m: MirrorView) -> str:
+    """What stands behind the verdict: its proof, or the reason why there is none."""
+    return escape(", ".join(m.proof) or m.reason or "")
+
+
+def verdict(m: MirrorView) -> str:
+    """`discarded (content)`, `unproven (no-downstream-leg)`."""
+    behind = why(m)
+    return f"{escape(m.verdict)} ({behind})" if behind else escape(m.verdict)
+
+
+def span(first: int | None, last: int | None) -> str:
+    """`2026-11-21 03:09:26.429 to 03:09:27.114 UTC (0.685 s)`."""
+    if first is None or last is None:
+        return "no times"
+    to = clock(last) if day(first) == day(last) else f"{day(last)} {clock(last)}"
+    return f"{day(first)} {clock(first)} to {to} UTC ({(last - first) / 1e9:,.3f} s)"
+
+
+def capture_facts(c: CaptureView) -> list[str]:
+    """What is known of a capture, a line each."""
+    form = f"{escape(c.format)}, {escape(c.compression)}" if c.compression else escape(c.format)
+    links = ", ".join(escape(name) for name in c.link_types) or "no link type"
+    lines = [f"{form or 'unknown format'}, link type {links}"]
+    if c.interfaces:
+        lines.append(f"{'interface' if len(c.interfaces) == 1 else 'interfaces'} {listed(c.interfaces)}")
+    lines.append(f"{count(c.packets, 'packet')}, {count(c.bytes, 'byte')}")
+    if c.packets:
+        lines.append(span(c.first, c.last))
+    if c.copies:
+        lines.append(f"{count(c.copies, 'packet')} captured again on another interface (copies)")
+    if c.faults:
+        lines.append("faults: " + ", ".join(f"{escape(code)} {n:,}" for code, n in sorted(c.faults.items())))
+    if c.dropped_tail:
+        lines.append("the file ends inside a record: the rest was used")
+    return lines
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """`lo, eth0, ...`: the first `most` names, and how many more there are."""
+    all_names = [escape(name) for name in names]
+    more = len(all_names) - most
+    return ", ".join(all_names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def verdicts(counts: dict[str, int]) -> str:
+    """`3 discarded, 1 leaked`; verdicts without a mirror are left out."""
+    return ", ".join(f"{n:,} {escape(word)}" for word, n in counts.items() if n)
+
+
+def share(s: Share) -> str:
+    """The observed share of requests that were mirrored, with its interval."""
+    if s.percent is None:
+        return "no request that could have been mirrored"
+    text = f"{s.mirrored:,} of {count(s.eligible, 'request')} mirrored: {s.percent:.3g} %"
+    if s.low is None or s.high is None:
+        return text
+    return f"{text} (95 % interval {s.low:.3g} to {s.high:.3g} %)"

@@ -1,0 +1,80 @@
+"""The formats of `--format`, and which renderer writes each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inspector.errors import UsageError
+from inspector.render.source import Shown
+
+FORMATS = ("table", "json", "ndjson", "csv", "markdown")
+ONE_TABLE = ("ndjson", "csv")  # mirrors and exchanges have different fields: these hold one of them
+
+
+def check(form: str, show_mirrors: bool, show_exchanges: bool) -> None:
+    """Raises UsageError where a format cannot hold what is asked of it."""
+    if form not in FORMATS:
+        raise UsageError(f"format {form!r} is not known", f"formats: {', '.join(FORMATS)}")
+    if form in ONE_TABLE and show_mirrors and show_exchanges:
+        raise UsageError(
+            f"--format {form} holds one kind of row: --show-mirrors or --show-exchanges, not both",
+            "use --format json for both in one document",
+        )
+
+
+def render(
+    source: Shown, form: str, *, show_mirrors: bool, show_exchanges: bool, columns: int, colour: bool
+) -> Iterator[str]:
+    """The text of an inspection, piece by piece. `columns` and `colour` matter for `table` only."""
+    check(form, show_mirrors, show_exchanges)
+    if form == "json":
+        from inspector.render import json_v1
+
+        yield from json_v1.document(source, show_mirrors, show_exchanges)
+    elif form == "ndjson":
+        from inspector.render import json_v1
+
+        yield from json_v1.lines(source, show_mirrors, show_exchanges)
+    elif form == "csv":
+        yield from _csv(source, show_mirrors, show_exchanges)
+    elif form == "markdown":
+        yield from _markdown(source, show_mirrors, show_exchanges)
+    else:
+        yield from _table(source, show_mirrors, show_exchanges, columns, colour)
+
+
+def _csv(source: Shown, show_mirrors: bool, show_exchanges: bool) -> Iterator[str]:
+    from inspector.render import csv_flat
+
+    if show_mirrors:
+        yield from csv_flat.mirrors(source.mirror_views())
+    elif show_exchanges:
+        yield from csv_flat.exchanges(source.exchange_views())
+    else:
+        yield from csv_flat.summary(source)
+
+
+def _markdown(source: Shown, show_mirrors: bool, show_exchanges: bool) -> Iterator[str]:
+    from inspector.render import markdown
+
+    if show_exchanges:
+        yield from markdown.exchanges(source)
+        if show_mirrors:
+            yield "\n"
+    if show_mirrors:
+        yield from markdown.mirrors(source)
+    elif not show_exchanges:
+        yield from markdown.summary(source)
+
+
+def _table(source: Shown, show_mirrors: bool, show_exchanges: bool, columns: int, colour: bool) -> Iterator[str]:
+    from inspector.render import table
+
+    if show_exchanges:
+        yield from table.exchanges(source, columns)
+        if show_mirrors:
+            yield "\n"
+    if show_mirrors:
+        yield from table.mirrors(source, columns, colour)
+    elif not show_exchanges:
+        yield from table.summary(source, columns, colour)

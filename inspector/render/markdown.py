@@ -1,0 +1,96 @@
+"""GitHub-flavoured Markdown: tables whose captured text cannot become markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from inspector.render import cells
+from inspector.render.cells import NONE
+from inspector.render.source import Shown
+from inspector.render.text import clock, duration, escape
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+
+
+def safe(text: str) -> str:
+    """Escaped text as literal Markdown: no markup, no HTML, no table border, no automatic link."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = _SPECIAL.sub(r"\\\1", text)
+    return text.replace("://", "\\://").replace("www.", "www\\.")
+
+
+def _table(names: list[str], rows: Iterable[list[str]], right: tuple[int, ...]) -> Iterator[str]:
+    yield "| " + " | ".join(names) + " |\n"
+    yield "| " + " | ".join("---:" if i in right else "---" for i in range(len(names))) + " |\n"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |\n"
+
+
+def mirrors(source: Shown) -> Iterator[str]:
+    """A table with a row a mirror, the finding, and what could not be seen."""
+    rows = (
+        [
+            str(m.id),
+            clock(cells.started(m.mirror)),
+            safe(cells.mirror_request(m)),
+            safe(cells.server(m.original)),
+            safe(cells.server(m.mirror)),
+            duration(m.lag, signed=True),
+            safe(cells.verdict(m)),
+        ]
+        for m in source.mirror_views()
+    )
+    if source.summary.mirrors:
+        yield from _table(["#", "time (UTC)", "request", "original", "mirror", "lag", "verdict"], rows, (0, 5))
+        yield "\n"
+    yield from _finding(source)
+
+
+def exchanges(source: Shown) -> Iterator[str]:
+    """A table with a row an exchange."""
+    rows = (
+        [
+            str(x.id),
+            clock(cells.started(x)),
+            safe(x.leg),
+            safe(escape(x.client)),
+            safe(escape(x.server)),
+            safe(cells.request(x.method, x.path)),
+            cells.status(x),
+            duration(x.duration) or NONE,
+        ]
+        for x in source.exchange_views()
+    )
+    yield from _table(["#", "time (UTC)", "leg", "client", "server", "request", "status", "duration"], rows, (0, 7))
+
+
+def summary(source: Shown) -> Iterator[str]:
+    """Captures, counts, the finding, and what could not be seen."""
+    s = source.summary
+    for c in source.captures:
+        yield f"## {safe(escape(c.path))}\n\n"
+        for line in cells.capture_facts(c):
+            yield f"- {safe(line)}\n"
+        yield "\n"
+    streams = ", ".join(f"{n:,} {escape(name)}" for name, n in s.protocols.items() if n) or NONE
+    rows = [
+        ["connections", f"{s.connections:,}"],
+        ["streams", safe(streams)],
+        ["exchanges", f"{s.exchanges:,}"],
+        ["mirrors", f"{s.mirrors:,}"],
+        ["verdicts", safe(cells.verdicts(s.verdicts)) or NONE],
+        ["share", safe(cells.share(s.share))],
+    ]
+    yield from _table(["what", "how many"], rows, ())
+    yield "\n"
+    yield from _finding(source)
+
+
+def _finding(source: Shown) -> Iterator[str]:
+    if source.summary.finding:
+        yield safe(escape(source.summary.finding)) + "\n"
+    if source.summary.unseen:
+        yield "\nNot seen:\n\n"
+        for sentence in source.summary.unseen:
+            yield f"- {safe(escape(sentence))}\n"

@@ -1,0 +1,28 @@
+"""What a renderer needs of an inspection: the views of `inspector.mirror.views`, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+
+VERDICTS = ("discarded", "leaked", "unanswered", "unproven")
+
+
+class Shown(Protocol):
+    """An inspection as renderers see it."""
+
+    @property
+    def captures(self) -> Sequence[CaptureView]:
+        """The captures, in the order given."""
+
+    @property
+    def summary(self) -> SummaryView:
+        """Counts, the finding, and what could not be seen."""
+
+    def mirror_views(self) -> Iterator[MirrorView]:
+        """Every mirror, in order of time."""
+
+    def exchange_views(self) -> Iterator[ExchangeView]:
+        """Every exchange, in order of time."""

@@ -1,0 +1,163 @@
+"""Tables for the terminal: one row a mirror or an exchange, fitted to its width."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from inspector.render import cells
+from inspector.render.cells import NONE
+from inspector.render.source import Shown
+from inspector.render.text import clock, cut, cut_middle, duration, escape, width, wrap
+
+GAP = 2
+READABLE = 100  # sentences are wrapped at this width also where the terminal is wider
+Steps = Sequence[tuple[int, int]]  # (column, least width), in the order in which columns give way
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_COLOURS = {"discarded": "32", "leaked": "1;31", "unanswered": "33", "unproven": "35"}
+
+
+def paint(word: str, code: str | None, colour: bool) -> str:
+    """`word` in an ANSI colour; the word itself says the same."""
+    return f"\x1b[{code}m{word}\x1b[0m" if colour and code else word
+
+
+def sentences(source: Shown, columns: int) -> Iterator[str]:
+    """The finding in one sentence, then what could not be seen."""
+    room = min(max(columns, 20), READABLE)
+    if source.summary.finding:
+        yield from (line + "\n" for line in wrap(escape(source.summary.finding), room))
+    if source.summary.unseen:
+        yield "\nNot seen:\n"
+        for sentence in source.summary.unseen:
+            yield from (line + "\n" for line in wrap(escape(sentence), room, "- ", "  "))
+
+
+def _widest(rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[int]:
+    """Display width of each column; a cell of several lines counts with its widest, colours do not count."""
+    out = [0] * len(names)
+    for row in (names, *rows):
+        for i, cell in enumerate(row):
+            if "\x1b" in cell:
+                cell = _ANSI.sub("", cell)
+            w = width(cell) if "\n" not in cell else max(map(width, cell.split("\n")))
+            if w > out[i]:
+                out[i] = w
+    return out
+
+
+def _limits(widths: list[int], columns: int, steps: Steps) -> dict[int, int]:
+    """How wide columns may be: each step takes from its column, down to a least width, until the row fits."""
+    over = sum(widths) + GAP * (len(widths) - 1) - columns
+    limits = {i: widths[i] for i, _ in steps}
+    for i, least in steps:
+        give = min(max(over, 0), max(limits[i] - least, 0))
+        limits[i] -= give
+        over -= give
+    return limits
+
+
+def _fits(widths: list[int], columns: int, steps: Steps) -> bool:
+    limits = _limits(widths, columns, steps)
+    return sum(limits.get(i, w) for i, w in enumerate(widths)) + GAP * (len(widths) - 1) <= columns
+
+
+def _layout(rows: list[list[str]], names: list[str], right: tuple[int, ...]) -> Iterator[str]:
+    import tabulate
+
+    rules = ["-" * w for w in _widest(rows, names)]
+    align = ["right" if i in right else "left" for i in range(len(names))]
+    # The names are a row like the others: as headers they would get padding that nobody counted.
+    text = tabulate.tabulate([names, rules, *rows], tablefmt="plain", disable_numparse=True, colalign=align)
+    for line in text.split("\n"):
+        yield line.rstrip() + "\n"
+
+
+def mirrors(source: Shown, columns: int, colour: bool = False) -> Iterator[str]:
+    """Number, time, request, original, mirror, lag and verdict; in a narrow terminal some cells take two lines."""
+    rows, words = [], []
+    for m in source.mirror_views():
+        at, lag = clock(cells.started(m.mirror)), duration(m.lag, signed=True) or NONE
+        servers = [cells.server(m.original), cells.server(m.mirror)]
+        rows.append([str(m.id), at, cells.mirror_request(m), *servers, lag, cells.verdict(m)])
+        words.append(m.verdict)
+    names = ["#", "time (UTC)", "request", "original", "mirror", "lag", "verdict"]
+    steps = [(2, 16)]
+    if rows and not _fits(_widest(rows, names), columns, steps):
+        names = ["#", "time (UTC)", "request", "original\nmirror", "lag", "verdict"]
+        rows = [
+            [n, at, request, f"{original}\n{mirror}", lag, verdict.replace(" (", "\n", 1).removesuffix(")")]
+            for n, at, request, original, mirror, lag, verdict in rows
+        ]
+        steps = [(2, 16), (3, 20), (2, 8)]
+        yield from _table(rows, names, columns, steps, (0, 4), words if colour else None)
+    elif rows:
+        yield from _table(rows, names, columns, steps, (0, 5), words if colour else None)
+    if rows:
+        yield "\n"
+    yield from sentences(source, columns)
+
+
+def _table(
+    rows: list[list[str]],
+    names: list[str],
+    columns: int,
+    steps: Steps,
+    right: tuple[int, ...],
+    words: list[str] | None,
+) -> Iterator[str]:
+    """Cut the cells to the width and lay them out; `words` are the verdicts to colour in the last column."""
+    limits = _limits(_widest(rows, names), columns, steps)
+    for n, row in enumerate(rows):
+        for i, limit in limits.items():
+            row[i] = "\n".join([cut_middle(part, limit) for part in row[i].split("\n")])
+        if words is not None:
+            row[-1] = row[-1].replace(words[n], paint(words[n], _COLOURS.get(words[n]), True), 1)
+    yield from _layout(rows, names, right)
+
+
+def exchanges(source: Shown, columns: int) -> Iterator[str]:
+    """Number, time, leg, client, server, request, status and duration of every exchange."""
+    rows = [
+        [
+            str(x.id),
+            clock(cells.started(x)),
+            x.leg,
+            escape(x.client),
+            escape(x.server),
+            cells.request(x.method, x.path),
+            cells.status(x),
+            duration(x.duration) or NONE,
+        ]
+        for x in source.exchange_views()
+    ]
+    names = ["#", "time (UTC)", "leg", "client", "server", "request", "status", "duration"]
+    if not rows:
+        yield "No exchange was found.\n"
+    elif _fits(_widest(rows, names), columns, [(5, 16)]):
+        yield from _table(rows, names, columns, [(5, 16)], (0, 7), None)
+    else:
+        narrow = [[n, at, leg, f"{client}\n{server}", *rest] for n, at, leg, client, server, *rest in rows]
+        names = ["#", "time (UTC)", "leg", "client\nserver", *names[5:]]
+        yield from _table(narrow, names, columns, [(4, 16), (3, 17), (4, 8)], (0, 6), None)
+
+
+def summary(source: Shown, columns: int, colour: bool = False) -> Iterator[str]:
+    """What is in the captures: packets, connections, exchanges, mirrors by verdict, and what cannot be seen."""
+    s = source.summary
+    for c in source.captures:
+        yield paint(cut(escape(c.path), columns), "1", colour) + "\n"
+        for fact in cells.capture_facts(c):
+            yield from (line + "\n" for line in wrap(fact, min(columns, READABLE), "  ", "    "))
+    streams = ", ".join(f"{n:,} {escape(name)}" for name, n in s.protocols.items() if n)
+    facts = [
+        ("connections", f"{s.connections:,}" + (f" (streams: {streams})" if streams else "")),
+        ("exchanges", f"{s.exchanges:,}"),
+        ("mirrors", f"{s.mirrors:,}" + (f": {cells.verdicts(s.verdicts)}" if s.mirrors else "")),
+        ("share", cells.share(s.share)),
+    ]
+    yield "\n"
+    for name, value in facts:
+        yield from (line + "\n" for line in wrap(value, min(columns, READABLE), f"{name:<13}", " " * 13))
+    yield "\n"
+    yield from sentences(source, columns)

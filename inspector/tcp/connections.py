@@ -1,0 +1,122 @@
+"""Rows of the state as tables."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.tcp import gathering as gather
+from inspector.tcp import layout as at
+from inspector.tcp.rooms import unsigned
+from inspector.tcp.tables import Chunks, Connections, Ends, Runs, Streams
+
+I64 = NDArray[np.int64]
+
+
+def run_table(rows: I64) -> Runs:
+    """Runs from rows of gathering.U_*."""
+    return Runs.build(
+        slot=rows[:, gather.U_SLOT],
+        stream=rows[:, gather.U_STREAM].copy(),
+        offset=rows[:, gather.U_OFFSET].copy(),
+        at=rows[:, gather.U_AT].copy(),
+        length=rows[:, gather.U_LENGTH].copy(),
+        gap=rows[:, gather.U_GAP].copy(),
+        reason=rows[:, gather.U_REASON],
+    )
+
+
+def chunk_table(log: I64, runs: I64, streams: I64) -> Chunks:
+    """The chunks under the runs of a block, from the log of all that are held."""
+    first = np.ones(len(runs), bool)
+    first[1:] = runs[1:, gather.U_SLOT] != runs[:-1, gather.U_SLOT]
+    slot, offset = runs[first, gather.U_SLOT], runs[first, gather.U_OFFSET]
+    begin, count = streams[slot, at.S_LOG], streams[slot, at.S_LOG_COUNT]
+    if int(count.sum()) == log.shape[1]:
+        index: I64 | slice = slice(None)
+        chosen = log
+    else:
+        index = np.repeat(begin - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
+        chosen = log[:, index]
+    mask = chosen[gather.L_OFFSET] + chosen[gather.L_LENGTH] > np.repeat(offset, count)
+    chosen = chosen.copy() if bool(mask.all()) else chosen[:, mask]
+    return Chunks.build(
+        slot=chosen[gather.L_SLOT],
+        stream=chosen[gather.L_STREAM],
+        offset=chosen[gather.L_OFFSET],
+        length=chosen[gather.L_LENGTH],
+        time=chosen[gather.L_TIME],
+        capture=chosen[gather.L_CAPTURE],
+        packet=chosen[gather.L_PACKET],
+        peer=chosen[gather.L_PEER],
+    )
+
+
+def end_table(rows: I64) -> Ends:
+    """Ends by slot."""
+    rows = rows[np.argsort(rows[:, at.E_SLOT], kind="stable")]
+    return Ends.build(
+        slot=rows[:, at.E_SLOT],
+        stream=rows[:, at.E_STREAM].copy(),
+        offset=rows[:, at.E_OFFSET].copy(),
+        how=rows[:, at.E_HOW],
+        time=rows[:, at.E_TIME].copy(),
+    )
+
+
+def connection_table(rows: I64) -> Connections:
+    """Connections from rows of `done`, by number."""
+    rows = rows[np.argsort(rows[:, at.C_ID], kind="stable")]
+    return Connections.build(
+        connection=rows[:, at.C_ID].copy(),
+        capture=rows[:, at.C_CAPTURE],
+        interface=rows[:, at.C_INTERFACE],
+        client_hi=unsigned(rows[:, at.C_CLIENT_HI]),
+        client_lo=unsigned(rows[:, at.C_CLIENT_LO]),
+        client_port=rows[:, at.C_CLIENT_PORT],
+        server_hi=unsigned(rows[:, at.C_SERVER_HI]),
+        server_lo=unsigned(rows[:, at.C_SERVER_LO]),
+        server_port=rows[:, at.C_SERVER_PORT],
+        wire_hi=unsigned(rows[:, at.C_WIRE_HI]),
+        wire_lo=unsigned(rows[:, at.C_WIRE_LO]),
+        wire_port=rows[:, at.C_WIRE_PORT],
+        joined=rows[:, at.C_JOINED] != 0,
+        handshake=rows[:, at.C_HANDSHAKE] != 0,
+        first=rows[:, at.C_FIRST].copy(),
+        last=rows[:, at.C_LAST].copy(),
+        packets=rows[:, at.C_PACKETS].copy(),
+        sent_bytes=rows[:, at.Z_SENT].copy(),
+        received_bytes=rows[:, at.Z_RECEIVED].copy(),
+        gap_bytes=rows[:, at.C_GAP_BYTES].copy(),
+        retransmissions=rows[:, at.C_RETRANSMISSIONS],
+        conflicts=rows[:, at.C_CONFLICTS],
+        end=rows[:, at.Z_END],
+        flags=rows[:, at.Z_FLAGS],
+    )
+
+
+def stream_table(slots: I64, streams: I64, conns: I64) -> Streams:
+    """What is known of stream slots."""
+    rows = conns[slots >> 1]
+    stream = streams[slots, at.S_ID] - 1
+    return Streams.build(
+        slot=slots,
+        stream=stream,
+        connection=rows[:, at.C_ID].copy(),
+        mate=np.where(stream >= 0, stream ^ 1, -1),
+        from_client=rows[:, at.C_CLIENT] == slots,
+        client_hi=unsigned(rows[:, at.C_CLIENT_HI]),
+        client_lo=unsigned(rows[:, at.C_CLIENT_LO]),
+        client_port=rows[:, at.C_CLIENT_PORT],
+        server_hi=unsigned(rows[:, at.C_SERVER_HI]),
+        server_lo=unsigned(rows[:, at.C_SERVER_LO]),
+        server_port=rows[:, at.C_SERVER_PORT],
+        wire_hi=unsigned(rows[:, at.C_WIRE_HI]),
+        wire_lo=unsigned(rows[:, at.C_WIRE_LO]),
+        wire_port=rows[:, at.C_WIRE_PORT],
+        joined=rows[:, at.C_JOINED] != 0,
+        handshake=rows[:, at.C_HANDSHAKE] != 0,
+        synced=streams[slots, at.S_SYNCED] != 0,
+        capture=rows[:, at.C_CAPTURE],
+        interface=rows[:, at.C_INTERFACE],
+    )

@@ -1,0 +1,139 @@
+"""Copies: the same packet captured again on another interface, or twice on one (a SPAN port).
+
+Routing changes TTL, checksum and link header, NAT changes one endpoint; sequence and acknowledgement numbers, flags,
+length, IP identification and timestamp value stay. A retransmission has a new IP identification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.capture.tables import Segments
+from inspector.kernel import kernel
+from inspector.tcp.layout import (
+    D_CAPTURED,
+    D_DST,
+    D_SLOT,
+    D_SRC,
+    D_STREAM,
+    D_TIME,
+    D_WHERE,
+    NONE,
+    SECOND,
+    T_ACK,
+    T_AT,
+    T_CAPTURE,
+    T_CAPTURED,
+    T_DPORT,
+    T_DST,
+    T_DST_HI,
+    T_DST_LO,
+    T_FLAGS,
+    T_INTERFACE,
+    T_IP_ID,
+    T_KEY,
+    T_LENGTH,
+    T_PACKET,
+    T_PRINT,
+    T_SEQ,
+    T_SPORT,
+    T_SRC,
+    T_SRC_HI,
+    T_SRC_LO,
+    T_TIME,
+)
+
+WAYS = 4
+COLUMNS = (
+    (T_CAPTURE, "capture"),
+    (T_PACKET, "packet"),
+    (T_TIME, "time"),
+    (T_INTERFACE, "interface"),
+    (T_SPORT, "sport"),
+    (T_DPORT, "dport"),
+    (T_SEQ, "seq"),
+    (T_ACK, "ack"),
+    (T_FLAGS, "flags"),
+    (T_IP_ID, "ip_id"),
+    (T_AT, "at"),
+    (T_CAPTURED, "captured"),
+    (T_LENGTH, "length"),
+)
+U64 = NDArray[np.uint64]
+SLICE = 8192  # rows hashed at a time: the temporaries stay in the processor's cache
+M1, M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+S16, S29, S32 = np.uint64(16), np.uint64(29), np.uint64(32)
+
+
+def mixed(x: U64) -> U64:
+    """Spread the bits (in place): a multiply-xorshift finaliser."""
+    x ^= x >> S32
+    x *= M2
+    x ^= x >> S29
+    x *= M1
+    x ^= x >> S32
+    return x
+
+
+def fill(segments: Segments, seed: int, seg: NDArray[np.int64]) -> None:
+    """Columns and hashes of `segments` into seg[T_*, :len(segments)]. `seed` hides the endpoint hashes from the capture."""
+    n = len(segments)
+    for row, name in COLUMNS:
+        seg[row, :n] = getattr(segments, name)
+    seg[T_SRC_HI, :n] = segments.src_hi.view(np.int64)
+    seg[T_SRC_LO, :n] = segments.src_lo.view(np.int64)
+    seg[T_DST_HI, :n] = segments.dst_hi.view(np.int64)
+    seg[T_DST_LO, :n] = segments.dst_lo.view(np.int64)
+    words = seg.view(np.uint64)
+    for start in range(0, n, SLICE):
+        w = words[:, start : min(start + SLICE, n)]
+        for at, hi, lo, port in ((T_SRC, T_SRC_HI, T_SRC_LO, T_SPORT), (T_DST, T_DST_HI, T_DST_LO, T_DPORT)):
+            x = mixed(w[lo] ^ np.uint64(seed))
+            x += w[hi] * M2
+            x += w[port]
+            w[at] = mixed(x)
+        w[T_KEY] = mixed(w[T_SRC] + w[T_DST])
+        x = mixed((w[T_SEQ] << S32) | w[T_ACK])
+        x += (segments.tsval[start : start + SLICE].astype(np.uint64) << S32) ^ (w[T_IP_ID] << S16)
+        x = mixed(x)
+        x += (w[T_LENGTH] << S16) | w[T_FLAGS]
+        w[T_PRINT] = mixed(x) | np.uint64(1)
+
+
+@kernel
+def seen(prints: Any, details: Any, seg: Any, i: int) -> int:
+    """Where in `details` the packet that segment i copies is, or -1 - where segment i itself was noted."""
+    mark = seg[T_PRINT, i]
+    time = seg[T_TIME, i]
+    where = (seg[T_CAPTURE, i] << 32) | seg[T_INTERFACE, i]
+    bucket = (mark >> 8) & (len(prints) - 1)
+    victim = -1
+    oldest = 0
+    for way in range(4):
+        d = bucket * 4 + way
+        if prints[bucket, way] == mark:
+            lag = time - details[d, D_TIME]
+            if (
+                -SECOND <= lag <= SECOND
+                and (details[d, D_SRC] == seg[T_SRC, i] or details[d, D_DST] == seg[T_DST, i])
+                and (details[d, D_WHERE] != where or seg[T_IP_ID, i] != 0)
+            ):
+                return d
+            victim = d
+            break
+        age = details[d, D_TIME] if prints[bucket, way] != 0 else NONE
+        if victim < 0 or age < oldest:
+            victim = d
+            oldest = age
+    prints[bucket, victim & 3] = mark
+    details[victim, D_TIME] = time
+    details[victim, D_WHERE] = where
+    details[victim, D_SRC] = seg[T_SRC, i]
+    details[victim, D_DST] = seg[T_DST, i]
+    details[victim, D_SLOT] = 0
+    details[victim, D_STREAM] = 0
+    details[victim, D_CAPTURED] = seg[T_CAPTURED, i]
+    return -1 - victim

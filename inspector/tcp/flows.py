@@ -1,0 +1,391 @@
+"""Which stream a segment belongs to: connections, port reuse, and the two halves of a NATed connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inspector.kernel import kernel
+from inspector.seq import MASK, distance
+from inspector.tcp.handing import end_stream
+from inspector.tcp.holding import give_up, stop_waiting
+from inspector.tcp.keys import add_join, add_pair, append, find_join, find_pair, join_hash, remove_keys, unlink
+from inspector.tcp.layout import (
+    ACK,
+    C_CAPTURE,
+    C_CLIENT,
+    C_CLIENT_HI,
+    C_CLIENT_LO,
+    C_CLIENT_PORT,
+    C_FIRST,
+    C_FOLLOWING,
+    C_ID,
+    C_INTERFACE,
+    C_JOINED,
+    C_LAST,
+    C_LIST,
+    C_PAYLOAD,
+    C_PREV,
+    C_SEEN,
+    C_SERVER_HI,
+    C_SERVER_LO,
+    C_SERVER_PORT,
+    C_WIDTH,
+    C_WIRE_HI,
+    C_WIRE_LO,
+    C_WIRE_PORT,
+    CLOSED,
+    EMPTY,
+    FAR,
+    FIN,
+    G_CLOCK,
+    G_CONN_ROOM,
+    G_CONNECTION,
+    G_CONNECTIONS,
+    G_DONE,
+    G_DYING,
+    G_FREE_CONNS,
+    G_IN_EMPTY,
+    G_JOINED,
+    G_STRAY,
+    G_WITHOUT_PAYLOAD,
+    HOW_REUSED,
+    K_VALUE,
+    KIND_SOURCE,
+    KIND_SYN,
+    KIND_TARGET,
+    N_NEXT,
+    N_OFFSET,
+    NONE,
+    R_OWNER,
+    RST,
+    S_ACKED,
+    S_BASE,
+    S_BASED,
+    S_ENDED,
+    S_FIRST,
+    S_FORGET,
+    S_HELD,
+    S_ID,
+    S_ISN1,
+    S_LAST_ACK,
+    S_LIMIT,
+    S_NEXT,
+    S_RELEASED,
+    S_RING,
+    S_STARTED,
+    S_SYN,
+    S_SYNCED,
+    S_TOP,
+    S_WIDTH,
+    SYN,
+    T_ACK,
+    T_CAPTURE,
+    T_DPORT,
+    T_DST,
+    T_DST_HI,
+    T_DST_LO,
+    T_FLAGS,
+    T_INTERFACE,
+    T_LENGTH,
+    T_SEQ,
+    T_SPORT,
+    T_SRC,
+    T_SRC_HI,
+    T_SRC_LO,
+    T_TIME,
+    Z_END,
+    Z_FLAGS,
+    Z_RECEIVED,
+    Z_SENT,
+)
+
+NEAR = 1 << 20  # joining by numbers: how far the second relation may be off
+
+
+@kernel
+def clear_stream(streams: Any, s: int, number: int) -> None:
+    """Slot s begins stream `number`."""
+    for column in range(S_WIDTH):
+        streams[s, column] = 0
+    streams[s, S_ID] = number + 1
+    streams[s, S_ACKED] = NONE
+    streams[s, S_LAST_ACK] = -1
+    streams[s, S_LIMIT] = FAR
+    streams[s, S_FORGET] = NONE
+    streams[s, S_RELEASED] = -1
+
+
+@kernel
+def create(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
+    """A new connection for segment i; returns the slot of its stream. Who answers a SYN is the server."""
+    c = state[G_FREE_CONNS]
+    state[G_FREE_CONNS] = conns[c, C_FOLLOWING]
+    state[G_CONN_ROOM] -= 1
+    number = state[G_CONNECTION]
+    state[G_CONNECTION] = number + 1
+    state[G_CONNECTIONS] += 1
+    for column in range(C_WIDTH):
+        conns[c, column] = 0
+    clear_stream(streams, 2 * c, 2 * number)
+    clear_stream(streams, 2 * c + 1, 2 * number + 1)
+    append(conns, C_PREV, C_FOLLOWING, EMPTY, c)
+    state[G_IN_EMPTY] += 1
+    conns[c, C_ID] = number
+    conns[c, C_SEEN] = state[G_CLOCK]
+    conns[c, C_CLIENT] = 2 * c
+    conns[c, C_CAPTURE] = seg[T_CAPTURE, i]
+    conns[c, C_INTERFACE] = seg[T_INTERFACE, i]
+    conns[c, C_FIRST] = seg[T_TIME, i]
+    conns[c, C_LAST] = seg[T_TIME, i]
+    flags = seg[T_FLAGS, i]
+    if flags & SYN != 0 and flags & ACK != 0:
+        slot = 2 * c + 1
+        set_client(conns, c, seg[T_DST_HI, i], seg[T_DST_LO, i], seg[T_DPORT, i])
+        set_server(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
+        set_wire(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
+    else:
+        slot = 2 * c
+        set_client(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
+        set_server(conns, c, seg[T_DST_HI, i], seg[T_DST_LO, i], seg[T_DPORT, i])
+        set_wire(conns, c, seg[T_DST_HI, i], seg[T_DST_LO, i], seg[T_DPORT, i])
+    add_pair(state, table, keys, conns, seg, i, slot)
+    if flags & SYN != 0 and flags & ACK == 0:
+        wait_at_source(state, table, keys, conns, seg, i, slot, (seg[T_SEQ, i] + 1) & MASK, KIND_SYN)
+    else:
+        if flags & SYN == 0:
+            wait_at_source(state, table, keys, conns, seg, i, slot, 0, KIND_SOURCE)
+        add_join(
+            state,
+            table,
+            keys,
+            conns,
+            slot,
+            seg[T_DST, i],
+            seg[T_DST_HI, i],
+            seg[T_DST_LO, i],
+            seg[T_DPORT, i],
+            0,
+            KIND_TARGET,
+        )
+    return slot
+
+
+@kernel
+def wait_at_source(
+    state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int, number: int, kind: int
+) -> None:
+    """Stream `slot` waits for its other half at the source of segment i."""
+    hi = seg[T_SRC_HI, i]
+    lo = seg[T_SRC_LO, i]
+    add_join(state, table, keys, conns, slot, seg[T_SRC, i], hi, lo, seg[T_SPORT, i], number, kind)
+
+
+@kernel
+def set_client(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
+    conns[c, C_CLIENT_HI] = hi
+    conns[c, C_CLIENT_LO] = lo
+    conns[c, C_CLIENT_PORT] = port
+
+
+@kernel
+def set_server(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
+    conns[c, C_SERVER_HI] = hi
+    conns[c, C_SERVER_LO] = lo
+    conns[c, C_SERVER_PORT] = port
+
+
+@kernel
+def set_wire(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
+    conns[c, C_WIRE_HI] = hi
+    conns[c, C_WIRE_LO] = lo
+    conns[c, C_WIRE_PORT] = port
+
+
+@kernel
+def same_connection(conns: Any, streams: Any, nodes: Any, s: int, isn1: int, answer: bool) -> bool:
+    """Whether a SYN (or SYN,ACK: `answer`) with initial sequence number isn1 - 1 belongs to stream s."""
+    if streams[s, S_SYN] != 0:
+        return streams[s, S_ISN1] == isn1 and (answer or conns[s >> 1, C_LIST] != CLOSED)
+    if conns[s >> 1, C_LIST] == CLOSED:
+        return False
+    if streams[s, S_BASED] == 0:
+        return True
+    offset = streams[s, S_NEXT] + distance(isn1, (streams[s, S_BASE] + streams[s, S_NEXT]) & MASK)
+    if streams[s, S_STARTED] != 0:
+        return offset == streams[s, S_FIRST]
+    lowest = nodes[nodes[streams[s, S_HELD], N_NEXT], N_OFFSET] if streams[s, S_HELD] != 0 else 0
+    return 0 <= lowest - offset <= (1 << 18)
+
+
+@kernel
+def join_answer(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
+    """The slot for a SYN,ACK from an address that nobody was seen to call: of the SYN that it acknowledges."""
+    hi = seg[T_DST_HI, i]
+    lo = seg[T_DST_LO, i]
+    port = seg[T_DPORT, i]
+    number = seg[T_ACK, i]
+    k = find_join(table, keys, join_hash(seg[T_DST, i], number, KIND_SYN), hi, lo, port, number, KIND_SYN)
+    if k == 0:
+        return 0
+    other = keys[k, K_VALUE]
+    join(state, table, keys, conns, seg, i, other ^ 1, True)
+    return other ^ 1
+
+
+@kernel
+def join_numbers(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
+    """The slot for a segment of an unknown flow whose numbers fit a half connection that shares an endpoint with it."""
+    if seg[T_FLAGS, i] & ACK == 0:
+        return 0
+    hi = seg[T_DST_HI, i]
+    lo = seg[T_DST_LO, i]
+    port = seg[T_DPORT, i]
+    k = find_join(table, keys, join_hash(seg[T_DST, i], 0, KIND_SOURCE), hi, lo, port, 0, KIND_SOURCE)
+    if k != 0 and fits(streams, seg, i, keys[k, K_VALUE]):
+        other = keys[k, K_VALUE]
+        join(state, table, keys, conns, seg, i, other ^ 1, True)
+        return other ^ 1
+    hi = seg[T_SRC_HI, i]
+    lo = seg[T_SRC_LO, i]
+    port = seg[T_SPORT, i]
+    k = find_join(table, keys, join_hash(seg[T_SRC, i], 0, KIND_TARGET), hi, lo, port, 0, KIND_TARGET)
+    if k != 0 and fits(streams, seg, i, keys[k, K_VALUE]):
+        other = keys[k, K_VALUE]
+        join(state, table, keys, conns, seg, i, other ^ 1, False)
+        return other ^ 1
+    return 0
+
+
+@kernel
+def fits(streams: Any, seg: Any, i: int, other: int) -> bool:
+    """Whether segment i can be of the other direction of stream `other`, by sequence and acknowledgement numbers."""
+    if streams[other, S_BASED] == 0:
+        return False
+    ahead = distance(seg[T_ACK, i], (streams[other, S_BASE] + streams[other, S_TOP]) & MASK)
+    if streams[other, S_LAST_ACK] < 0:
+        return streams[other, S_SYN] != 0 and ahead == 0
+    behind = distance(streams[other, S_LAST_ACK], seg[T_SEQ, i])
+    exact = behind == 0 or behind == seg[T_LENGTH, i]
+    return (ahead == 0 and -NEAR <= behind <= NEAR) or (exact and -NEAR <= ahead <= NEAR)
+
+
+@kernel
+def local(hi: int, lo: int) -> bool:
+    """127.0.0.0/8 or ::1."""
+    return hi == 0 and (lo == 1 or (lo >> 24) == 0xFFFF7F)
+
+
+@kernel
+def join(state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int, reply: bool) -> None:
+    """Segment i opens the other half, stream `slot`, of a connection that NAT gave different addresses.
+
+    The endpoint that both halves share is the client. A REDIRECT sends its packets to a local address; then what it
+    dialled is the address that the replies come from.
+    """
+    c = slot >> 1
+    add_pair(state, table, keys, conns, seg, i, slot)
+    conns[c, C_JOINED] = 1
+    state[G_JOINED] += 1
+    if reply:
+        hi = conns[c, C_WIRE_HI]
+        lo = conns[c, C_WIRE_LO]
+        if local(hi, lo) or (hi == conns[c, C_CLIENT_HI] and lo == conns[c, C_CLIENT_LO]):
+            set_server(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
+        return
+    hi = seg[T_DST_HI, i]
+    lo = seg[T_DST_LO, i]
+    if conns[c, C_CLIENT] != slot:  # the reply was seen first and taken for the client
+        conns[c, C_CLIENT] = slot
+        set_server(conns, c, conns[c, C_CLIENT_HI], conns[c, C_CLIENT_LO], conns[c, C_CLIENT_PORT])
+    set_client(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
+    set_wire(conns, c, hi, lo, seg[T_DPORT, i])
+    if not (local(hi, lo) or (hi == seg[T_SRC_HI, i] and lo == seg[T_SRC_LO, i])):
+        set_server(conns, c, hi, lo, seg[T_DPORT, i])
+
+
+@kernel
+def assign(
+    state: Any,
+    table: Any,
+    keys: Any,
+    conns: Any,
+    streams: Any,
+    nodes: Any,
+    out: Any,
+    ends: Any,
+    rings: Any,
+    done: Any,
+    seg: Any,
+    i: int,
+) -> int:
+    """The stream slot of segment i, 0 where it opens nothing."""
+    flags = seg[T_FLAGS, i]
+    s = find_pair(table, keys, seg, i)
+    opening = flags & SYN != 0 and flags & RST == 0
+    answer = flags & ACK != 0
+    if s != 0 and opening and not same_connection(conns, streams, nodes, s, (seg[T_SEQ, i] + 1) & MASK, answer):
+        close(state, table, keys, conns, streams, nodes, out, ends, rings, done, s >> 1, HOW_REUSED, seg[T_TIME, i])
+        s = 0
+    if s != 0:
+        return s
+    if opening and answer:
+        s = join_answer(state, table, keys, conns, streams, seg, i)
+    elif not opening:
+        s = join_numbers(state, table, keys, conns, streams, seg, i)
+        if s == 0 and seg[T_LENGTH, i] == 0 and flags & (RST | FIN) != 0:
+            state[G_STRAY] += 1
+            return 0
+    if s == 0:
+        s = create(state, table, keys, conns, streams, seg, i)
+    return s
+
+
+@kernel
+def close(
+    state: Any,
+    table: Any,
+    keys: Any,
+    conns: Any,
+    streams: Any,
+    nodes: Any,
+    out: Any,
+    ends: Any,
+    rings: Any,
+    done: Any,
+    c: int,
+    how: int,
+    time: int,
+) -> None:
+    """Connection c is over: its holes become gaps, its streams end, its row is written, its slots die."""
+    for side in range(2):
+        s = 2 * c + side
+        give_up(state, conns, streams, nodes, out, ends, rings, s, FAR)
+        if streams[s, S_ENDED] == 0:
+            end_stream(state, conns, streams, out, ends, s, how, time)
+        stop_waiting(streams, s)
+        if streams[s, S_RING] != 0:
+            rings[streams[s, S_RING], R_OWNER] = 0
+            streams[s, S_RING] = 0
+    remove_keys(state, table, keys, conns, c, 0)
+    unlink(conns, C_PREV, C_FOLLOWING, c)
+    state[G_IN_EMPTY + conns[c, C_LIST]] -= 1
+    conns[c, C_LIST] = -1
+    if conns[c, C_PAYLOAD] == 0:
+        state[G_WITHOUT_PAYLOAD] += 1
+    else:
+        write_row(conns, streams, done, c, state[G_DONE])
+        state[G_DONE] += 1
+    conns[c, C_FOLLOWING] = state[G_DYING]
+    state[G_DYING] = c
+
+
+@kernel
+def write_row(conns: Any, streams: Any, done: Any, c: int, z: int) -> None:
+    """Connection c as row z of `done`."""
+    for column in range(C_WIDTH):
+        done[z, column] = conns[c, column]
+    client = conns[c, C_CLIENT]
+    done[z, Z_SENT] = streams[client, S_NEXT] - streams[client, S_FIRST]
+    done[z, Z_RECEIVED] = streams[client ^ 1, S_NEXT] - streams[client ^ 1, S_FIRST]
+    done[z, Z_END] = streams[client, S_ENDED]
+    done[z, Z_FLAGS] = streams[client, S_SYNCED] + 2 * streams[client ^ 1, S_SYNCED]

@@ -1,0 +1,399 @@
+"""From rows in the order of arrival to one run of bytes a stream, and the chunk log that turns offsets into packets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inspector.kernel import compiled, kernel
+from inspector.tcp.handing import new_row
+from inspector.tcp.holding import free_node, take_node
+from inspector.tcp.keys import append, unlink
+from inspector.tcp.layout import (
+    C_FOLLOWING,
+    DATA,
+    G_CONN_ROOM,
+    G_DYING,
+    G_FEED,
+    G_FREE_CONNS,
+    G_KEPT_BYTES,
+    G_OUT,
+    KEPT,
+    N_FEED,
+    N_KIND,
+    N_LENGTH,
+    N_NEWER,
+    N_NEXT,
+    N_OFFSET,
+    N_OLDER,
+    N_PEER,
+    N_SRC,
+    N_TIME,
+    NODE_COST,
+    NONE,
+    O_CAPTURE,
+    O_GAP,
+    O_LENGTH,
+    O_OFFSET,
+    O_PACKET,
+    O_PEER,
+    O_REASON,
+    O_SLOT,
+    O_SRC,
+    O_TIME,
+    S_FORGET,
+    S_GAP,
+    S_ID,
+    S_KEPT,
+    S_KEPT_BYTES,
+    S_LOG,
+    S_LOG_COUNT,
+    S_NEXT,
+    S_OUT,
+    S_OUT_COUNT,
+    S_POSITION,
+    S_TOUCHED,
+)
+
+# rows of a chunk log: (L_WIDTH, n), sorted by slot, then offset
+L_SLOT, L_STREAM, L_OFFSET, L_LENGTH, L_TIME, L_CAPTURE, L_PACKET, L_PEER, L_WIDTH = range(9)
+FAR_SLOT = 1 << 62
+# rows of the runs: (n, U_WIDTH)
+U_SLOT, U_STREAM, U_OFFSET, U_AT, U_LENGTH, U_GAP, U_REASON, U_WIDTH = range(8)
+
+
+@kernel
+def order_rows(state: Any, streams: Any, out: Any, touched: Any, order: Any) -> None:
+    """Gaps at the end of a stream get a row; then the rows of `out` grouped by slot (`touched` is sorted) into `order`."""
+    for t in range(len(touched)):
+        if streams[touched[t], S_GAP] > 0:
+            new_row(state, streams, out, touched[t], streams[touched[t], S_NEXT])
+    position = 0
+    for t in range(len(touched)):
+        streams[touched[t], S_POSITION] = position
+        position += streams[touched[t], S_OUT_COUNT]
+    for o in range(state[G_OUT]):
+        s = out[o, O_SLOT]
+        order[streams[s, S_POSITION]] = o
+        streams[s, S_POSITION] += 1
+
+
+@kernel
+def open_run(runs: Any, u: int, s: int, stream: int, offset: int, at: int, gap: int, reason: int) -> None:
+    runs[u, U_SLOT] = s
+    runs[u, U_STREAM] = stream
+    runs[u, U_OFFSET] = offset
+    runs[u, U_AT] = at
+    runs[u, U_LENGTH] = 0
+    runs[u, U_GAP] = gap
+    runs[u, U_REASON] = reason
+
+
+@kernel
+def lay_out(
+    state: Any,
+    streams: Any,
+    nodes: Any,
+    out: Any,
+    touched: Any,
+    order: Any,
+    pieces: Any,
+    runs: Any,
+    log: Any,
+) -> tuple[int, int, int, int]:
+    """Runs, the pieces (source, length) to copy for them one after another, and chunks, sorted by slot and offset.
+
+    Returns how many pieces, runs, chunks and bytes. Kept pieces stand first and are given back.
+    """
+    at = 0
+    p = 0
+    u = 0
+    q = 0
+    k = 0
+    for t in range(len(touched)):
+        s = touched[t]
+        stream = streams[s, S_ID] - 1
+        fresh = True
+        n = streams[s, S_KEPT]
+        while n != 0:
+            if fresh or nodes[n, N_PEER] > 0:
+                open_run(runs, u, s, stream, nodes[n, N_OFFSET], at, nodes[n, N_PEER], nodes[n, N_TIME])
+                u += 1
+                fresh = False
+            pieces[p, 0] = nodes[n, N_SRC]
+            pieces[p, 1] = nodes[n, N_LENGTH]
+            p += 1
+            runs[u - 1, U_LENGTH] += nodes[n, N_LENGTH]
+            at += nodes[n, N_LENGTH]
+            n = nodes[n, N_NEXT]
+        drop_kept(state, streams, nodes, s)
+        for _ in range(streams[s, S_OUT_COUNT]):
+            o = order[k]
+            k += 1
+            length = out[o, O_LENGTH]
+            gap = out[o, O_GAP]
+            if length == 0 and gap == 0:
+                continue
+            if fresh or gap > 0:
+                open_run(runs, u, s, stream, out[o, O_OFFSET], at, gap, out[o, O_REASON])
+                u += 1
+                fresh = False
+            if length == 0:
+                continue
+            pieces[p, 0] = out[o, O_SRC]
+            pieces[p, 1] = length
+            p += 1
+            runs[u - 1, U_LENGTH] += length
+            at += length
+            log[L_SLOT, q] = s
+            log[L_STREAM, q] = stream
+            log[L_OFFSET, q] = out[o, O_OFFSET]
+            log[L_LENGTH, q] = length
+            log[L_TIME, q] = out[o, O_TIME]
+            log[L_CAPTURE, q] = out[o, O_CAPTURE]
+            log[L_PACKET, q] = out[o, O_PACKET]
+            log[L_PEER, q] = out[o, O_PEER]
+            q += 1
+        streams[s, S_OUT] = 0
+        streams[s, S_OUT_COUNT] = 0
+        streams[s, S_TOUCHED] = 0
+    return p, u, q, at
+
+
+@kernel
+def _copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
+    at = 0
+    for p in range(count):
+        src = pieces[p, 0]
+        length = pieces[p, 1]
+        if src >= 0:
+            for j in range(length):
+                arena[at + j] = data[src + j]
+        else:
+            for j in range(length):
+                arena[at + j] = store[j - 1 - src]
+        at += length
+
+
+def copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
+    """The bytes of the first `count` pieces, one after another, into the arena."""
+    if compiled():
+        _copy(pieces, count, data, store, arena)
+        return
+    at = 0
+    for src, length in pieces[:count].tolist():  # interpreted, a slice is a thousand times faster than its bytes
+        arena[at : at + length] = data[src : src + length] if src >= 0 else store[-1 - src : length - 1 - src]
+        at += length
+
+
+@kernel
+def _scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -> None:
+    for p in range(len(lengths)):
+        begin = begins[p]
+        place = places[p]
+        for j in range(lengths[p]):
+            target[place + j] = source[begin + j]
+
+
+def scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -> None:
+    """target[places[p] ...] = source[begins[p] ...], lengths[p] bytes each."""
+    if compiled():
+        source = source.view()
+        source.flags.writeable = False
+        _scatter(source, begins, target, places, lengths)
+        return
+    for begin, place, length in zip(begins.tolist(), places.tolist(), lengths.tolist(), strict=True):
+        target[place : place + length] = source[begin : begin + length]
+
+
+@kernel
+def drop_kept(state: Any, streams: Any, nodes: Any, s: int) -> None:
+    """Stream s keeps nothing any more."""
+    n = streams[s, S_KEPT]
+    while n != 0:
+        after = nodes[n, N_NEXT]
+        unlink(nodes, N_OLDER, N_NEWER, n)
+        free_node(state, nodes, n)
+        n = after
+    state[G_KEPT_BYTES] -= streams[s, S_KEPT_BYTES]
+    streams[s, S_KEPT] = 0
+    streams[s, S_KEPT_BYTES] = 0
+
+
+@kernel
+def keep(state: Any, streams: Any, nodes: Any, rows: Any, stored: int) -> None:
+    """Keep pieces for the next block: rows (slot, offset, length, gap, reason) in order; their bytes stand in the store
+    one after another from `stored` on. Precondition: there are enough free nodes."""
+    last_slot = 0
+    last = 0
+    for r in range(len(rows)):
+        s = rows[r, 0]
+        n = take_node(state, nodes)
+        nodes[n, N_OFFSET] = rows[r, 1]
+        nodes[n, N_LENGTH] = rows[r, 2]
+        nodes[n, N_PEER] = rows[r, 3]
+        nodes[n, N_TIME] = rows[r, 4]
+        nodes[n, N_KIND] = DATA
+        nodes[n, N_SRC] = -1 - stored
+        nodes[n, N_NEXT] = 0
+        append(nodes, N_OLDER, N_NEWER, KEPT, n)
+        stored += rows[r, 2]
+        cost = rows[r, 2] + NODE_COST
+        streams[s, S_KEPT_BYTES] += cost
+        state[G_KEPT_BYTES] += cost
+        if s == last_slot:
+            nodes[last, N_NEXT] = n
+        else:
+            streams[s, S_KEPT] = n
+        last_slot = s
+        last = n
+
+
+@kernel
+def fresh_nodes(state: Any, nodes: Any, found: Any) -> int:
+    """Held pieces of this feed whose bytes still stand in the block's data, into `found`; returns how many."""
+    count = 0
+    n = nodes[0, N_OLDER]
+    while n != 0 and nodes[n, N_FEED] == state[G_FEED]:
+        if nodes[n, N_KIND] == DATA and nodes[n, N_SRC] >= 0:
+            found[count] = n
+            count += 1
+        n = nodes[n, N_OLDER]
+    return count
+
+
+@kernel
+def stored_nodes(nodes: Any, found: Any) -> int:
+    """Held and kept pieces whose bytes stand in the store, into `found`; returns how many."""
+    count = 0
+    for head in range(0, KEPT + 1, KEPT):
+        n = nodes[head, N_NEWER]
+        while n != head:
+            if nodes[n, N_KIND] == DATA and nodes[n, N_SRC] < 0:
+                found[count] = n
+                count += 1
+            n = nodes[n, N_NEWER]
+    return count
+
+
+@kernel
+def bury(state: Any, conns: Any, streams: Any, nodes: Any) -> None:
+    """Slots of connections that were retired in the last feed are free again."""
+    c = state[G_DYING]
+    state[G_DYING] = 0
+    while c != 0:
+        after = conns[c, C_FOLLOWING]
+        for s in range(2 * c, 2 * c + 2):
+            drop_kept(state, streams, nodes, s)
+            streams[s, S_ID] = 0
+            streams[s, S_LOG_COUNT] = 0
+        conns[c, C_FOLLOWING] = state[G_FREE_CONNS]
+        state[G_FREE_CONNS] = c
+        state[G_CONN_ROOM] += 1
+        c = after
+
+
+@kernel
+def merge_logs(streams: Any, old: Any, old_count: int, new: Any, new_count: int, log: Any, ends: int) -> int:
+    """Chunks of `old` that are still needed and those of `new` into `log`; returns how many.
+
+    Of a stream's old chunks the first and last `ends` stay.
+    """
+    for j in range(old_count):
+        streams[old[L_SLOT, j], S_LOG_COUNT] = 0
+    for j in range(old_count):
+        if needed(streams, old, j):
+            streams[old[L_SLOT, j], S_LOG_COUNT] += 1
+    total = 0
+    i = 0
+    j = 0
+    while i < old_count or j < new_count:
+        s = old[L_SLOT, i] if i < old_count else FAR_SLOT
+        if j < new_count:
+            s = min(s, new[L_SLOT, j])
+        begin = total
+        survivors = streams[s, S_LOG_COUNT]
+        nth = 0
+        while i < old_count and old[L_SLOT, i] == s:
+            if needed(streams, old, i):
+                if nth < ends or nth >= survivors - ends:
+                    for row in range(L_WIDTH):
+                        log[row, total] = old[row, i]
+                    total += 1
+                nth += 1
+            i += 1
+        while j < new_count and new[L_SLOT, j] == s:
+            for row in range(L_WIDTH):
+                log[row, total] = new[row, j]
+            total += 1
+            j += 1
+        streams[s, S_LOG] = begin
+        streams[s, S_LOG_COUNT] = total - begin
+    return total
+
+
+@kernel
+def needed(streams: Any, log: Any, j: int) -> bool:
+    """Whether chunk j is of a stream that lives, and not forgotten."""
+    s = log[L_SLOT, j]
+    return streams[s, S_ID] == log[L_STREAM, j] + 1 and log[L_OFFSET, j] + log[L_LENGTH, j] > streams[s, S_FORGET]
+
+
+@kernel
+def find_chunks(streams: Any, log: Any, slots: Any, starts: Any, stops: Any, found: Any, ends: int) -> int:
+    """The chunks of stream ranges: found[q] = first, last + 1, how many to list; returns the sum of the last."""
+    total = 0
+    for q in range(len(slots)):
+        s = slots[q]
+        low = streams[s, S_LOG]
+        end = low + streams[s, S_LOG_COUNT]
+        high = end
+        while low < high:  # the first that ends after the start
+            middle = (low + high) >> 1
+            if log[L_OFFSET, middle] + log[L_LENGTH, middle] > starts[q]:
+                high = middle
+            else:
+                low = middle + 1
+        first = low
+        high = end
+        while low < high:  # the first that begins at the stop or after it
+            middle = (low + high) >> 1
+            if log[L_OFFSET, middle] >= stops[q]:
+                high = middle
+            else:
+                low = middle + 1
+        found[q, 0] = first
+        found[q, 1] = low
+        found[q, 2] = min(low - first, 2 * ends)
+        total += found[q, 2]
+    return total
+
+
+@kernel
+def list_chunks(log: Any, found: Any, captures: Any, packets: Any, offsets: Any, first: Any, last: Any) -> int:
+    """Captures and packets of the ranges found, neighbours of the same packet once; returns how many."""
+    total = 0
+    for q in range(len(found)):
+        offsets[q] = total
+        count = found[q, 2]
+        first[q] = NONE
+        last[q] = NONE
+        for nth in range(count):
+            j = found[q, 0] + nth
+            if 2 * nth >= count:
+                j = found[q, 1] - count + nth
+            time = log[L_TIME, j]
+            if nth == 0 or time < first[q]:
+                first[q] = time
+            if nth == 0 or time > last[q]:
+                last[q] = time
+            if (
+                total > offsets[q]
+                and packets[total - 1] == log[L_PACKET, j]
+                and captures[total - 1] == log[L_CAPTURE, j]
+            ):
+                continue
+            captures[total] = log[L_CAPTURE, j]
+            packets[total] = log[L_PACKET, j]
+            total += 1
+    offsets[len(found)] = total
+    return total

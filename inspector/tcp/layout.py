@@ -1,0 +1,227 @@
+"""Columns of the tracker's state: rows of int64, one array an entity, so that a packet touches few cache lines.
+
+Row 0 of keys, nodes, streams and rings is never used as an entity: it is the null of links and the sentinel of a list.
+"""
+
+from __future__ import annotations
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+
+SECOND = 1_000_000_000
+BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: timers in its future fire
+
+# seg[T_*, i]: the segments of a block
+(
+    T_CAPTURE,
+    T_PACKET,
+    T_TIME,
+    T_INTERFACE,
+    T_SRC_HI,
+    T_SRC_LO,
+    T_DST_HI,
+    T_DST_LO,
+    T_SPORT,
+    T_DPORT,
+    T_SEQ,
+    T_ACK,
+    T_FLAGS,
+    T_IP_ID,
+    T_AT,
+    T_CAPTURED,
+    T_LENGTH,
+    T_SRC,  # hash of the source endpoint
+    T_DST,
+    T_KEY,  # hash of both endpoints, the same for both directions
+    T_PRINT,  # fingerprint of the packet
+    T_WIDTH,
+) = range(22)
+
+# state[G_*]: scalars
+(
+    G_CLOCK,
+    G_FEED,  # running number of the feed
+    G_CONNECTION,  # next connection number
+    G_FREE_CONNS,
+    G_CONN_ROOM,
+    G_DYING,  # connections retired in this feed: their slots are free from the next feed on
+    G_FREE_KEYS,
+    G_KEY_ROOM,
+    G_KEYS,
+    G_FREE_NODES,
+    G_NODE_ROOM,
+    G_HELD_NODES,
+    G_HELD_BYTES,
+    G_RANDOM,
+    G_OUT,
+    G_TOUCHED,
+    G_ENDS,
+    G_DONE,
+    G_IN_EMPTY,  # connections without payload
+    G_IN_BUSY,
+    G_IN_CLOSED,
+    # options
+    G_HOLD_TIME,
+    G_HOLD_LIMIT,
+    G_START_TIME,
+    G_START_BYTES,
+    G_IDLE_EMPTY,
+    G_IDLE_BUSY,
+    G_LINGER,
+    G_EMPTY_LIMIT,
+    G_CLOSED_LIMIT,
+    # counts
+    G_COPIES,
+    G_RETRANSMISSIONS,
+    G_CONFLICTS,
+    G_OUT_OF_ORDER,
+    G_GAPS,
+    G_GAP_BYTES,
+    G_CONNECTIONS,
+    G_WITHOUT_PAYLOAD,
+    G_EXPIRED,
+    G_EXPIRED_EARLY,
+    G_DROPPED_BYTES,
+    G_EARLY,
+    G_STRAY,
+    G_FORCED_GAPS,
+    G_JOINED,
+    G_KEPT_BYTES,
+    G_WIDTH,
+) = range(47)
+
+# table[at, 0] is a hash, table[at, 1] a row of keys (0: empty)
+# keys[k, K_*]: an address pair (or an endpoint that waits to be joined) and the stream slot of its direction A -> B
+K_A_HI, K_A_LO, K_B_HI, K_B_LO, K_PORTS, K_HASH, K_VALUE, K_NEXT, K_WIDTH = range(9)
+KIND_SYN, KIND_SOURCE, KIND_TARGET = 1, 2, 3  # in K_PORTS >> 32; 0 is an address pair
+
+# conns[c, C_*]; rows 0..2 are the heads of the three lists below
+EMPTY, BUSY, CLOSED, FIRST_CONN = 0, 1, 2, 3
+(
+    C_ID,
+    C_LIST,
+    C_PREV,
+    C_FOLLOWING,
+    C_SEEN,  # clock of its last packet
+    C_KEYS,
+    C_ALIASES,
+    C_SIDES,  # 1: stream 2c has been seen, 2: stream 2c + 1
+    C_CLIENT,  # the slot of the client's stream
+    C_PAYLOAD,
+    C_CAPTURE,
+    C_INTERFACE,
+    C_CLIENT_HI,
+    C_CLIENT_LO,
+    C_CLIENT_PORT,
+    C_SERVER_HI,
+    C_SERVER_LO,
+    C_SERVER_PORT,
+    C_WIRE_HI,
+    C_WIRE_LO,
+    C_WIRE_PORT,
+    C_JOINED,
+    C_HANDSHAKE,
+    C_FIRST,
+    C_LAST,
+    C_PACKETS,
+    C_GAP_BYTES,
+    C_RETRANSMISSIONS,
+    C_CONFLICTS,
+    C_WIDTH,
+) = range(30)
+
+# done[z, :]: the row of a closed connection and what its streams add
+Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
+
+# streams[s, S_*]
+(
+    S_ID,  # stream number + 1, 0 where the slot is free
+    S_BASE,  # sequence number of offset 0
+    S_BASED,
+    S_NEXT,  # offset of the next byte to hand out
+    S_FIRST,
+    S_TOP,  # highest offset seen
+    S_STARTED,
+    S_HELD,  # head of its skip list of held pieces
+    S_OUT,  # last row of `out` + 1
+    S_OUT_COUNT,
+    S_GAP,
+    S_REASON,
+    S_ACKED,
+    S_LAST_ACK,  # last acknowledgement number that it sent, -1 where none
+    S_RING,
+    S_RING_FROM,
+    S_LIMIT,  # bytes from here on are not of this stream (FIN, RST)
+    S_ENDING,
+    S_END_TIME,
+    S_ENDED,
+    S_END_TOLD,
+    S_SYN,  # a SYN of it was captured
+    S_SYNCED,  # its first byte's sequence number is known
+    S_ISN1,
+    S_WAITING,
+    S_WAITED,
+    S_WAIT_BYTES,
+    S_PREV,
+    S_FOLLOWING,
+    S_KEPT,
+    S_KEPT_BYTES,
+    S_FORGET,
+    S_LOG,
+    S_LOG_COUNT,
+    S_POSITION,
+    S_TOUCHED,
+    S_TAKEN,  # consumed up to here, told by release()
+    S_RELEASED,  # number of the feed that this was told after
+    S_WIDTH,
+) = range(39)
+
+# nodes[n, N_*]: held pieces; rows 0..3 have special uses
+LEVELS = 6
+PATH, PIECE, KEPT, FIRST_NODE = 1, 2, 3, 4
+NODE_COST = 192  # bytes that a held piece counts beside its payload
+DATA, CUT, END = 0, 1, 2
+(
+    N_OFFSET,
+    N_LENGTH,
+    N_SRC,  # >= 0: in the block's data; < 0: -1 - N_SRC in the store
+    N_KIND,
+    N_SLOT,
+    N_TIME,  # of a kept piece: the reason of that gap
+    N_CAPTURE,
+    N_PACKET,
+    N_PEER,  # of a kept piece: the gap before it
+    N_OLDER,
+    N_NEWER,
+    N_CLOCK,
+    N_FEED,
+    N_NEXT,  # and the levels above it
+) = range(14)
+N_WIDTH = N_NEXT + LEVELS
+
+# out[o, O_*]: pieces handed out in this feed, in the order of arrival; O_TOUCHED is a list of its own
+(
+    O_SLOT,
+    O_OFFSET,
+    O_LENGTH,
+    O_SRC,
+    O_TIME,
+    O_CAPTURE,
+    O_PACKET,
+    O_PEER,
+    O_GAP,
+    O_REASON,
+    O_PREV,
+    O_STREAM,
+    O_TOUCHED,
+    O_WIDTH,
+) = range(14)
+
+E_SLOT, E_STREAM, E_OFFSET, E_HOW, E_TIME, E_WIDTH = range(6)
+R_OWNER, R_PREV, R_FOLLOWING, R_WIDTH = range(4)
+RING = 4096  # bytes already handed out that a stream keeps to compare retransmissions with
+D_TIME, D_WHERE, D_SRC, D_DST, D_SLOT, D_STREAM, D_CAPTURED, D_WIDTH = range(8)
+
+FAR = 1 << 62
+NONE = -(1 << 62)  # tables.UNKNOWN
+LOST, SNAPPED = 1, 2  # tables.Gap
+HOW_FIN, HOW_RST, HOW_REUSED, HOW_EXPIRED, HOW_CAPTURE = 1, 2, 3, 4, 5  # tables.End

@@ -1,0 +1,146 @@
+"""The tracker's arrays and how they grow: kernels only index, so room is made between their calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.tcp import layout as at
+from inspector.tcp.copies import WAYS
+from inspector.tcp.keys import rehash
+
+I64 = NDArray[np.int64]
+RINGS = 4096  # streams of which the last bytes are kept to compare retransmissions with
+PRINTS = 1 << 16  # buckets of packet fingerprints
+
+
+@dataclass(frozen=True)
+class TcpOptions:
+    """Limits of the tracker; times in nanoseconds of capture time."""
+
+    hold_time: int = 3 * at.SECOND  # a hole is waited for
+    hold_bytes: int = 64 << 20  # bytes that wait behind holes, all streams
+    start_time: int = at.SECOND // 10  # a stream without SYN waits for earlier bytes
+    start_bytes: int = 256 << 10  # or until so many have come
+    keep_bytes: int = 256 << 10  # bytes of a stream that its reader may leave for the next block
+    keep_total: int = 64 << 20
+    idle: int = 600 * at.SECOND  # a connection without packets is closed
+    idle_empty: int = 60 * at.SECOND  # one that carried no payload
+    linger: int = 30 * at.SECOND  # a closed one is remembered for stray packets
+    empty_connections: int = 1 << 17  # without payload; beyond, the idlest are closed early
+    closed_connections: int = 1 << 14
+    chunk_ends: int = 512  # packets listed of a message: so many first and so many last ones
+    log_chunks: int = 1 << 20  # chunks held for messages still open; beyond, fewer of each
+
+
+def grown(array: I64, rows: int) -> I64:
+    """The array with more rows, zeros."""
+    new = np.zeros((rows, array.shape[1]), array.dtype)
+    new[: len(array)] = array
+    return new
+
+
+class Rooms:
+    """All arrays of the tracker's state. See `layout` for their columns."""
+
+    def __init__(self, options: TcpOptions) -> None:
+        self.state = np.zeros(at.G_WIDTH, np.int64)
+        self.table = np.zeros((1024, 2), np.int64)
+        self.keys = np.zeros((1, at.K_WIDTH), np.int64)
+        self.conns = np.zeros((at.FIRST_CONN, at.C_WIDTH), np.int64)
+        self.streams = np.zeros((2 * at.FIRST_CONN, at.S_WIDTH), np.int64)
+        self.nodes = np.zeros((at.FIRST_NODE, at.N_WIDTH), np.int64)
+        self.out = np.zeros((1024, at.O_WIDTH), np.int64)
+        self.ends = np.zeros((256, at.E_WIDTH), np.int64)
+        self.done = np.zeros((64, at.Z_WIDTH), np.int64)
+        self.rings = np.zeros((RINGS + 1, at.R_WIDTH), np.int64)
+        self.ring = np.zeros((RINGS + 1, at.RING), np.uint8)
+        self.prints = np.zeros((PRINTS, WAYS), np.int64)
+        self.details = np.zeros((PRINTS * WAYS, at.D_WIDTH), np.int64)
+        self.copies = np.zeros(1, np.int64)
+        self._sentinels(options)
+        self.add_conns(64)
+        self.add_keys(256)
+        self.add_nodes(64)
+
+    def _sentinels(self, options: TcpOptions) -> None:
+        for which in (at.EMPTY, at.BUSY, at.CLOSED):
+            self.conns[which, [at.C_PREV, at.C_FOLLOWING]] = which
+        self.nodes[at.KEPT, [at.N_OLDER, at.N_NEWER]] = at.KEPT
+        number = np.arange(RINGS + 1)
+        self.rings[:, at.R_FOLLOWING] = np.roll(number, -1)
+        self.rings[:, at.R_PREV] = np.roll(number, 1)
+        for slot, value in (
+            (at.G_HOLD_TIME, options.hold_time),
+            (at.G_HOLD_LIMIT, options.hold_bytes),
+            (at.G_START_TIME, options.start_time),
+            (at.G_START_BYTES, options.start_bytes),
+            (at.G_IDLE_EMPTY, options.idle_empty),
+            (at.G_IDLE_BUSY, options.idle),
+            (at.G_LINGER, options.linger),
+            (at.G_EMPTY_LIMIT, options.empty_connections),
+            (at.G_CLOSED_LIMIT, options.closed_connections),
+            (at.G_RANDOM, 1),
+        ):
+            self.state[slot] = value
+
+    def add_conns(self, count: int) -> None:
+        """`count` more free connection slots, the lowest used first."""
+        old = len(self.conns)
+        self.conns = grown(self.conns, old + count)
+        self.streams = grown(self.streams, 2 * (old + count))
+        chain(self.conns, at.C_FOLLOWING, old, int(self.state[at.G_FREE_CONNS]))
+        self.state[at.G_FREE_CONNS] = old
+        self.state[at.G_CONN_ROOM] += count
+
+    def add_keys(self, count: int) -> None:
+        """`count` more free rows of keys."""
+        old = len(self.keys)
+        self.keys = grown(self.keys, old + count)
+        chain(self.keys, at.K_NEXT, old, int(self.state[at.G_FREE_KEYS]))
+        self.state[at.G_FREE_KEYS] = old
+        self.state[at.G_KEY_ROOM] += count
+
+    def add_nodes(self, count: int) -> None:
+        """`count` more free nodes."""
+        old = len(self.nodes)
+        self.nodes = grown(self.nodes, old + count)
+        chain(self.nodes, at.N_NEXT, old, int(self.state[at.G_FREE_NODES]))
+        self.state[at.G_FREE_NODES] = old
+        self.state[at.G_NODE_ROOM] += count
+
+    def make_room(self) -> None:
+        """Whatever is short (see `track.short`) gets twice as large."""
+        state = self.state
+        held = int(state[at.G_HELD_NODES])
+        if state[at.G_CONN_ROOM] < 1:
+            self.add_conns(len(self.conns))
+        if state[at.G_KEY_ROOM] < 8:
+            self.add_keys(len(self.keys))
+        while 2 * (state[at.G_KEYS] + 8) > len(self.table):
+            table = np.zeros((2 * len(self.table), 2), np.int64)
+            rehash(self.table, table)
+            self.table = table
+        if state[at.G_NODE_ROOM] < held + 16:
+            self.add_nodes(len(self.nodes) + held + 16)
+        used = max(int(state[at.G_OUT]), int(state[at.G_TOUCHED]))
+        if len(self.out) - used < held + 16:
+            self.out = grown(self.out, 2 * len(self.out) + held + 16)
+        if len(self.ends) - state[at.G_ENDS] < 16:
+            self.ends = grown(self.ends, 2 * len(self.ends))
+        if len(self.done) - state[at.G_DONE] < 4:
+            self.done = grown(self.done, 2 * len(self.done))
+
+
+def chain(rows: I64, link: int, first: int, then: int) -> None:
+    """Link the rows from `first` on to one another, and the last to `then`."""
+    rows[first:, link] = np.arange(first + 1, len(rows) + 1)
+    rows[-1, link] = then
+
+
+def unsigned(column: Any) -> NDArray[np.uint64]:
+    """A column of addresses as it was before it was put among int64."""
+    return np.ascontiguousarray(column).view(np.uint64)

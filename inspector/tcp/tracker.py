@@ -1,0 +1,350 @@
+"""Segments in, streams out: the room's front."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.capture.tables import Segments
+from inspector.ragged import Ragged
+from inspector.tcp import gathering as gather
+from inspector.tcp import layout as at
+from inspector.tcp.connections import chunk_table, connection_table, end_table, run_table, stream_table
+from inspector.tcp.copies import fill
+from inspector.tcp.flows import write_row
+from inspector.tcp.rooms import Rooms, TcpOptions
+from inspector.tcp.tables import UNKNOWN, Connections, StreamBlock, Streams
+from inspector.tcp.track import finish, track
+
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+COUNTS = {
+    "copies": at.G_COPIES,
+    "retransmissions": at.G_RETRANSMISSIONS,
+    "conflicts": at.G_CONFLICTS,
+    "out_of_order": at.G_OUT_OF_ORDER,
+    "gaps": at.G_GAPS,
+    "gap_bytes": at.G_GAP_BYTES,
+    "forced_gaps": at.G_FORCED_GAPS,
+    "connections": at.G_CONNECTIONS,
+    "connections_without_payload": at.G_WITHOUT_PAYLOAD,
+    "joined": at.G_JOINED,
+    "expired": at.G_EXPIRED,
+    "expired_early": at.G_EXPIRED_EARLY,
+    "dropped_bytes": at.G_DROPPED_BYTES,
+    "early": at.G_EARLY,
+    "stray": at.G_STRAY,
+}
+
+
+class Tracker:
+    """Assigns segments to streams and hands on the bytes of each, block by block.
+
+    What comes out, blocks joined, depends on the segments and their order only, not on how they were divided.
+    """
+
+    def __init__(self, options: TcpOptions | None = None) -> None:
+        self.options = options or TcpOptions()
+        self.rooms = Rooms(self.options)
+        self.seed = secrets.randbits(64)
+        self.seg: I64 = np.zeros((at.T_WIDTH, 0), np.int64)
+        self.store: U8 = np.zeros(1 << 16, np.uint8)
+        self.stored = 0
+        self.arena: U8 = np.zeros(1 << 16, np.uint8)
+        self.log: I64 = np.zeros((gather.L_WIDTH, 0), np.int64)
+        self.spare: I64 = np.zeros((gather.L_WIDTH, 0), np.int64)
+        self.logged = 0
+        self.runs: I64 = np.zeros((0, gather.U_WIDTH), np.int64)
+        self.kept_too_much = 0
+        self.finished = False
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    def feed(self, segments: Segments, data: U8) -> StreamBlock:
+        """The bytes that `segments` make ready. `data` is the block that `segments.at` points into, (n,) uint8.
+
+        The arena of the last block is used again.
+        """
+        data = _readonly(data)
+        n = len(segments)
+        self._begin()
+        if self.seg.shape[1] < n:
+            self.seg = np.zeros((at.T_WIDTH, n), np.int64)
+        seg = self.seg
+        fill(segments, self.seed, seg)
+        if n:
+            captures = int(seg[at.T_CAPTURE, :n].max()) + 1
+            if len(self.rooms.copies) < captures:
+                self.rooms.copies = np.append(self.rooms.copies, np.zeros(captures - len(self.rooms.copies), np.int64))
+        done = 0
+        while done < n:
+            r = self.rooms
+            r.make_room()
+            done = track(
+                *self._state(), r.prints, r.details, r.copies, r.ring, data, _readonly(self.store), seg, done, n
+            )
+        return self._block(data)
+
+    def finish(self) -> StreamBlock:
+        """What was still held: every hole is a gap now, and every stream ends."""
+        self._begin()
+        self.rooms.make_room()
+        while not finish(*self._state()):
+            self.rooms.make_room()
+        self.finished = True
+        return self._block(_readonly(np.zeros(1, np.uint8)))
+
+    def _state(self) -> tuple[Any, ...]:
+        r = self.rooms
+        return (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.ends, r.rings, r.done)
+
+    def _begin(self) -> None:
+        r = self.rooms
+        r.state[at.G_FEED] += 1
+        r.state[[at.G_OUT, at.G_TOUCHED, at.G_ENDS]] = 0
+        gather.bury(r.state, r.conns, r.streams, r.nodes)
+
+    def _block(self, data: U8) -> StreamBlock:
+        r, state = self.rooms, self.rooms.state
+        touched = np.sort(r.out[: state[at.G_TOUCHED], at.O_TOUCHED])
+        if len(r.out) - state[at.G_OUT] < len(touched):
+            r.out = np.concatenate([r.out, np.zeros((len(touched), at.O_WIDTH), np.int64)])
+        order = np.empty(int(state[at.G_OUT]) + len(touched), np.int64)
+        gather.order_rows(state, r.streams, r.out, touched, order)
+        kept = self._kept_count(touched)
+        pieces = np.empty((len(order) + kept, 2), np.int64)
+        runs = np.empty((len(order) + kept, gather.U_WIDTH), np.int64)
+        log = np.empty((gather.L_WIDTH, len(order)), np.int64)
+        count, n_runs, n_chunks, size = gather.lay_out(
+            state, r.streams, r.nodes, r.out, touched, order, pieces, runs, log
+        )
+        if len(self.arena) < size:
+            self.arena = np.empty(max(size, 2 * len(self.arena)), np.uint8)
+        gather.copy(pieces, count, data, _readonly(self.store), self.arena)
+        self.runs = runs[:n_runs]
+        self._save_rings()
+        self._store_held(data)
+        self._merge(log, n_chunks)
+        return StreamBlock(
+            arena=self.arena[:size],
+            runs=run_table(self.runs),
+            chunks=chunk_table(self.log[:, : self.logged], self.runs, r.streams),
+            ends=end_table(r.ends[: state[at.G_ENDS]]),
+        )
+
+    def _kept_count(self, touched: I64) -> int:
+        if self.rooms.state[at.G_KEPT_BYTES] == 0:
+            return 0
+        return int(self.rooms.streams[touched, at.S_KEPT_BYTES].sum()) // at.NODE_COST
+
+    def _save_rings(self) -> None:
+        """The last bytes of each stream that owns a ring, for retransmissions that come in a later block."""
+        runs = self.runs
+        if not len(runs):
+            return
+        last = np.ones(len(runs), bool)
+        last[:-1] = runs[1:, gather.U_SLOT] != runs[:-1, gather.U_SLOT]
+        rows = runs[last]
+        ring = self.rooms.streams[rows[:, gather.U_SLOT], at.S_RING]
+        rows, ring = rows[ring > 0], ring[ring > 0]
+        stop = rows[:, gather.U_OFFSET] + rows[:, gather.U_LENGTH]
+        length = np.minimum(rows[:, gather.U_LENGTH], at.RING)
+        begin = (stop - length) & (at.RING - 1)
+        source = rows[:, gather.U_AT] + rows[:, gather.U_LENGTH] - length
+        first = np.minimum(length, at.RING - begin)
+        flat = self.rooms.ring.reshape(-1)
+        gather.scatter(self.arena, source, flat, ring * at.RING + begin, first)
+        gather.scatter(self.arena, source + first, flat, ring * at.RING, length - first)
+
+    # -- bytes that wait -------------------------------------------------------------------------------------
+
+    def _reserve(self, size: int) -> int:
+        """Where `size` more bytes stand in the store; what is no longer used is left behind when it is full."""
+        if self.stored + size > len(self.store):
+            r = self.rooms
+            found = np.empty(len(r.nodes), np.int64)
+            found = found[: gather.stored_nodes(r.nodes, found)]
+            lengths = r.nodes[found, at.N_LENGTH]
+            live = int(lengths.sum())
+            store = np.empty(max(2 * (live + size), 1 << 16), np.uint8)
+            place = np.cumsum(lengths) - lengths
+            gather.scatter(self.store, -1 - r.nodes[found, at.N_SRC], store, place, lengths)
+            r.nodes[found, at.N_SRC] = -1 - place
+            self.store, self.stored = store, live
+        begin = self.stored
+        self.stored += size
+        return begin
+
+    def _store_held(self, data: U8) -> None:
+        r = self.rooms
+        if r.state[at.G_HELD_NODES] == 0:
+            return
+        found = np.empty(int(r.state[at.G_HELD_NODES]), np.int64)
+        found = found[: gather.fresh_nodes(r.state, r.nodes, found)]
+        lengths = r.nodes[found, at.N_LENGTH]
+        begin = self._reserve(int(lengths.sum()))
+        place = begin + np.cumsum(lengths) - lengths
+        gather.scatter(data, r.nodes[found, at.N_SRC], self.store, place, lengths)
+        r.nodes[found, at.N_SRC] = -1 - place
+
+    def release(self, slots: NDArray[np.int32], consumed: I64) -> None:
+        """Bytes of stream slots[i] from offset consumed[i] to the end of what was handed out are presented again.
+
+        Call it after the block was read and before the next is fed. Streams not named are consumed whole. Bytes
+        beyond `keep_bytes` a stream (or `keep_total`) are dropped: a gap, and counted as `kept_too_much`.
+        """
+        r = self.rooms
+        streams = r.streams
+        slots = np.asarray(slots, np.int64)
+        streams[slots, at.S_TAKEN] = consumed
+        streams[slots, at.S_RELEASED] = r.state[at.G_FEED]
+        runs = self.runs
+        slot = runs[:, gather.U_SLOT]
+        stop = runs[:, gather.U_OFFSET] + runs[:, gather.U_LENGTH]
+        taken = streams[slot, at.S_TAKEN]
+        mask = (streams[slot, at.S_RELEASED] == r.state[at.G_FEED]) & (stop > taken)
+        mask &= (streams[slot, at.S_ENDED] == 0) | (streams[slot, at.S_END_TOLD] == 0)
+        if not mask.any():
+            return
+        runs, slot, stop, taken = runs[mask], slot[mask], stop[mask], taken[mask]
+        offset = np.maximum(runs[:, gather.U_OFFSET], taken)
+        inside = taken >= runs[:, gather.U_OFFSET]
+        rows = np.stack(
+            [
+                slot,
+                offset,
+                stop - offset,
+                np.where(inside, 0, runs[:, gather.U_GAP]),
+                np.where(inside, 0, runs[:, gather.U_REASON]),
+            ],
+            axis=1,
+        )
+        source = runs[:, gather.U_AT] + offset - runs[:, gather.U_OFFSET]
+        rows, source = self._within_bounds(rows, source)
+        lengths = rows[:, 2]
+        begin = self._reserve(int(lengths.sum()))
+        gather.scatter(self.arena, source, self.store, begin + np.cumsum(lengths) - lengths, lengths)
+        need = len(rows) + int(r.state[at.G_HELD_NODES]) + 16
+        if r.state[at.G_NODE_ROOM] < need:
+            r.add_nodes(max(need, len(r.nodes)))
+        gather.keep(r.state, r.streams, r.nodes, rows, begin)
+
+    def _within_bounds(self, rows: I64, source: I64) -> tuple[I64, I64]:
+        """Streams that keep too much keep nothing: one row of no length with a gap in place of theirs."""
+        first = np.ones(len(rows), bool)
+        first[1:] = rows[1:, 0] != rows[:-1, 0]
+        group = np.cumsum(first) - 1
+        size = np.bincount(group, weights=rows[:, 2]).astype(np.int64)
+        count = np.bincount(group)
+        spent = int(self.rooms.state[at.G_KEPT_BYTES]) + np.cumsum(size + at.NODE_COST * count)
+        bad = (size > self.options.keep_bytes) | (spent > self.options.keep_total)
+        if not bad.any():
+            return rows, source
+        self.kept_too_much += int(bad.sum())
+        last = np.append(first[1:], True)
+        rows = rows.copy()
+        start = rows[first, 1] - rows[first, 3]
+        stop = rows[last, 1] + rows[last, 2]
+        lost = np.flatnonzero(first)[bad]
+        rows[lost, 1] = stop[bad]
+        rows[lost, 2] = 0
+        rows[lost, 3] = (stop - start)[bad]
+        rows[lost, 4] = at.LOST
+        stay = first | ~bad[group]
+        return rows[stay], source[stay]
+
+    # -- packets of a message --------------------------------------------------------------------------------
+
+    def _merge(self, new: I64, count: int) -> None:
+        ends = self.options.chunk_ends
+        if self.logged > self.options.log_chunks:
+            ends = max(4, ends * self.options.log_chunks // (2 * self.logged))
+        if self.spare.shape[1] < self.logged + count:
+            self.spare = np.empty((gather.L_WIDTH, (self.logged + count) * 5 // 4 + 16), np.int64)
+        total = gather.merge_logs(self.rooms.streams, self.log, self.logged, new, count, self.spare, ends)
+        self.log, self.spare, self.logged = self.spare, self.log, total
+
+    def locate(self, slots: NDArray[np.int32], starts: I64, ends: I64) -> tuple[Ragged, Ragged, I64, I64]:
+        """The packets that brought stream ranges: captures (int16), packet numbers, first and last time of each.
+
+        A range whose chunks are not held (forgotten, or a gap) has no packets and the times UNKNOWN. Of a range of
+        more than 2 * chunk_ends chunks the first and the last ones are listed.
+        """
+        n = len(slots)
+        found = np.empty((n, 3), np.int64)
+        wanted = [np.ascontiguousarray(a, np.int64) for a in (slots, starts, ends)]
+        total = gather.find_chunks(self.rooms.streams, self.log, *wanted, found, self.options.chunk_ends)
+        captures, packets = np.empty(total, np.int64), np.empty(total, np.int64)
+        offsets = np.empty(n + 1, np.int64)
+        first, last = np.empty(n, np.int64), np.empty(n, np.int64)
+        total = gather.list_chunks(self.log, found, captures, packets, offsets, first, last)
+        return Ragged(captures[:total].astype(np.int16), offsets), Ragged(packets[:total], offsets), first, last
+
+    def forget(self, slots: NDArray[np.int32], offsets: I64) -> None:
+        """Chunks of stream slots[i] that end at offsets[i] or before are no longer needed."""
+        np.maximum.at(self.rooms.streams[:, at.S_FORGET], np.asarray(slots, np.int64), offsets)
+
+    # -- what is known ---------------------------------------------------------------------------------------
+
+    def acknowledged(self, slots: NDArray[np.int32]) -> I64:
+        """The highest offset of each stream that the other side acknowledged so far; UNKNOWN where it did not."""
+        return self.rooms.streams[np.asarray(slots, np.int64), at.S_ACKED]
+
+    def synced(self, slots: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether the start of each stream is known: its SYN was captured, or the SYN,ACK that acknowledges it."""
+        return self.rooms.streams[np.asarray(slots, np.int64), at.S_SYNCED] != 0
+
+    def streams(self, slots: NDArray[np.int32]) -> Streams:
+        """Addresses and more of stream slots that are open, or ended in the last block."""
+        return stream_table(np.asarray(slots, np.int64), self.rooms.streams, self.rooms.conns)
+
+    def connections(self) -> Connections:
+        """All connections that carried payload and were not drained yet, by number."""
+        r = self.rooms
+        live = np.flatnonzero((r.conns[:, at.C_PAYLOAD] != 0) & self._open())
+        rows = np.zeros((len(live), at.Z_WIDTH), np.int64)
+        for z, c in enumerate(live.tolist()):
+            write_row(r.conns, r.streams, rows, c, z)
+        return connection_table(np.concatenate([r.done[: r.state[at.G_DONE]], rows]))
+
+    def _open(self) -> NDArray[np.bool_]:
+        r = self.rooms
+        used = r.streams[0::2, at.S_ID] != 0
+        used &= r.conns[:, at.C_LIST] >= 0
+        used[: at.FIRST_CONN] = False
+        return used
+
+    def drain_connections(self) -> Connections:
+        """The closed connections that carried payload, by number; they are not held here any more."""
+        r = self.rooms
+        table = connection_table(r.done[: r.state[at.G_DONE]])
+        r.state[at.G_DONE] = 0
+        return table
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was seen and what was dropped, by name."""
+        out = {name: int(self.rooms.state[index]) for name, index in COUNTS.items()}
+        open_empty = (self.rooms.conns[:, at.C_PAYLOAD] == 0) & self._open()
+        out["connections_without_payload"] += int(open_empty.sum())
+        out["kept_too_much"] = self.kept_too_much
+        return out
+
+    @property
+    def copies(self) -> dict[int, int]:
+        """Copies of packets in each capture."""
+        return dict(enumerate(self.rooms.copies.tolist()))
+
+
+def _readonly(array: U8) -> U8:
+    """A read-only view: kernels are compiled for one kind of array only."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+assert UNKNOWN == at.NONE

@@ -1,0 +1,92 @@
+"""The documents are checked against the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from inspector.cli.program import SIGNS, command
+from inspector.render.formats import FORMATS
+from inspector.render.source import VERDICTS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SHELL: list[str] = re.findall(r"```sh\n(.*?)```", README, re.S)
+COMMANDS = [
+    part.strip()
+    for block in SHELL
+    for line in block.splitlines()
+    for part in re.split(r"&&|\|(?!\|)", line.split(" # ")[0])
+    if part.strip().startswith("inspect ")
+]
+
+
+def test_every_option_is_in_the_readme() -> None:
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            for name in parameter.opts:
+                assert f"`{name}" in README, f"README does not name {name}"
+
+
+def test_the_readme_names_no_option_that_is_absent() -> None:
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+    for line in re.findall(r"^\| `-.*$", README, re.M):
+        for name in re.findall(r"`(--?[a-z-]+)", line.split("|")[1]):
+            assert name in known, f"README names {name}"
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_readme_commands_parse(line: str) -> None:
+    args = shlex.split(line.split(" > ")[0])[1:]
+    context = command.make_context("inspect", args)
+    assert context.params["captures"] or context.params["read"]
+
+
+def test_there_are_readme_commands() -> None:
+    assert len(COMMANDS) >= 6
+    assert "inspect captures/items-client.pcap --show-mirrors" in COMMANDS
+
+
+@pytest.mark.parametrize("words", [FORMATS, VERDICTS, SIGNS], ids=["formats", "verdicts", "signs"])
+def test_readme_names_every_word(words: tuple[str, ...]) -> None:
+    for word in words:
+        assert f"`{word}`" in README
+
+
+def test_every_capture_is_described_and_small() -> None:
+    text = (ROOT / "captures/README.md").read_text()
+    files = [p for p in (ROOT / "captures").iterdir() if p.name != "README.md"]
+    assert {p.name for p in files} == set(re.findall(r"^\| `([^`]+)`", text, re.M))
+    assert sum(p.stat().st_size for p in files) < 1_000_000
+
+
+def test_links_lead_somewhere() -> None:
+    for page in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "captures/README.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+            if "://" not in link:
+                assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_readme_shows_real_output() -> None:
+    """The block after `<!-- golden: NAME -->` is that golden run; UPDATE_GOLDEN=1 copies it (after the run itself)."""
+    blocks = list(re.finditer(r"<!-- golden: ([\w-]+) -->\n```\n(.*?)```", README, re.S))
+    assert blocks
+    page = README
+    for block in blocks:
+        golden = (ROOT / f"tests/golden/{block[1]}.txt").read_text()
+        page = page.replace(block[0], f"<!-- golden: {block[1]} -->\n```\n{golden}```")
+    if os.environ.get("UPDATE_GOLDEN"):
+        (ROOT / "README.md").write_text(page)
+    else:
+        assert page == README
+
+
+def test_the_signs_are_those_of_the_pipeline() -> None:
+    from inspector.inspection import SIGN_WORDS
+
+    assert set(SIGNS) == set(SIGN_WORDS)
