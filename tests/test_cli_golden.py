@@ -39,6 +39,7 @@ def transcript(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 def test_golden(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     want = path.read_text()
     got = transcript(want.split("\n", 1)[0], capsys, monkeypatch)
+    assert "[exit 70]" not in got, "a bug is nothing to keep"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(got)
     else:

@@ -31,7 +31,8 @@ def copy(at, until, n=1, **k):
 
 
 def mirrors(*rows, **options) -> list[MirrorView]:
-    return list(Presenter(find(table(list(rows)), **options)).mirrors())
+    found = find(table(list(rows)), **options)
+    return list(Presenter(found.exchanges, found.mirrors).mirrors())
 
 
 def legs(*rows) -> list[str]:

@@ -68,6 +68,27 @@ def to_ns(high: int, low: int, interfaces: Rows, column: int) -> int:
 
 
 @kernel
+def interface_of(data: Octets, at: int, kind: int, big: int) -> int:
+    """The interface number that the packet block at `at` names; a simple one is of the first interface."""
+    if kind == ENHANCED_PACKET:
+        return host32(data, at + 8, big)
+    return host16(data, at + 8, big) if kind == OLD_PACKET else 0
+
+
+@kernel
+def captured_and_time(
+    data: Octets, at: int, kind: int, size: int, big: int, interfaces: Rows, column: int
+) -> tuple[int, int]:
+    """Captured bytes and time (ns) of the packet block at `at`; -1 for a time out of range, or none (simple blocks)."""
+    if kind != SIMPLE_PACKET:
+        time = to_ns(host32(data, at + 12, big), host32(data, at + 16, big), interfaces, column)
+        return host32(data, at + 20, big), time
+    captured = min(host32(data, at + 8, big), size - 16)
+    snaplen = interfaces[SNAPLEN, column]
+    return (min(captured, snaplen) if snaplen > 0 else captured), -1
+
+
+@kernel
 def scan_blocks(
     data: Octets, at: int, end: int, big: int, interfaces: Rows, known: int, previous: int, records: Rows, room: int
 ) -> tuple[int, int, int, int, int]:
@@ -97,30 +118,19 @@ def scan_blocks(
         head = 12 if kind == SIMPLE_PACKET else 28
         if size < head + 4:
             return count, at, DAMAGED, previous, odd
-        length = host32(data, at + head - 4, big)
-        column = 0
-        if kind == ENHANCED_PACKET:
-            column = host32(data, at + 8, big)
-        elif kind == OLD_PACKET:
-            column = host16(data, at + 8, big)
+        column = interface_of(data, at, kind, big)
         if column >= known:
             column = known
             if interfaces[INDEX, column] < 0:
                 return count, at, SPECIAL, previous, odd
-        if kind == SIMPLE_PACKET:
-            captured = min(length, size - 16)
-            snaplen = interfaces[SNAPLEN, column]
-            if snaplen > 0:
-                captured = min(captured, snaplen)
-            time = max(previous, 0)
-        else:
-            captured = host32(data, at + 20, big)
-            time = to_ns(host32(data, at + 12, big), host32(data, at + 16, big), interfaces, column)
+        length = host32(data, at + head - 4, big)
+        captured, time = captured_and_time(data, at, kind, size, big, interfaces, column)
         if captured > size - head - 4 or length > LONGEST:
             return count, at, DAMAGED, previous, odd
         if time < 0:
             time = max(previous, 0)
-            odd += 1
+            if kind != SIMPLE_PACKET:
+                odd += 1
         records[TIME, count] = time
         records[AT, count] = at + head
         records[CAPTURED, count] = captured

@@ -43,18 +43,19 @@ class FileSource:
         self.file = file
         self.position = 0
         self.size: int | None = None
-        self.pipe = -1  # descriptor to ask whether more can be read at once
+        self.poll: select.poll | None = None  # tells whether a pipe has more to read at once
         if isinstance(file, io.FileIO):  # others may have a descriptor that counts other bytes (gzip.GzipFile)
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode):
                 self.size = status.st_size
             else:
-                self.pipe = file.fileno()
+                self.poll = select.poll()
+                self.poll.register(file.fileno(), select.POLLIN)
 
     def readinto(self, view: memoryview) -> int:
         """As Source.readinto. What a pipe has ready is taken together, but never waited for."""
         done = self._once(view)
-        while self.pipe >= 0 and 0 < done < len(view) and select.select([self.pipe], [], [], 0)[0]:
+        while self.poll is not None and 0 < done < len(view) and self.poll.poll(0):
             more = self._once(view[done:])
             if more == 0:
                 break

@@ -49,11 +49,9 @@ LENGTH = 15  # content-length: NONE absent, INVALID contradicting or unreadable
 FLAGS = 16  # of the head: see below
 NEXT_FACTS = 17  # MIDSTREAM, RESYNCED: facts of the next message
 HELD = 18  # id of the request for whose response a HOLD waits
-CHECK = 19  # the body of a response without a request has not begun: it may have none
-PEER = 20  # the message's first byte came in a packet that acknowledged this offset
-INTERIM_START = 21  # offset of the first interim response
-SYNCED = 22  # its start was captured
-PEERS = 23  # the last distinct peers, CARRIED of them
+PEER = 19  # the message's first byte came in a packet that acknowledged this offset
+SYNCED = 20  # its start was captured
+PEERS = 21  # the last distinct peers, CARRIED of them
 CARRIED = 8
 STREAM_WIDTH = PEERS + CARRIED
 

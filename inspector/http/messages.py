@@ -11,7 +11,6 @@ from inspector.http.layout import (
     C_NEWS,
     C_NEXT_ID,
     C_ROWS,
-    CHECK,
     CHUNK_SIZE,
     CHUNKED,
     CLOSE,
@@ -66,6 +65,7 @@ from inspector.http.layout import (
     R_VERSION,
     REMAIN,
     REQUEST,
+    RESPONSE,
     RESYNCED,
     ROW,
     ROW_WIDTH,
@@ -160,28 +160,9 @@ def finish(s: int, facts: int, state: I64, rows: I64, hashes: U64, lanes: U64, t
     rows[row, R_DONE] = 1
     state[s, ROW] = NONE
     state[s, MODE] = START
-    state[s, CHECK] = 0
     if state[s, KIND] == REQUEST and (state[s, METHOD] == CONNECT or state[s, FLAGS] & FLAG_UPGRADE):
         state[s, MODE] = HOLD
         state[s, HELD] = rows[row, R_ID]
-
-
-@kernel
-def finish_early(
-    s: int, facts: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8,
-    cell: U64, unanswered: I64, counters: I64, limits: I64,
-) -> None:  # fmt: skip
-    """The message of stream `s` ends at POS before its end. A request whose head is not complete may be answered as well."""
-    row = state[s, ROW]
-    if state[s, MODE] == HEADERS:
-        rows[row, R_HEAD_END] = state[s, POS]
-        if state[s, KIND] == REQUEST:
-            start = rows[row, R_START]
-            push(
-                rows[row, R_ID], start, state[s, POS], state[s, PEER], state[s, METHOD],
-                state, conns, s >> 1, pool, unanswered, counters, limits,
-            )  # fmt: skip
-    finish(s, facts, state, rows, hashes, lanes, tails, line, cell)
 
 
 @kernel
@@ -194,6 +175,27 @@ def drop_interim(s: int, state: I64, rows: I64, unanswered: I64, counters: I64) 
             give_up(rows[row, R_REQUEST], unanswered, counters)
             release(state, s ^ 1, rows[row, R_REQUEST], counters)
         state[s, ROW] = NONE
+
+
+@kernel
+def finish_early(
+    s: int, facts: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8,
+    cell: U64, unanswered: I64, counters: I64, limits: I64,
+) -> None:  # fmt: skip
+    """The message of stream `s` ends at POS before its end. A request whose head is not complete may be answered as well."""
+    row = state[s, ROW]
+    if state[s, MODE] == HEADERS:
+        if state[s, KIND] == RESPONSE and rows[row, R_STATUS] < 200 and rows[row, R_STATUS] != 101:
+            drop_interim(s, state, rows, unanswered, counters)
+            return
+        rows[row, R_HEAD_END] = state[s, POS]
+        if state[s, KIND] == REQUEST:
+            start = rows[row, R_START]
+            push(
+                rows[row, R_ID], start, state[s, POS], state[s, PEER], state[s, METHOD],
+                state, conns, s >> 1, pool, unanswered, counters, limits,
+            )  # fmt: skip
+    finish(s, facts, state, rows, hashes, lanes, tails, line, cell)
 
 
 @kernel
@@ -248,11 +250,10 @@ def no_content(status: int, method: int) -> bool:
 
 
 @kernel
-def content(s: int, state: I64, conns: I64, rows: I64, row: int) -> int:
+def content(s: int, state: I64, rows: I64, row: int) -> int:
     """RFC 9112 section 6.3 items 3 to 8: MODE becomes how the content is read. Gives 1 where there is none, 2 where none can tell."""
     request = state[s, KIND] == REQUEST
     length = state[s, LENGTH]
-    state[s, CHECK] = 1 if state[s, METHOD] == UNKNOWN_METHOD and not request and conns[s >> 1, LOST] != 0 else 0
     if state[s, CODING] != CODING_NONE:
         if length != NONE:
             rows[row, R_FACTS] |= LENGTH_CONFLICT
@@ -280,6 +281,12 @@ def content(s: int, state: I64, conns: I64, rows: I64, row: int) -> int:
 
 
 @kernel
+def doubtful(s: int, state: I64, conns: I64) -> bool:
+    """Whether the request of the response of stream `s` was lost: had it been HEAD, what its head says of a body would not hold."""
+    return state[s, METHOD] == UNKNOWN_METHOD and conns[s >> 1, LOST] != 0 and state[s ^ 1, STREAM] != NONE
+
+
+@kernel
 def end_head(
     s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8, line: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
@@ -299,7 +306,7 @@ def end_head(
             rows[row, R_ID], rows[row, R_START], state[s, POS], state[s, PEER], method,
             state, conns, s >> 1, pool, unanswered, counters, limits,
         )  # fmt: skip
-        ends = content(s, state, conns, rows, row)
+        ends = content(s, state, rows, row)
     elif status == 101 or (method == CONNECT and 200 <= status < 300):
         tunnel(s, state, rows, hashes, lanes, tails, line, cell, news, counters)
         return
@@ -312,8 +319,10 @@ def end_head(
         if no_content(status, method):
             rows[row, R_FACTS] |= NO_BODY
             ends = 1
+        elif doubtful(s, state, conns):
+            ends = 2
         else:
-            ends = content(s, state, conns, rows, row)
+            ends = content(s, state, rows, row)
     if ends == 1:
         finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
     elif ends == 2:

@@ -23,7 +23,6 @@ from inspector.http.layout import (
     C_ROWS,
     C_TEXT,
     C_UNANSWERED,
-    CHECK,
     CHUNK_OFFSET,
     CHUNK_PEER,
     CHUNK_TIME,
@@ -37,17 +36,11 @@ from inspector.http.layout import (
     KIND,
     L_PENDING,
     L_WAIT,
-    LOST,
-    METHOD,
     MODE,
-    NO_BODY,
     NONE,
     POS,
-    R_BODY,
-    R_FACTS,
     R_GAP,
     REQUEST,
-    RESPONSE,
     ROW,
     RUN_AT,
     RUN_GAP,
@@ -58,9 +51,7 @@ from inspector.http.layout import (
     SEEN,
     START,
     STOPPED,
-    STREAM,
     SYNCED,
-    UNKNOWN_METHOD,
     UNTIL_CLOSE,
 )
 from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
@@ -143,39 +134,6 @@ def search(
 
 
 @kernel
-def without_body(
-    s: int, data: U8, at: int, end: int, chunks: I64, low: int, high: int, other_low: int, other_high: int, state: I64
-) -> bool:
-    """Whether the response of stream `s`, whose request is unknown, has no body after all (HEAD): the next one begins at POS."""
-    offset = state[s, POS]
-    row = chunk_of(chunks, low, high, offset)
-    if row < 0 or chunks[row, CHUNK_OFFSET] != offset:
-        return False
-    if not confirmed(offset, chunks[row, CHUNK_TIME], state, s ^ 1, chunks, other_low, other_high):
-        return False
-    return start_line_at(data, at, end, RESPONSE, REQUEST)[0] == VALID_LINE
-
-
-@kernel
-def end_body(
-    s: int, state: I64, conns: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, unanswered: I64, counters: I64,
-    cell: U64,
-) -> None:  # fmt: skip
-    """The message of stream `s` is complete at POS. What follows a body that may not have been one is not taken on trust."""
-    row = state[s, ROW]
-    doubtful = (
-        state[s, METHOD] == UNKNOWN_METHOD
-        and state[s, KIND] == RESPONSE
-        and conns[s >> 1, LOST] != 0
-        and state[s ^ 1, STREAM] != NONE
-        and rows[row, R_BODY] + rows[row, R_GAP] > 0
-    )
-    finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
-    if doubtful:
-        lose(s, state[s, POS], state, conns, rows, unanswered, counters)
-
-
-@kernel
 def step(
     s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int, other_low: int, other_high: int,
     line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
@@ -210,15 +168,9 @@ def step(
             return PAUSED
         state[s, MODE] = START
         return MOVED
-    if state[s, CHECK] != 0:
-        state[s, CHECK] = 0
-        if without_body(s, data, at, end, chunks, low, high, other_low, other_high, state):
-            rows[state[s, ROW], R_FACTS] |= NO_BODY
-            finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
-            return MOVED
     found = read_body(s, data, at, end, state, rows, lanes, tails, limits)
     if found == ENDED_HERE:
-        end_body(s, state, conns, rows, hashes, lanes, tails, line, unanswered, counters, cell)
+        finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
     elif found == BROKEN:
         finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
         lose(s, state[s, POS], state, conns, rows, unanswered, counters)
@@ -249,13 +201,12 @@ def gap(
         )
         lose(s, offset, state, conns, rows, unanswered, counters)
     else:
-        state[s, CHECK] = 0
         state[s, POS] = offset - missing
         inside = skip_gap(s, missing, cut, state, rows)
         if inside < 0:
             finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
         elif body_complete(s, state):
-            end_body(s, state, conns, rows, hashes, lanes, tails, line, unanswered, counters, cell)
+            finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
         if inside != missing:
             lose(s, offset, state, conns, rows, unanswered, counters)
 

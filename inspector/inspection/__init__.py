@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
 from inspector.errors import UsageError
+from inspector.inspection.kept import Kept
 from inspector.inspection.pipeline import Pipeline
 from inspector.inspection.summary import summarise
 from inspector.mirror.present import Presenter
+from inspector.mirror.settle import Rules
 from inspector.mirror.tables import Sign
-from inspector.mirror.transactions import Found, find
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
 
 if TYPE_CHECKING:
@@ -39,16 +40,16 @@ class Inspection:
     cut short or damaged (the rest was read).
     """
 
-    def __init__(self, pipeline: Pipeline, found: Found) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Kept) -> None:
         self._pipeline = pipeline
-        self._found = found
+        self._kept = kept
         self.captures: list[CaptureView] = pipeline.captures()
-        self.summary: SummaryView = summarise(found, pipeline.seen())
+        self.summary: SummaryView = summarise(pipeline.tally, pipeline.seen())
         self.damaged: bool = pipeline.damaged()
 
     @cached_property
     def _presenter(self) -> Presenter:
-        return Presenter(self._found)
+        return Presenter(*self._kept.tables())
 
     def mirror_views(self) -> Iterator[MirrorView]:
         """Each mirror with its verdict and evidence, in order of time."""
@@ -98,7 +99,7 @@ def inspect(
     suffix: str = "-shadow",
     window: float = 15.0,
     match: tuple[str, ...] = (),
-    block_bytes: int = 32 << 20,
+    block_bytes: int = 4 << 20,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Inspection:
     """Read captures as one view, find every mirrored request and judge it.
@@ -112,8 +113,9 @@ def inspect(
         raise UsageError("no capture given", "name a file, or - for a pipe")
     if not window > 0:
         raise UsageError("the window must be longer than 0 seconds")
-    signs = signs_of(tuple(match))
-    pipeline = Pipeline(captures, block_bytes, progress)
-    pipeline.run()
-    found = find(pipeline.exchanges(), suffix, int(window * 1e9), signs, pipeline.encrypted_servers())
-    return Inspection(pipeline, found)
+    rules = Rules(suffix, int(window * 1e9), signs_of(tuple(match)))
+    pipeline = Pipeline(captures, rules, block_bytes, progress)
+    kept = Kept()
+    for batch in pipeline.run():
+        kept.add(batch)
+    return Inspection(pipeline, kept)

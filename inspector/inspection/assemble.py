@@ -30,18 +30,18 @@ class Placed(Table):
     wire_lo: U64
     synced: Bool
     mate: I64  # the other direction's stream number
+    acknowledged: Bool  # the other side acknowledged the message's last byte
     packets: Ragged
 
 
 class Assembler:
-    """Collects messages block by block; `exchanges` joins them."""
+    """Collects messages block by block and hands over the exchanges that have ended."""
 
     def __init__(self) -> None:
         self._messages: list[Messages] = []
         self._placed: list[Placed] = []
-        self._lossy: list[I64] = []
-        self._acked_stream: list[I64] = []
-        self._acked_offset: list[I64] = []
+        self._unanswered: list[I64] = []
+        self._lossy = np.empty(0, np.int64)
 
     def add(self, messages: Messages, placed: Placed) -> None:
         """Take messages that have ended, with their places."""
@@ -49,34 +49,33 @@ class Assembler:
             self._messages.append(messages)
             self._placed.append(placed)
 
+    def unanswered(self, requests: I64) -> None:
+        """Requests (message ids) that will get no response any more."""
+        if len(requests):
+            self._unanswered.append(requests)
+
     def lost(self, streams: I64) -> None:
         """Streams with bytes that no packet had."""
         if len(streams):
-            self._lossy.append(streams)
+            self._lossy = np.union1d(self._lossy, streams)
 
-    def acknowledged(self, streams: I64, offsets: I64) -> None:
-        """How far streams that have ended were acknowledged."""
-        if len(streams):
-            self._acked_stream.append(streams)
-            self._acked_offset.append(offsets)
-
-    def exchanges(self) -> Exchanges:
-        """All exchanges, sorted by time; requests without a response and responses without a request included."""
-        messages = Messages.concat(self._messages)
-        placed = Placed.concat(self._placed)
-        lossy = np.unique(np.concatenate(self._lossy)) if self._lossy else np.empty(0, np.int64)
-        acked = self._acked(messages, placed)
-        return join(messages, placed, np.isin(np.where(messages.kind == 1, placed.mate, messages.stream), lossy), acked)
-
-    def _acked(self, messages: Messages, placed: Placed) -> Bool:
-        if not self._acked_stream:
-            return np.zeros(len(messages), bool)
-        streams = np.concatenate(self._acked_stream)
-        offsets = np.concatenate(self._acked_offset)
-        order = np.argsort(streams, kind="stable")
-        streams, offsets = streams[order], offsets[order]
-        at = np.minimum(np.searchsorted(streams, messages.stream), len(streams) - 1)
-        return (streams[at] == messages.stream) & (offsets[at] >= messages.end)
+    def take(self, final: bool) -> tuple[Exchanges, Exchanges]:
+        """(ended, pending): exchanges that have ended since the last call, and requests that still wait for a response
+        (they stay here)."""
+        messages, placed = Messages.concat(self._messages), Placed.concat(self._placed)
+        gone = np.concatenate(self._unanswered) if self._unanswered else np.empty(0, np.int64)
+        asks = messages.kind == 1
+        answered = np.isin(messages.id, messages.request[~asks])
+        waits = asks & ~answered & ~np.isin(messages.id, gone)
+        if final:
+            waits[:] = False
+        lossy = np.isin(np.where(asks, placed.mate, messages.stream), self._lossy)
+        ended = join(messages.take(~waits), placed.take(~waits), lossy[~waits])
+        pending = join(messages.take(waits), placed.take(waits), lossy[waits])
+        self._messages, self._placed = [messages.take(waits)], [placed.take(waits)]
+        # A request can be given up before its own end is seen: keep the news for its row.
+        self._unanswered = [np.setdiff1d(gone, messages.id)] if len(gone) else []
+        return ended, pending
 
 
 REQUEST_COLUMNS = (
@@ -89,10 +88,10 @@ PLACE_COLUMNS = (
 )  # fmt: skip
 
 
-def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool) -> Exchanges:
+def join(messages: Messages, placed: Placed, lossy: Bool) -> Exchanges:
     """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
 
-    lossy, acked: (n,) beside the messages.
+    lossy: (n,) beside the messages. An exchange has its first message's id.
     """
     requests = np.flatnonzero(messages.kind == 1)
     responses = np.flatnonzero(messages.kind == 2)
@@ -118,7 +117,7 @@ def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool) -> Exchan
         columns[name] = np.where(asked, column[q], np.array(-1 if name == "attempt" else 0, column.dtype))
     capture = placed.capture[first]
     return Exchanges.build(
-        id=np.arange(1, len(first) + 1),
+        id=messages.id[first],
         capture=capture,
         lossy=lossy[first],
         version=messages.version[first],
@@ -137,7 +136,7 @@ def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool) -> Exchan
         response_hash=np.where(answered, messages.body_hash[a], np.uint64(0)),
         request_gap=np.where(asked, messages.gap_bytes[q], 0),
         response_gap=np.where(answered, messages.gap_bytes[a], 0),
-        acknowledged=answered & acked[a],
+        acknowledged=answered & placed.acknowledged[a],
         text=blank(messages.text, q, asked),
         request_packets=blank(placed.packets, q, asked),
         response_packets=blank(placed.packets, a, answered),

@@ -31,7 +31,8 @@ def _times(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     import pandas as pd
 
     for name in names:
-        column = np.array([-1 if v is None else v for v in frame[name]], np.int64)
+        # Through int64, never through floats: they lose nanoseconds.
+        column = np.array([-1 if v is None else v for v in frame[name].tolist()], np.int64)
         times = column.astype("datetime64[ns]")
         times[column < 0] = np.datetime64("NaT")
         frame[name] = pd.Series(times, index=frame.index).dt.tz_localize("UTC")
@@ -47,7 +48,7 @@ def exchanges_frame(views: Iterable[ExchangeView]) -> pd.DataFrame:
         row = {name: getattr(v, name) for name in EXCHANGE if name != "duration_us"}
         row["duration_us"] = None if v.duration is None else v.duration / 1000
         rows.append(row)
-    frame = pd.DataFrame(rows, columns=list(EXCHANGE))
+    frame = pd.DataFrame(rows, columns=list(EXCHANGE), dtype=object)
     for name in ("status", "request_body_bytes", "response_body_bytes"):
         frame[name] = frame[name].astype("Int64")
     return _times(frame, ("request_time", "response_time", "response_end_time")).set_index("id")
@@ -73,7 +74,7 @@ def mirrors_frame(views: Iterable[MirrorView]) -> pd.DataFrame:
                 "original_id": o.id if o else None, "downstream_id": d.id if d else None,
             }
         )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=list(MIRROR))
+    frame = pd.DataFrame(rows, columns=list(MIRROR), dtype=object)
     for name in ("original_status", "mirror_status", "downstream_status", "original_id", "downstream_id"):
         frame[name] = frame[name].astype("Int64")
     return _times(frame, ("request_time",)).set_index("id")

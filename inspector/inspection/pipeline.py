@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -15,14 +15,16 @@ from inspector.http.parser import Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.assemble import Assembler, Placed, protocol_counts
 from inspector.inspection.summary import Encrypted, Seen
+from inspector.inspection.tally import Tally
 from inspector.mirror.present import format_endpoint
+from inspector.mirror.settle import Batch, Rules, Settler
 from inspector.mirror.signs import is_loopback
-from inspector.mirror.tables import Exchanges
 from inspector.mirror.views import CaptureView
 from inspector.ragged import Ragged
 from inspector.tcp import Tracker
 from inspector.tcp.tables import Connections, Gap, StreamBlock
 
+EPOCH = 1 << 17  # segments between two steps of deciding
 COMPILE_FROM = 8 << 20  # bytes of input from which compiled kernels pay for loading numba
 
 
@@ -30,7 +32,11 @@ class Pipeline:
     """One inspection's reading: open the captures, feed the rooms, keep what the judging needs."""
 
     def __init__(
-        self, captures: tuple[str | BinaryIO, ...], block_bytes: int, progress: Callable[[int, int | None], None] | None
+        self,
+        captures: tuple[str | BinaryIO, ...],
+        rules: Rules,
+        block_bytes: int,
+        progress: Callable[[int, int | None], None] | None,
     ) -> None:
         if large(captures):
             kernel.use("compiled")
@@ -42,19 +48,40 @@ class Pipeline:
         self.tracker = Tracker()
         self.parser = Parser()
         self.assembler = Assembler()
+        self.settler = Settler(rules)
+        self.tally = Tally()
+        self.clock = 0
         self.protocols: Counter[str] = Counter()
         self.encrypted: list[Encrypted] = []
         self._encrypted_servers: set[tuple[int, int]] = set()
         self.segments = 0
 
-    def run(self) -> None:
-        """Read everything."""
+    def run(self) -> Iterator[Batch]:
+        """Read everything; a Batch each time something was decided, the last one when the input has ended.
+
+        Steps are cut at every EPOCH segments, wherever blocks end, so that results do not depend on the block size.
+        """
         for block in merge(self.readers):
-            self.segments += len(block.segments)
-            self._step(self.tracker.feed(block.segments, block.data))
+            first, n = 0, len(block.segments)
+            while first < n:
+                last = min(n, first + EPOCH - self.segments % EPOCH)
+                part = block.segments if last - first == n else block.segments.take(np.arange(first, last))
+                self._step(self.tracker.feed(part, block.data))
+                self.clock = max(self.clock, int(part.time.max()))
+                self.segments += last - first
+                first = last
+                if self.segments % EPOCH == 0:
+                    yield self._settle(False)
             if self.progress:
                 self.progress(block.position, self.total)
         self._step(self.tracker.finish())
+        yield self._settle(True)
+
+    def _settle(self, final: bool) -> Batch:
+        ended, pending = self.assembler.take(final)
+        batch = self.settler.step(ended, pending, self.clock, final, self._encrypted_servers)
+        self.tally.add(batch)
+        return batch
 
     def _step(self, streams: StreamBlock) -> None:
         tracker = self.tracker
@@ -64,9 +91,7 @@ class Pipeline:
             self.assembler.add(read.messages, self._place(read.messages))
         lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
         self.assembler.lost(np.unique(streams.runs.stream[lost]))
-        ends = streams.ends
-        if len(ends):
-            self.assembler.acknowledged(ends.stream, tracker.acknowledged(ends.slot))
+        self.assembler.unanswered(read.unanswered)
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
 
@@ -90,6 +115,7 @@ class Pipeline:
             wire_lo=where.wire_lo,
             synced=where.synced,
             mate=where.mate,
+            acknowledged=self.tracker.acknowledged(slot) >= messages.end,
             packets=packets,
         )
 
@@ -114,14 +140,6 @@ class Pipeline:
                         name,
                     )
                 )
-
-    def exchanges(self) -> Exchanges:
-        """All exchanges, in order of time."""
-        return self.assembler.exchanges()
-
-    def encrypted_servers(self) -> set[tuple[int, int]]:
-        """Addresses that were spoken to in TLS."""
-        return self._encrypted_servers
 
     def connections(self) -> Connections:
         """The connections that carried payload."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
-
-from inspector.capture.addresses import format_address
-from inspector.mirror.share import counts, share
-from inspector.mirror.tables import Reason, Verdict
-from inspector.mirror.transactions import Found
+from inspector.inspection.tally import Tally
+from inspector.mirror.share import share
+from inspector.mirror.tables import Reason
 from inspector.mirror.views import SummaryView
 
 
@@ -38,50 +35,39 @@ class Seen:
     conflicts: int
 
 
-def verdict_counts(found: Found) -> dict[str, int]:
-    """Mirrors by verdict, in the order leaked, discarded, unanswered, unproven; absent ones left out."""
-    values = Counter(found.mirrors.verdict.tolist())
-    order = (Verdict.LEAKED, Verdict.DISCARDED, Verdict.UNANSWERED, Verdict.UNPROVEN)
-    return {v.name.lower(): values[int(v)] for v in order if values[int(v)]}
-
-
-def summarise(found: Found, seen: Seen) -> SummaryView:
+def summarise(tally: Tally, seen: Seen) -> SummaryView:
     """All counts, the finding and what could not be seen."""
-    verdicts = verdict_counts(found)
-    part = share(*counts(found))
     return SummaryView(
         connections=seen.connections,
-        exchanges=len(found.exchanges),
-        mirrors=len(found.mirrors),
-        verdicts=verdicts,
-        share=part,
+        exchanges=tally.exchanges,
+        mirrors=tally.mirrors,
+        verdicts=tally.by_verdict(),
+        share=share(*tally.share()),
         protocols=seen.protocols,
-        unseen=unseen(found, seen),
-        finding=finding(found, verdicts, seen),
+        unseen=unseen(tally, seen),
+        finding=finding(tally),
     )
 
 
-def proxies(found: Found) -> str:
+def proxies(names: list[str]) -> str:
     """The proxies that sent the mirrors: "the proxy A", "the proxies A and B", "5 proxies"."""
-    e, m = found.exchanges, found.mirrors.mirror
-    pairs = np.unique(np.stack([e.client_hi[m], e.client_lo[m]], axis=1), axis=0)
-    names = [format_address(int(hi), int(lo)) for hi, lo in pairs.tolist()]
     if len(names) == 1:
         return f"the proxy {names[0]}"
     return f"the proxies {', '.join(names[:-1])} and {names[-1]}" if len(names) <= 3 else f"{len(names)} proxies"
 
 
-def finding(found: Found, verdicts: dict[str, int], seen: Seen) -> str:
+def finding(tally: Tally) -> str:
     """One sentence that says what was found."""
-    total = len(found.mirrors)
+    total = tally.mirrors
     if not total:
-        if not len(found.exchanges):
+        if not tally.exchanges:
             return "No mirrored request was found: no HTTP/1 exchange could be read."
-        return f"No mirrored request was found among {plural(len(found.exchanges), 'exchange')}."
-    arrived = int((found.exchanges.status[found.mirrors.mirror] >= 0).sum())
+        return f"No mirrored request was found among {plural(tally.exchanges, 'exchange')}."
+    arrived, verdicts = tally.arrived, tally.by_verdict()
     leaked, discarded = verdicts.get("leaked", 0), verdicts.get("discarded", 0)
     silent, unproven = verdicts.get("unanswered", 0), verdicts.get("unproven", 0)
-    reached = f"{arrived:,} of {total:,} mirrored {'response' if total == 1 else 'responses'} reached {proxies(found)}"
+    noun = "response" if total == 1 else "responses"
+    reached = f"{arrived:,} of {total:,} mirrored {noun} reached {proxies(tally.proxy_names())}"
     if leaked:
         was = "was" if leaked == 1 else "were"
         return f"{reached} and {leaked:,} {was} handed to the downstream: a leak."
@@ -94,14 +80,15 @@ def finding(found: Found, verdicts: dict[str, int], seen: Seen) -> str:
     if discarded and discarded == arrived:
         return f"{reached} and none was handed to the downstream{tail}."
     if discarded:
-        return f"{reached}; {discarded:,} of them {'is' if discarded == 1 else 'are'} shown not to have been handed to the downstream{tail}."
+        shown = "is" if discarded == 1 else "are"
+        return f"{reached}; {discarded:,} of them {shown} proven not to have been handed to the downstream{tail}."
     if arrived:
         return f"{reached}; these packets cannot show what the downstream was given."
     return f"None of {plural(total, 'mirrored request')} was answered."
 
 
 def plural(n: int, word: str) -> str:
-    """ "1 exchange", "3 exchanges"."""
+    """The number with the word, in the plural unless it is 1."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
@@ -121,19 +108,19 @@ REASONS = {
 }
 
 
-def unseen(found: Found, seen: Seen) -> list[str]:
+def unseen(tally: Tally, seen: Seen) -> list[str]:
     """Sentences: what could not be seen, and what to capture instead."""
     out = []
-    reasons = Counter(found.mirrors.reason[found.mirrors.verdict == Verdict.UNPROVEN].tolist())
+    reasons = tally.by_reason()
     for reason, sentence in REASONS.items():
-        if reasons[int(reason)]:
-            said = sentence.format(n=plural(reasons[int(reason)], "mirror"))
+        if reason in reasons:
+            said = sentence.format(n=plural(reasons[reason], "mirror"))
             out.append(said[0].upper() + said[1:] + ".")
     if not seen.packets:
         out.append("The capture holds no packet: check the interface and the filter it was taken with.")
     elif not seen.segments:
         out.append("No TCP segment was seen: check the interface and the filter the capture was taken with.")
-    elif not len(found.exchanges) and not seen.encrypted and not seen.protocols.get("h2"):
+    elif not tally.exchanges and not seen.encrypted and not seen.protocols.get("h2"):
         out.append("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
     out += _encrypted(seen.encrypted)
     if seen.protocols.get("h2"):

@@ -20,7 +20,8 @@ SCAN = 1024  # upstream requests looked at for one downstream request
 def same_response(a: int, b: int, nums: I64, hashes: U64) -> int:
     """1: status and body are equal and wholly known; 0: they differ; -1: the capture does not tell.
 
-    nums (n, 6) int64: status, response facts, response bytes, response time, response end time, request time.
+    nums (n, 8) int64: status, response facts, response bytes, response time, response end time, request time (the response's
+    where the request was lost), request facts, request bytes.
     """
     if nums[a, 0] < 0 or nums[b, 0] < 0:
         return -1
@@ -33,6 +34,7 @@ def same_response(a: int, b: int, nums: I64, hashes: U64) -> int:
 def claim(
     ds: I64,
     d_family: I64,
+    lows: I64,
     xs: I64,
     x_family: I64,
     nums: I64,
@@ -48,27 +50,24 @@ def claim(
 ) -> int:
     """Let each downstream request take the upstream request that was sent for it; returns how many did.
 
-    ds, xs: rows sorted by (family, time), d_family and x_family beside them (the same family numbers). keys (n, 4):
-    trace, headers, host, request body hash is not needed here. rank (n,): preference of the upstream row's server.
+    xs: rows sorted by (family, request time); ds: rows sorted by the time they were answered; d_family and x_family beside
+    them (the same family numbers); lows: for each of ds the first place in xs of its family that was not sent before it.
+    Answered first, served first, with the earliest request that fits: so as many as possible find theirs (a matching of
+    nested intervals). keys (n, 4): trace, headers, host, request body hash. rank (n,): preference of a row's server.
     late: also take an upstream request that was answered after the downstream was (the proxy answered by itself).
     sure: only where the responses are known to be equal. skip: (len(xs) + 1,) scratch, filled here.
     """
     for i in range(len(xs) + 1):
         skip[i] = i
     taken = 0
-    low = 0
     for i in range(len(ds)):
         d = ds[i]
         if claimed[d] >= 0:
             continue
-        while low < len(xs) and (
-            x_family[low] < d_family[i] or (x_family[low] == d_family[i] and nums[xs[low], 5] < nums[d, 5])
-        ):
-            low += 1
         end = nums[d, 3]
         if end < 0:
             end = nums[d, 5] + window
-        at = low
+        at = lows[i]
         best = -1
         best_score = -1
         seen = 0
@@ -143,7 +142,7 @@ class Lines:
             e.response_bytes,
             e.response_time,
             e.response_end_time,
-            e.request_time,
+            np.where(e.request_time >= 0, e.request_time, e.response_time),
             e.request_facts.astype(np.int64),
             e.request_bytes,
         ]
@@ -161,7 +160,7 @@ class Served:
     @staticmethod
     def of(e: Exchanges, s: Signs, upstream: Bool) -> Served:
         """Only addresses that also send requests (proxies) are kept."""
-        rows = np.flatnonzero(e.request_time >= 0)
+        rows = np.arange(len(e))
         senders = np.unique(s.sender[upstream])
         parts = []
         for column in (s.serves, s.serves_wire, s.serves_self):
@@ -191,7 +190,7 @@ def assign(
     ]
     for way, (of_d, of_x, late, sure) in enumerate(ways):
         open_x = upstream & (downstream < 0)
-        open_d = claimed[d] < 0
+        open_d = (claimed[d] < 0) & (e.request_time[d] >= 0)
         if way == 0:
             open_x &= e.request_id != 0
             open_d &= e.request_id[d] != 0
@@ -204,12 +203,24 @@ def assign(
         both = [np.concatenate([a[di], b[x]]) for a, b in zip(of_d, of_x, strict=True)]
         family = number(np.concatenate([address[di], s.sender[x]]), *both)
         fd, fx = family[: len(di)], family[len(di) :]
-        od = np.lexsort((e.request_time[d[di]], fd))
         ox = np.lexsort((e.request_time[x], fx))
+        lows = first_not_before(fd, e.request_time[d[di]], fx[ox], e.request_time[x][ox])
+        answered = e.response_time[d[di]]
+        od = np.lexsort((e.request_time[d[di]], np.where(answered < 0, np.iinfo(np.int64).max, answered)))
         claim(
-            d[di][od], fd[od], x[ox], fx[ox], lines.nums, lines.hashes, lines.keys, rank,
+            d[di][od], fd[od], lows[od], x[ox], fx[ox], lines.nums, lines.hashes, lines.keys, rank,
             late, sure, window, downstream, claimed, np.empty(len(x) + 1, np.int64),
         )  # fmt: skip
+
+
+def first_not_before(family: I64, time: I64, families: I64, times: I64) -> I64:
+    """For each (family, time) the first place in the sorted (families, times) that is not before it."""
+    every = np.concatenate([families, family])
+    order = np.lexsort((np.arange(len(every)) < len(families), np.concatenate([times, time]), every))
+    place = np.cumsum(order < len(families))
+    out = np.empty(len(every), np.int64)
+    out[order] = place
+    return out[len(families) :]
 
 
 def nobody(n: int) -> I64:

@@ -9,9 +9,9 @@ import numpy as np
 from inspector.capture.addresses import format_address
 from inspector.http.tables import Fact
 from inspector.mirror.signs import text
-from inspector.mirror.tables import Delivered, Leg, Proof, Reason, Sign, Verdict
-from inspector.mirror.transactions import Found
+from inspector.mirror.tables import Delivered, Exchanges, Leg, Mirrors, Proof, Reason, Sign, Verdict
 from inspector.mirror.views import Evidence, ExchangeView, GapView, MirrorView
+from inspector.table import U8
 
 PROTOCOLS = {10: "http/1.0", 11: "http/1.1", 20: "h2"}
 SIGNS = tuple((int(s), s.word) for s in Sign)
@@ -25,12 +25,12 @@ def format_endpoint(hi: int, lo: int, port: int) -> str:
 
 
 class Presenter:
-    """Makes views of the rows of one `Found`."""
+    """Makes views of exchanges (leg: (n,) Leg by row, None where only mirrors are shown) and of the mirrors among them."""
 
-    def __init__(self, found: Found) -> None:
-        self.found = found
-        self.e = found.exchanges
-        self.leg = found.legs()
+    def __init__(self, exchanges: Exchanges, mirrors: Mirrors, leg: U8 | None = None) -> None:
+        self.e = exchanges
+        self.table = mirrors
+        self.leg = leg
 
     def field(self, row: int, name: str) -> str | None:
         """A text field as latin-1 text, None where it is absent or unknown."""
@@ -48,7 +48,7 @@ class Presenter:
         start, end = int(e.request_time[row]), int(e.response_end_time[row])
         return ExchangeView(
             id=int(e.id[row]),
-            leg=(Leg(int(self.leg[row])) if leg is None else leg).name.lower(),
+            leg=(leg if leg is not None else self._leg(row)).name.lower(),
             capture=int(e.capture[row]),
             client=format_endpoint(int(e.client_hi[row]), int(e.client_lo[row]), int(e.client_port[row])),
             server=format_endpoint(int(e.server_hi[row]), int(e.server_lo[row]), int(e.server_port[row])),
@@ -72,6 +72,9 @@ class Presenter:
             gaps=self._gaps(row),
         )
 
+    def _leg(self, row: int) -> Leg:
+        return Leg.OTHER if self.leg is None else Leg(int(self.leg[row]))
+
     def _gaps(self, row: int) -> list[GapView]:
         out = []
         for side, missing, facts in (
@@ -84,10 +87,10 @@ class Presenter:
 
     def mirror(self, j: int, number: int) -> MirrorView:
         """Mirror row `j`, shown as number `number`."""
-        t = self.found.mirrors
+        t = self.table
         e = self.e
         m, o, d = int(t.mirror[j]), int(t.original[j]), int(t.downstream[j])
-        shown = o if o >= 0 else m
+        shown = o if o >= 0 and e.request_time[o] >= 0 else m
         signs, proof = int(t.signs[j]), int(t.proof[j])
         reason = Reason(int(t.reason[j]))
         facts = int(e.response_facts[m])
@@ -95,7 +98,8 @@ class Presenter:
         original = self.exchange(o, Leg.ORIGINAL) if o >= 0 else None
         mirror = self.exchange(m, Leg.MIRROR)
         downstream = self.exchange(d, Leg.DOWNSTREAM) if d >= 0 else None
-        lag = int(e.request_time[m] - e.request_time[o]) if o >= 0 else None
+        timed = o >= 0 and e.request_time[m] >= 0 and e.request_time[o] >= 0
+        lag = int(e.request_time[m] - e.request_time[o]) if timed else None
         verdict = Verdict(int(t.verdict[j])).name.lower()
         delivered = Delivered(int(t.delivered[j])).name.lower()
         return MirrorView(
@@ -122,7 +126,7 @@ class Presenter:
 
     def mirrors(self, first_number: int = 1) -> Iterator[MirrorView]:
         """Every mirror, in order of time."""
-        for j in range(len(self.found.mirrors)):
+        for j in range(len(self.table)):
             yield self.mirror(j, first_number + j)
 
     def exchanges(self) -> Iterator[ExchangeView]:

@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from inspector.mirror.signs import number
-from inspector.mirror.transactions import Found
 from inspector.mirror.views import Share
 
 LEVEL = 0.95
-
-
-def counts(found: Found) -> tuple[int, int]:
-    """(mirrored, eligible): originals with a mirror, and all requests that the same proxy sent for the same host
-    (unless they are copies or retries themselves)."""
-    mirrors = found.mirrors
-    if not len(mirrors):
-        return 0, 0
-    e, s = found.exchanges, found.signs
-    originals = np.unique(mirrors.original[mirrors.original >= 0])
-    route = number(s.sender, e.host)
-    candidates = (e.request_time >= 0) & (s.serves_self < 0) & ~found.retry & (found.original < 0) & ~found.lone
-    candidates &= np.isin(route, np.unique(route[originals]))
-    candidates[originals] = True
-    return len(originals), int(candidates.sum())
 
 
 def interval(mirrored: int, eligible: int, level: float = LEVEL) -> tuple[float, float]:

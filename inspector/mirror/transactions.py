@@ -12,6 +12,7 @@ from inspector.http.tables import Fact
 from inspector.mirror import verdict
 from inspector.mirror.downstream import Lines, Served, assign, nobody
 from inspector.mirror.legs import legs
+from inspector.mirror.lost import effective_time, place
 from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
 from inspector.mirror.signs import Signs, number, prepare
 from inspector.mirror.tables import NONE, Exchanges, Mirrors, Reason, Sign
@@ -106,6 +107,8 @@ def find(
         _marked(w)
         _unmarked(w)
         _filter(w)
+        if w.allowed & Sign.COUNT:
+            place(e, s, server, original, found, w.downstream, w.claimed, upstream, w.retry, window)
     lone = _lone(w)
     again = _attempts(w)
     mirrors = _judge(w, lone, again, encrypted)
@@ -277,7 +280,8 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
     """Make the mirror table: verdict, proof, reason and what was delivered for each, in order of time."""
     e, s = w.e, w.s
     m = np.flatnonzero((w.original >= 0) | lone)
-    m = m[np.argsort(e.request_time[m], kind="stable")]
+    asked = effective_time(e)
+    m = m[np.argsort(asked[m], kind="stable")]
     o = w.original[m]
     d = np.where(o >= 0, w.downstream[np.maximum(o, 0)], w.downstream[m])
     judged = _without_downstream(w, m, o, encrypted)
@@ -293,8 +297,8 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
             np.concatenate([e.target[rows], e.target[d[js]]]),
         )
         of_d, of_j = family[: len(rows)], family[len(rows) :]
-        od = np.lexsort((e.request_time[rows], of_d))
-        oj = np.lexsort((e.request_time[anchor[js]], of_j))
+        od = np.lexsort((asked[rows], of_d))
+        oj = np.lexsort((asked[anchor[js]], of_j))
         sure = (w.claimed >= 0) & (e.request_id != 0) & (e.request_id == e.request_id[np.maximum(w.claimed, 0)])
         verdict.judge(
             js[oj], of_j[oj], rows[od], of_d[od], m, o, d, sure.astype(np.int64), again, w.lines.nums, w.lines.hashes,

@@ -54,13 +54,12 @@ def chunk_table(log: I64, runs: I64, streams: I64) -> Chunks:
 
 def end_table(rows: I64) -> Ends:
     """Ends by slot."""
-    rows = rows[np.argsort(rows[:, at.E_SLOT], kind="stable")]
     return Ends.build(
-        slot=rows[:, at.E_SLOT],
-        stream=rows[:, at.E_STREAM].copy(),
-        offset=rows[:, at.E_OFFSET].copy(),
-        how=rows[:, at.E_HOW],
-        time=rows[:, at.E_TIME].copy(),
+        slot=rows[:, gather.E_SLOT],
+        stream=rows[:, gather.E_STREAM].copy(),
+        offset=rows[:, gather.E_OFFSET].copy(),
+        how=rows[:, gather.E_HOW],
+        time=rows[:, gather.E_TIME].copy(),
     )
 
 

@@ -8,7 +8,7 @@ from inspector.kernel import kernel
 from inspector.seq import MASK, distance
 from inspector.tcp.handing import end_stream
 from inspector.tcp.holding import give_up, stop_waiting
-from inspector.tcp.keys import add_join, add_pair, append, find_join, find_pair, join_hash, remove_keys, unlink
+from inspector.tcp.keys import add_join, add_pair, append, find_join, join_hash, remove_keys, unlink
 from inspector.tcp.layout import (
     ACK,
     C_CAPTURE,
@@ -55,8 +55,9 @@ from inspector.tcp.layout import (
     KIND_TARGET,
     N_NEXT,
     N_OFFSET,
+    N_SLOT,
     NONE,
-    R_OWNER,
+    RING_LIST,
     RST,
     S_ACKED,
     S_BASE,
@@ -312,19 +313,17 @@ def assign(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
     done: Any,
     seg: Any,
     i: int,
+    s: int,
 ) -> int:
-    """The stream slot of segment i, 0 where it opens nothing."""
+    """The stream slot of segment i, 0 where it opens nothing; s is what its addresses lead to."""
     flags = seg[T_FLAGS, i]
-    s = find_pair(table, keys, seg, i)
     opening = flags & SYN != 0 and flags & RST == 0
     answer = flags & ACK != 0
     if s != 0 and opening and not same_connection(conns, streams, nodes, s, (seg[T_SEQ, i] + 1) & MASK, answer):
-        close(state, table, keys, conns, streams, nodes, out, ends, rings, done, s >> 1, HOW_REUSED, seg[T_TIME, i])
+        close(state, table, keys, conns, streams, nodes, out, done, s >> 1, HOW_REUSED, seg[T_TIME, i])
         s = 0
     if s != 0:
         return s
@@ -349,8 +348,6 @@ def close(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
     done: Any,
     c: int,
     how: int,
@@ -359,12 +356,12 @@ def close(
     """Connection c is over: its holes become gaps, its streams end, its row is written, its slots die."""
     for side in range(2):
         s = 2 * c + side
-        give_up(state, conns, streams, nodes, out, ends, rings, s, FAR)
+        give_up(state, conns, streams, nodes, out, s, FAR)
         if streams[s, S_ENDED] == 0:
-            end_stream(state, conns, streams, out, ends, s, how, time)
+            end_stream(state, conns, streams, out, s, how, time)
         stop_waiting(streams, s)
         if streams[s, S_RING] != 0:
-            rings[streams[s, S_RING], R_OWNER] = 0
+            nodes[RING_LIST + streams[s, S_RING], N_SLOT] = 0
             streams[s, S_RING] = 0
     remove_keys(state, table, keys, conns, c, 0)
     unlink(conns, C_PREV, C_FOLLOWING, c)

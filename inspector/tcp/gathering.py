@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from inspector.kernel import compiled, kernel
 from inspector.tcp.handing import new_row
 from inspector.tcp.holding import free_node, take_node
@@ -32,6 +34,7 @@ from inspector.tcp.layout import (
     NONE,
     O_CAPTURE,
     O_GAP,
+    O_HOW,
     O_LENGTH,
     O_OFFSET,
     O_PACKET,
@@ -59,6 +62,8 @@ L_SLOT, L_STREAM, L_OFFSET, L_LENGTH, L_TIME, L_CAPTURE, L_PACKET, L_PEER, L_WID
 FAR_SLOT = 1 << 62
 # rows of the runs: (n, U_WIDTH)
 U_SLOT, U_STREAM, U_OFFSET, U_AT, U_LENGTH, U_GAP, U_REASON, U_WIDTH = range(8)
+# rows of the ends: (n, E_WIDTH)
+E_SLOT, E_STREAM, E_OFFSET, E_HOW, E_TIME, E_WIDTH = range(6)
 
 
 @kernel
@@ -99,15 +104,17 @@ def lay_out(
     pieces: Any,
     runs: Any,
     log: Any,
-) -> tuple[int, int, int, int]:
+    ends: Any,
+) -> tuple[int, int, int, int, int]:
     """Runs, the pieces (source, length) to copy for them one after another, and chunks, sorted by slot and offset.
 
-    Returns how many pieces, runs, chunks and bytes. Kept pieces stand first and are given back.
+    Returns how many pieces, runs, chunks, ends and bytes. Kept pieces stand first and are given back.
     """
     at = 0
     p = 0
     u = 0
     q = 0
+    e = 0
     k = 0
     for t in range(len(touched)):
         s = touched[t]
@@ -131,6 +138,13 @@ def lay_out(
             k += 1
             length = out[o, O_LENGTH]
             gap = out[o, O_GAP]
+            if out[o, O_HOW] != 0:
+                ends[e, E_SLOT] = s
+                ends[e, E_STREAM] = stream
+                ends[e, E_OFFSET] = out[o, O_OFFSET]
+                ends[e, E_HOW] = out[o, O_HOW]
+                ends[e, E_TIME] = out[o, O_TIME]
+                e += 1
             if length == 0 and gap == 0:
                 continue
             if fresh or gap > 0:
@@ -156,21 +170,23 @@ def lay_out(
         streams[s, S_OUT] = 0
         streams[s, S_OUT_COUNT] = 0
         streams[s, S_TOUCHED] = 0
-    return p, u, q, at
+    return p, u, q, e, at
 
 
 @kernel
 def _copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
-    at = 0
+    # unsigned indices need no test for negative ones, so that the compiler can move many bytes at a time
+    at = np.uint64(0)
     for p in range(count):
-        src = pieces[p, 0]
-        length = pieces[p, 1]
-        if src >= 0:
+        length = np.uint64(pieces[p, 1])
+        if pieces[p, 0] >= 0:
+            begin = np.uint64(pieces[p, 0])
             for j in range(length):
-                arena[at + j] = data[src + j]
+                arena[at + j] = data[begin + j]
         else:
+            begin = np.uint64(-1 - pieces[p, 0])
             for j in range(length):
-                arena[at + j] = store[j - 1 - src]
+                arena[at + j] = store[begin + j]
         at += length
 
 
@@ -188,9 +204,9 @@ def copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
 @kernel
 def _scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -> None:
     for p in range(len(lengths)):
-        begin = begins[p]
-        place = places[p]
-        for j in range(lengths[p]):
+        begin = np.uint64(begins[p])
+        place = np.uint64(places[p])
+        for j in range(np.uint64(lengths[p])):
             target[place + j] = source[begin + j]
 
 

@@ -13,25 +13,23 @@ from inspector.tcp.layout import (
     C_PAYLOAD,
     C_PREV,
     CLOSED,
-    E_HOW,
-    E_OFFSET,
-    E_SLOT,
-    E_STREAM,
-    E_TIME,
-    G_ENDS,
     G_GAP_BYTES,
     G_GAPS,
     G_IN_EMPTY,
     G_OUT,
     G_TOUCHED,
     N_CAPTURE,
+    N_NEWER,
     N_OFFSET,
+    N_OLDER,
     N_PACKET,
     N_PEER,
+    N_SLOT,
     N_SRC,
     N_TIME,
     O_CAPTURE,
     O_GAP,
+    O_HOW,
     O_LENGTH,
     O_OFFSET,
     O_PACKET,
@@ -44,21 +42,20 @@ from inspector.tcp.layout import (
     O_TIME,
     O_TOUCHED,
     PIECE,
-    R_FOLLOWING,
-    R_OWNER,
-    R_PREV,
     RING,
+    RING_LIST,
     S_END_TOLD,
     S_ENDED,
+    S_FIRST,
     S_GAP,
     S_ID,
-    S_KEPT,
     S_NEXT,
     S_OUT,
     S_OUT_COUNT,
     S_REASON,
     S_RING,
     S_RING_FROM,
+    S_STARTED,
     S_TOUCHED,
 )
 
@@ -74,20 +71,21 @@ def relist(state: Any, conns: Any, c: int, which: int) -> None:
 
 
 @kernel
-def take_ring(streams: Any, rings: Any, s: int) -> None:
+def take_ring(streams: Any, nodes: Any, s: int) -> None:
     """Stream s is the one that handed out bytes last; it takes the ring of the stream for which that is longest ago."""
     r = streams[s, S_RING]
     if r == 0:
-        r = rings[0, R_FOLLOWING]
-        owner = rings[r, R_OWNER]
+        n = nodes[RING_LIST, N_NEWER]
+        r = n - RING_LIST
+        owner = nodes[n, N_SLOT]
         if owner != 0:
             streams[owner, S_RING] = 0
-        rings[r, R_OWNER] = s
+        nodes[n, N_SLOT] = s
         streams[s, S_RING] = r
         streams[s, S_RING_FROM] = streams[s, S_NEXT]
-    if rings[0, R_PREV] != r:
-        unlink(rings, R_PREV, R_FOLLOWING, r)
-        append(rings, R_PREV, R_FOLLOWING, 0, r)
+    if nodes[RING_LIST, N_OLDER] != RING_LIST + r:
+        unlink(nodes, N_OLDER, N_NEWER, RING_LIST + r)
+        append(nodes, N_OLDER, N_NEWER, RING_LIST, RING_LIST + r)
 
 
 @kernel
@@ -110,6 +108,7 @@ def new_row(state: Any, streams: Any, out: Any, s: int, offset: int) -> int:
     out[o, O_OFFSET] = offset
     out[o, O_LENGTH] = 0
     out[o, O_SRC] = 0
+    out[o, O_HOW] = 0
     out[o, O_GAP] = streams[s, S_GAP]
     out[o, O_REASON] = streams[s, S_REASON]
     out[o, O_PREV] = streams[s, S_OUT]
@@ -123,9 +122,9 @@ def new_row(state: Any, streams: Any, out: Any, s: int, offset: int) -> int:
 
 
 @kernel
-def emit(state: Any, streams: Any, nodes: Any, out: Any, rings: Any, s: int, n: int, start: int, stop: int) -> None:
+def emit(state: Any, streams: Any, nodes: Any, out: Any, s: int, n: int, start: int, stop: int) -> None:
     """Hand out the bytes start..stop of stream s that node n has. Precondition: start is the next offset."""
-    take_ring(streams, rings, s)
+    take_ring(streams, nodes, s)
     o = new_row(state, streams, out, s, start)
     skip = start - nodes[n, N_OFFSET]
     src = nodes[n, N_SRC]
@@ -153,27 +152,24 @@ def add_gap(state: Any, conns: Any, streams: Any, out: Any, s: int, length: int,
 
 
 @kernel
-def tell_end(state: Any, streams: Any, ends: Any, s: int, time: int) -> None:
-    """A row of `ends` for stream s."""
-    e = state[G_ENDS]
-    state[G_ENDS] = e + 1
-    ends[e, E_SLOT] = s
-    ends[e, E_STREAM] = streams[s, S_ID] - 1
-    ends[e, E_OFFSET] = streams[s, S_NEXT]
-    ends[e, E_HOW] = streams[s, S_ENDED]
-    ends[e, E_TIME] = time
+def tell_end(state: Any, streams: Any, out: Any, s: int, time: int) -> None:
+    """A row of `out` that says how stream s ended."""
+    o = new_row(state, streams, out, s, streams[s, S_NEXT])
+    out[o, O_HOW] = streams[s, S_ENDED]
+    out[o, O_TIME] = time
     streams[s, S_END_TOLD] = 1
 
 
 @kernel
-def end_stream(state: Any, conns: Any, streams: Any, out: Any, ends: Any, s: int, how: int, time: int) -> None:
-    """Stream s ends at its next offset. Kept bytes are presented a last time (a row of no length brings them)."""
+def end_stream(state: Any, conns: Any, streams: Any, out: Any, s: int, how: int, time: int) -> None:
+    """Stream s ends at its next offset. Of a connection without payload nobody need know."""
     c = s >> 1
-    if streams[s, S_GAP] > 0 or streams[s, S_KEPT] != 0:
-        new_row(state, streams, out, s, streams[s, S_NEXT])
     streams[s, S_ENDED] = how
+    if streams[s, S_STARTED] == 0:
+        streams[s, S_STARTED] = 1
+        streams[s, S_FIRST] = streams[s, S_NEXT]
     if conns[c, C_PAYLOAD] != 0:
-        tell_end(state, streams, ends, s, time)
+        tell_end(state, streams, out, s, time)
     if streams[s ^ 1, S_ENDED] != 0:
         relist(state, conns, c, CLOSED)
 
@@ -185,9 +181,7 @@ def byte_at(data: Any, store: Any, src: int, j: int) -> int:
 
 
 @kernel
-def differs_handed(
-    streams: Any, nodes: Any, out: Any, ring: Any, data: Any, store: Any, s: int, start: int, stop: int
-) -> int:
+def differs_handed(streams: Any, nodes: Any, out: Any, data: Any, store: Any, s: int, start: int, stop: int) -> int:
     """1 where the piece at hand differs in start..stop from the bytes handed out, as far as they are still held.
 
     Precondition: stop <= next offset, and the piece has these bytes.
@@ -208,6 +202,6 @@ def differs_handed(
         top = min(top, begin)
         o = out[row, O_PREV]
     for p in range(first, top):
-        if ring[r, p & (RING - 1)] != data[src + p]:
+        if store[r * RING + (p & (RING - 1))] != data[src + p]:
             return 1
     return 0

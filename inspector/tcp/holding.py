@@ -40,19 +40,23 @@ from inspector.tcp.layout import (
     N_PEER,
     N_SLOT,
     N_SRC,
+    N_TAIL,
     N_TIME,
     NODE_COST,
     PATH,
     PIECE,
+    S_ACKED,
     S_END_TIME,
     S_ENDED,
     S_ENDING,
     S_FIRST,
     S_FOLLOWING,
+    S_GOAL,
     S_HELD,
     S_NEXT,
     S_PREV,
     S_STARTED,
+    S_WAITED,
     S_WAITING,
     SNAPPED,
 )
@@ -83,6 +87,7 @@ def head_of(state: Any, streams: Any, nodes: Any, s: int) -> int:
         head = take_node(state, nodes)
         for level in range(LEVELS):
             nodes[head, N_NEXT + level] = 0
+            nodes[head, N_TAIL + level] = head
         nodes[head, N_OFFSET] = -FAR
         nodes[head, N_LENGTH] = 0
         streams[s, S_HELD] = head
@@ -92,6 +97,11 @@ def head_of(state: Any, streams: Any, nodes: Any, s: int) -> int:
 @kernel
 def seek(nodes: Any, head: int, offset: int) -> int:
     """The last node that starts before `offset`; row PATH gets the last such node of each level."""
+    tail = nodes[head, N_TAIL]
+    if nodes[tail, N_OFFSET] < offset:  # most pieces come at the end
+        for level in range(LEVELS):
+            nodes[PATH, N_NEXT + level] = nodes[head, N_TAIL + level]
+        return tail
     at = head
     for down in range(LEVELS):
         level = LEVELS - 1 - down
@@ -122,6 +132,8 @@ def insert(state: Any, nodes: Any, head: int, kind: int, start: int, stop: int) 
         before = nodes[PATH, N_NEXT + level]
         nodes[n, N_NEXT + level] = nodes[before, N_NEXT + level]
         nodes[before, N_NEXT + level] = n
+        if nodes[n, N_NEXT + level] == 0:
+            nodes[head, N_TAIL + level] = n
         level += 1
     while level < LEVELS:
         nodes[n, N_NEXT + level] = 0
@@ -215,6 +227,8 @@ def drop_first(state: Any, streams: Any, nodes: Any, s: int, n: int) -> None:
     for level in range(LEVELS):
         if nodes[head, N_NEXT + level] == n:
             nodes[head, N_NEXT + level] = nodes[n, N_NEXT + level]
+            if nodes[head, N_TAIL + level] == n:
+                nodes[head, N_TAIL + level] = head
     unlink(nodes, N_OLDER, N_NEWER, n)
     state[G_HELD_NODES] -= 1
     state[G_HELD_BYTES] -= NODE_COST + (nodes[n, N_LENGTH] if nodes[n, N_KIND] == DATA else 0)
@@ -225,7 +239,7 @@ def drop_first(state: Any, streams: Any, nodes: Any, s: int, n: int) -> None:
 
 
 @kernel
-def take_first(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, rings: Any, s: int) -> None:
+def take_first(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) -> None:
     """Hand out the first held piece. Precondition: it starts at the next offset (or before)."""
     n = nodes[streams[s, S_HELD], N_NEXT]
     start = max(nodes[n, N_OFFSET], streams[s, S_NEXT])
@@ -233,31 +247,31 @@ def take_first(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends:
     kind = nodes[n, N_KIND]
     time = nodes[n, N_TIME]
     if kind == DATA and start < stop:
-        emit(state, streams, nodes, out, rings, s, n, start, stop)
+        emit(state, streams, nodes, out, s, n, start, stop)
     elif kind == CUT and start < stop:
         add_gap(state, conns, streams, out, s, stop - start, SNAPPED)
     drop_first(state, streams, nodes, s, n)
     if kind == END and streams[s, S_ENDED] == 0:
-        end_stream(state, conns, streams, out, ends, s, HOW_FIN, time)
+        end_stream(state, conns, streams, out, s, HOW_FIN, time)
 
 
 @kernel
-def drain(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, rings: Any, s: int) -> None:
+def drain(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) -> None:
     """Hand out what is held and now in order; a stream that was reset ends when nothing is held any more."""
     while streams[s, S_HELD] != 0 and nodes[nodes[streams[s, S_HELD], N_NEXT], N_OFFSET] <= streams[s, S_NEXT]:
-        take_first(state, conns, streams, nodes, out, ends, rings, s)
+        take_first(state, conns, streams, nodes, out, s)
     if streams[s, S_HELD] == 0 and streams[s, S_ENDING] == HOW_RST and streams[s, S_ENDED] == 0:
-        end_stream(state, conns, streams, out, ends, s, HOW_RST, streams[s, S_END_TIME])
+        end_stream(state, conns, streams, out, s, HOW_RST, streams[s, S_END_TIME])
 
 
 @kernel
-def start(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, rings: Any, s: int) -> None:
+def start(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) -> None:
     """A stream without SYN starts at the lowest offset held."""
     stop_waiting(streams, s)
     streams[s, S_STARTED] = 1
     streams[s, S_NEXT] = nodes[nodes[streams[s, S_HELD], N_NEXT], N_OFFSET]
     streams[s, S_FIRST] = streams[s, S_NEXT]
-    drain(state, conns, streams, nodes, out, ends, rings, s)
+    drain(state, conns, streams, nodes, out, s)
 
 
 @kernel
@@ -269,12 +283,28 @@ def stop_waiting(streams: Any, s: int) -> None:
 
 
 @kernel
-def give_up(
-    state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, rings: Any, s: int, goal: int
-) -> None:
+def note_acknowledged(state: Any, streams: Any, nodes: Any, s: int) -> None:
+    """A hole that the receiver has acknowledged will not be filled by a retransmission: it is waited for only shortly."""
+    if streams[s, S_HELD] == 0 or streams[s, S_WAITING] != 0 or streams[s, S_STARTED] == 0:
+        return
+    if nodes[nodes[streams[s, S_HELD], N_NEXT], N_OFFSET] <= streams[s, S_ACKED]:
+        streams[s, S_GOAL] = streams[s, S_ACKED]
+        wait(state, streams, s)
+
+
+@kernel
+def wait(state: Any, streams: Any, s: int) -> None:
+    """Stream s waits until its time is over: see `track.expired`."""
+    streams[s, S_WAITING] = 1
+    streams[s, S_WAITED] = state[G_CLOCK]
+    append(streams, S_PREV, S_FOLLOWING, 0, s)
+
+
+@kernel
+def give_up(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, goal: int) -> None:
     """Holes of stream s before offset `goal` become gaps."""
     if streams[s, S_HELD] != 0 and streams[s, S_STARTED] == 0:
-        start(state, conns, streams, nodes, out, ends, rings, s)
+        start(state, conns, streams, nodes, out, s)
     while streams[s, S_HELD] != 0:
         n = nodes[streams[s, S_HELD], N_NEXT]
         if nodes[n, N_OFFSET] > goal:
@@ -282,5 +312,5 @@ def give_up(
         hole = nodes[n, N_OFFSET] - streams[s, S_NEXT]
         if hole > 0:
             add_gap(state, conns, streams, out, s, hole, LOST)
-        take_first(state, conns, streams, nodes, out, ends, rings, s)
-    drain(state, conns, streams, nodes, out, ends, rings, s)
+        take_first(state, conns, streams, nodes, out, s)
+    drain(state, conns, streams, nodes, out, s)

@@ -54,7 +54,6 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_RANDOM,
     G_OUT,
     G_TOUCHED,
-    G_ENDS,
     G_DONE,
     G_IN_EMPTY,  # connections without payload
     G_IN_BUSY,
@@ -87,7 +86,7 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_JOINED,
     G_KEPT_BYTES,
     G_WIDTH,
-) = range(47)
+) = range(46)
 
 # table[at, 0] is a hash, table[at, 1] a row of keys (0: empty)
 # keys[k, K_*]: an address pair (or an endpoint that waits to be joined) and the stream slot of its direction A -> B
@@ -161,6 +160,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_WAITING,
     S_WAITED,
     S_WAIT_BYTES,
+    S_GOAL,  # holes before this offset have been acknowledged: the receiver has the bytes, the capture never will
     S_PREV,
     S_FOLLOWING,
     S_KEPT,
@@ -173,11 +173,14 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_TAKEN,  # consumed up to here, told by release()
     S_RELEASED,  # number of the feed that this was told after
     S_WIDTH,
-) = range(39)
+) = range(40)
 
-# nodes[n, N_*]: held pieces; rows 0..3 have special uses
+# nodes[n, N_*]: held pieces; rows before FIRST_NODE have special uses
 LEVELS = 6
-PATH, PIECE, KEPT, FIRST_NODE = 1, 2, 3, 4
+PATH, PIECE, KEPT, RING_LIST = 1, 2, 3, 4
+RINGS = 4096  # streams of which the last bytes handed out are held: node RING_LIST + r owns ring r, r from 1 on
+RING = 4096  # so many bytes each, in the store at r * RING; retransmissions are compared with them
+FIRST_NODE = RING_LIST + 1 + RINGS
 NODE_COST = 192  # bytes that a held piece counts beside its payload
 DATA, CUT, END = 0, 1, 2
 (
@@ -197,8 +200,9 @@ DATA, CUT, END = 0, 1, 2
     N_NEXT,  # and the levels above it
 ) = range(14)
 N_WIDTH = N_NEXT + LEVELS
+N_TAIL = N_SRC  # of a head: the last node of each level, or the head
 
-# out[o, O_*]: pieces handed out in this feed, in the order of arrival; O_TOUCHED is a list of its own
+# out[o, O_*]: pieces and ends handed out in this feed, in the order of arrival; O_TOUCHED is a list of its own
 (
     O_SLOT,
     O_OFFSET,
@@ -212,13 +216,11 @@ N_WIDTH = N_NEXT + LEVELS
     O_REASON,
     O_PREV,
     O_STREAM,
+    O_HOW,  # the stream ends here: End
     O_TOUCHED,
     O_WIDTH,
-) = range(14)
+) = range(15)
 
-E_SLOT, E_STREAM, E_OFFSET, E_HOW, E_TIME, E_WIDTH = range(6)
-R_OWNER, R_PREV, R_FOLLOWING, R_WIDTH = range(4)
-RING = 4096  # bytes already handed out that a stream keeps to compare retransmissions with
 D_TIME, D_WHERE, D_SRC, D_DST, D_SLOT, D_STREAM, D_CAPTURED, D_WIDTH = range(8)
 
 FAR = 1 << 62

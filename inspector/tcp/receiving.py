@@ -8,8 +8,8 @@ from inspector.kernel import kernel
 from inspector.seq import MASK, distance
 from inspector.tcp.flows import wait_at_source
 from inspector.tcp.handing import add_gap, differs_handed, emit, end_stream, relist, tell_end
-from inspector.tcp.holding import drain, head_of, hold, insert, start, stop_waiting
-from inspector.tcp.keys import append, remove_keys
+from inspector.tcp.holding import drain, head_of, hold, insert, note_acknowledged, start, stop_waiting, wait
+from inspector.tcp.keys import remove_keys
 from inspector.tcp.layout import (
     ACK,
     BUSY,
@@ -56,19 +56,16 @@ from inspector.tcp.layout import (
     S_ENDED,
     S_ENDING,
     S_FIRST,
-    S_FOLLOWING,
     S_HELD,
     S_ISN1,
     S_LAST_ACK,
     S_LIMIT,
     S_NEXT,
-    S_PREV,
     S_STARTED,
     S_SYN,
     S_SYNCED,
     S_TOP,
     S_WAIT_BYTES,
-    S_WAITED,
     S_WAITING,
     SNAPPED,
     SYN,
@@ -85,9 +82,7 @@ from inspector.tcp.layout import (
 
 
 @kernel
-def begin(
-    state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, rings: Any, s: int, number: int
-) -> None:
+def begin(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, number: int) -> None:
     """Sequence number `number` is the first byte of stream s."""
     if streams[s, S_BASED] == 0:
         streams[s, S_BASED] = 1
@@ -100,7 +95,7 @@ def begin(
         streams[s, S_NEXT] = at
         streams[s, S_FIRST] = at
         streams[s, S_TOP] = max(streams[s, S_TOP], at)
-        drain(state, conns, streams, nodes, out, ends, rings, s)
+        drain(state, conns, streams, nodes, out, s)
 
 
 @kernel
@@ -110,8 +105,6 @@ def acknowledge(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
     seg: Any,
     i: int,
     s: int,
@@ -132,10 +125,11 @@ def acknowledge(
         # a SYN,ACK, and the first packet after the own SYN, acknowledge the SYN of the other side
         first = streams[s, S_SYN] != 0 and seq == streams[s, S_ISN1] and streams[m, S_ACKED] == NONE
         if lowest >= at and (seg[T_FLAGS, i] & SYN != 0 or first):
-            begin(state, conns, streams, nodes, out, ends, rings, m, number)
+            begin(state, conns, streams, nodes, out, m, number)
     at = min(at, streams[m, S_LIMIT])
     if at > streams[m, S_ACKED]:
         streams[m, S_ACKED] = at
+        note_acknowledged(state, streams, nodes, m)
     return at
 
 
@@ -146,7 +140,6 @@ def late_bytes(
     streams: Any,
     nodes: Any,
     out: Any,
-    ring: Any,
     data: Any,
     store: Any,
     s: int,
@@ -162,7 +155,7 @@ def late_bytes(
     state[G_RETRANSMISSIONS] += 1
     conns[s >> 1, C_RETRANSMISSIONS] += 1
     real = min(stop, offset + nodes[PIECE, N_LENGTH])
-    if differs_handed(streams, nodes, out, ring, data, store, s, offset, real) != 0:
+    if differs_handed(streams, nodes, out, data, store, s, offset, real) != 0:
         state[G_CONFLICTS] += 1
         conns[s >> 1, C_CONFLICTS] += 1
 
@@ -174,9 +167,6 @@ def in_order(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
-    ring: Any,
     data: Any,
     store: Any,
     s: int,
@@ -187,12 +177,12 @@ def in_order(
     at = streams[s, S_NEXT]
     real = min(stop, offset + nodes[PIECE, N_LENGTH])
     if at < real:
-        emit(state, streams, nodes, out, rings, s, PIECE, at, real)
+        emit(state, streams, nodes, out, s, PIECE, at, real)
         at = real
     if at < stop:
         add_gap(state, conns, streams, out, s, stop - at, SNAPPED)
     if streams[s, S_HELD] != 0:
-        drain(state, conns, streams, nodes, out, ends, rings, s)
+        drain(state, conns, streams, nodes, out, s)
 
 
 @kernel
@@ -202,9 +192,6 @@ def receive(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
-    ring: Any,
     data: Any,
     store: Any,
     s: int,
@@ -225,17 +212,17 @@ def receive(
     started = streams[s, S_STARTED] != 0
     if started and stop <= at:
         if not extra:
-            late_bytes(state, conns, streams, nodes, out, ring, data, store, s, offset, stop)
+            late_bytes(state, conns, streams, nodes, out, data, store, s, offset, stop)
         return
     differ = 0
     if started and offset < at:
         real = min(at, offset + nodes[PIECE, N_LENGTH])
-        differ = differs_handed(streams, nodes, out, ring, data, store, s, offset, real)
+        differ = differs_handed(streams, nodes, out, data, store, s, offset, real)
     first = streams[s, S_HELD]
     if first != 0:
         first = nodes[first, N_NEXT]
     if started and offset <= at and (first == 0 or nodes[first, N_OFFSET] >= stop):
-        in_order(state, conns, streams, nodes, out, ends, rings, ring, data, store, s, offset, stop)
+        in_order(state, conns, streams, nodes, out, data, store, s, offset, stop)
     else:
         if started and offset > at and not extra:
             state[G_OUT_OF_ORDER] += 1
@@ -245,11 +232,12 @@ def receive(
             state[G_RETRANSMISSIONS] += 1
             conns[s >> 1, C_RETRANSMISSIONS] += 1
         if started:
-            drain(state, conns, streams, nodes, out, ends, rings, s)
+            drain(state, conns, streams, nodes, out, s)
+            note_acknowledged(state, streams, nodes, s)
         else:
             await_start(state, streams, s, stop - offset)
             if streams[s, S_WAIT_BYTES] > state[G_START_BYTES]:
-                start(state, conns, streams, nodes, out, ends, rings, s)
+                start(state, conns, streams, nodes, out, s)
     if differ != 0 and not extra:
         state[G_CONFLICTS] += 1
         conns[s >> 1, C_CONFLICTS] += 1
@@ -260,15 +248,11 @@ def await_start(state: Any, streams: Any, s: int, length: int) -> None:
     """Stream s has bytes, but its start is not known: wait a little for earlier ones."""
     streams[s, S_WAIT_BYTES] += length
     if streams[s, S_WAITING] == 0:
-        streams[s, S_WAITING] = 1
-        streams[s, S_WAITED] = state[G_CLOCK]
-        append(streams, S_PREV, S_FOLLOWING, 0, s)
+        wait(state, streams, s)
 
 
 @kernel
-def finned(
-    state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, rings: Any, s: int, at: int, time: int
-) -> None:
+def finned(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, at: int, time: int) -> None:
     """A FIN of stream s at offset `at`. One that contradicts bytes seen is not believed."""
     if streams[s, S_ENDED] != 0 or streams[s, S_ENDING] != 0 or at < streams[s, S_TOP]:
         return
@@ -277,7 +261,7 @@ def finned(
     streams[s, S_LIMIT] = at
     streams[s, S_ENDING] = HOW_FIN
     if streams[s, S_STARTED] != 0 and streams[s, S_NEXT] == at:
-        end_stream(state, conns, streams, out, ends, s, HOW_FIN, time)
+        end_stream(state, conns, streams, out, s, HOW_FIN, time)
         return
     head = head_of(state, streams, nodes, s)
     insert(state, nodes, head, END, at, at)
@@ -286,14 +270,14 @@ def finned(
 
 
 @kernel
-def reset(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any, s: int, time: int) -> None:
+def reset(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, time: int) -> None:
     """A RST on stream s ends both directions; what is held still waits for the bytes before it."""
     for side in range(2):
         t = s ^ side
         if streams[t, S_ENDED] != 0:
             continue
         if streams[t, S_HELD] == 0:
-            end_stream(state, conns, streams, out, ends, t, HOW_RST, time)
+            end_stream(state, conns, streams, out, t, HOW_RST, time)
         else:
             streams[t, S_ENDING] = HOW_RST
             streams[t, S_END_TIME] = time
@@ -302,7 +286,7 @@ def reset(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, ends: Any,
 
 @kernel
 def visit(
-    state: Any, table: Any, keys: Any, conns: Any, streams: Any, ends: Any, seg: Any, i: int, s: int, extra: bool
+    state: Any, table: Any, keys: Any, conns: Any, streams: Any, out: Any, seg: Any, i: int, s: int, extra: bool
 ) -> None:
     """Segment i belongs to stream s: the bookkeeping of its connection."""
     c = s >> 1
@@ -319,7 +303,7 @@ def visit(
         conns[c, C_PAYLOAD] = 1
         for t in range(2 * c, 2 * c + 2):
             if streams[t, S_ENDED] != 0 and streams[t, S_END_TOLD] == 0:
-                tell_end(state, streams, ends, t, conns[c, C_LAST])
+                tell_end(state, streams, out, t, conns[c, C_LAST])
     sides = conns[c, C_SIDES]
     if sides != 3:
         conns[c, C_SIDES] = sides | (1 << (s & 1))
@@ -336,9 +320,6 @@ def digest(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
-    ring: Any,
     data: Any,
     store: Any,
     seg: Any,
@@ -355,7 +336,7 @@ def digest(
         if streams[s, S_SYN] == 0:
             streams[s, S_SYN] = 1
             streams[s, S_ISN1] = seq
-            begin(state, conns, streams, nodes, out, ends, rings, s, seq)
+            begin(state, conns, streams, nodes, out, s, seq)
             if streams[s ^ 1, S_SYN] != 0:
                 conns[s >> 1, C_HANDSHAKE] = 1
         elif not extra:
@@ -365,8 +346,14 @@ def digest(
         streams[s, S_BASED] = 1
         streams[s, S_BASE] = seq
     peer = NONE
-    if flags & ACK != 0 and flags & RST == 0:
-        peer = acknowledge(state, conns, streams, nodes, out, ends, rings, seg, i, s, seq)
+    m = s ^ 1
+    if flags & ACK != 0 and flags & RST == 0 and streams[m, S_STARTED] != 0 and streams[m, S_HELD] == 0:
+        streams[s, S_LAST_ACK] = seg[T_ACK, i]
+        at = streams[m, S_NEXT]
+        peer = min(at + distance(seg[T_ACK, i], (streams[m, S_BASE] + at) & MASK), streams[m, S_LIMIT])
+        streams[m, S_ACKED] = max(streams[m, S_ACKED], peer)
+    elif flags & ACK != 0 and flags & RST == 0:
+        peer = acknowledge(state, conns, streams, nodes, out, seg, i, s, seq)
     if length > 0 or flags & FIN != 0:
         at = streams[s, S_NEXT] + distance(seq, (streams[s, S_BASE] + streams[s, S_NEXT]) & MASK)
         nodes[PIECE, N_OFFSET] = at
@@ -378,8 +365,8 @@ def digest(
         nodes[PIECE, N_PACKET] = seg[T_PACKET, i]
         nodes[PIECE, N_PEER] = peer
         if length > 0 and flags & RST == 0:
-            receive(state, conns, streams, nodes, out, ends, rings, ring, data, store, s, at, at + length, extra)
+            receive(state, conns, streams, nodes, out, data, store, s, at, at + length, extra)
         if flags & FIN != 0:
-            finned(state, conns, streams, nodes, out, ends, rings, s, at + length, seg[T_TIME, i])
+            finned(state, conns, streams, nodes, out, s, at + length, seg[T_TIME, i])
     if flags & RST != 0:
-        reset(state, conns, streams, nodes, out, ends, s, seg[T_TIME, i])
+        reset(state, conns, streams, nodes, out, s, seg[T_TIME, i])

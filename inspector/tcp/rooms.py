@@ -13,7 +13,6 @@ from inspector.tcp.copies import WAYS
 from inspector.tcp.keys import rehash
 
 I64 = NDArray[np.int64]
-RINGS = 4096  # streams of which the last bytes are kept to compare retransmissions with
 PRINTS = 1 << 16  # buckets of packet fingerprints
 
 
@@ -54,10 +53,7 @@ class Rooms:
         self.streams = np.zeros((2 * at.FIRST_CONN, at.S_WIDTH), np.int64)
         self.nodes = np.zeros((at.FIRST_NODE, at.N_WIDTH), np.int64)
         self.out = np.zeros((1024, at.O_WIDTH), np.int64)
-        self.ends = np.zeros((256, at.E_WIDTH), np.int64)
         self.done = np.zeros((64, at.Z_WIDTH), np.int64)
-        self.rings = np.zeros((RINGS + 1, at.R_WIDTH), np.int64)
-        self.ring = np.zeros((RINGS + 1, at.RING), np.uint8)
         self.prints = np.zeros((PRINTS, WAYS), np.int64)
         self.details = np.zeros((PRINTS * WAYS, at.D_WIDTH), np.int64)
         self.copies = np.zeros(1, np.int64)
@@ -70,9 +66,9 @@ class Rooms:
         for which in (at.EMPTY, at.BUSY, at.CLOSED):
             self.conns[which, [at.C_PREV, at.C_FOLLOWING]] = which
         self.nodes[at.KEPT, [at.N_OLDER, at.N_NEWER]] = at.KEPT
-        number = np.arange(RINGS + 1)
-        self.rings[:, at.R_FOLLOWING] = np.roll(number, -1)
-        self.rings[:, at.R_PREV] = np.roll(number, 1)
+        rings = np.arange(at.RING_LIST, at.FIRST_NODE)
+        self.nodes[rings, at.N_NEWER] = np.roll(rings, -1)
+        self.nodes[rings, at.N_OLDER] = np.roll(rings, 1)
         for slot, value in (
             (at.G_HOLD_TIME, options.hold_time),
             (at.G_HOLD_LIMIT, options.hold_bytes),
@@ -129,8 +125,6 @@ class Rooms:
         used = max(int(state[at.G_OUT]), int(state[at.G_TOUCHED]))
         if len(self.out) - used < held + 16:
             self.out = grown(self.out, 2 * len(self.out) + held + 16)
-        if len(self.ends) - state[at.G_ENDS] < 16:
-            self.ends = grown(self.ends, 2 * len(self.ends))
         if len(self.done) - state[at.G_DONE] < 4:
             self.done = grown(self.done, 2 * len(self.done))
 

@@ -10,10 +10,11 @@ from typing import Any
 from inspector.kernel import kernel
 from inspector.tcp.copies import seen
 from inspector.tcp.flows import assign, close
-from inspector.tcp.holding import give_up, start
+from inspector.tcp.holding import give_up, note_acknowledged, start, stop_waiting
 from inspector.tcp.keys import add_pair, find_pair
 from inspector.tcp.layout import (
     BACKWARDS,
+    BUSY,
     C_ALIASES,
     C_FOLLOWING,
     C_LAST,
@@ -32,7 +33,6 @@ from inspector.tcp.layout import (
     G_COPIES,
     G_DONE,
     G_EMPTY_LIMIT,
-    G_ENDS,
     G_EXPIRED,
     G_EXPIRED_EARLY,
     G_FORCED_GAPS,
@@ -40,11 +40,13 @@ from inspector.tcp.layout import (
     G_HELD_NODES,
     G_HOLD_LIMIT,
     G_HOLD_TIME,
+    G_IDLE_BUSY,
     G_IDLE_EMPTY,
     G_IN_CLOSED,
     G_IN_EMPTY,
     G_KEY_ROOM,
     G_KEYS,
+    G_LINGER,
     G_NODE_ROOM,
     G_OUT,
     G_START_TIME,
@@ -56,11 +58,15 @@ from inspector.tcp.layout import (
     N_OFFSET,
     N_SLOT,
     S_FOLLOWING,
+    S_GOAL,
     S_ID,
+    S_STARTED,
     S_WAITED,
+    SYN,
     T_CAPTURE,
     T_CAPTURED,
     T_DST,
+    T_FLAGS,
     T_SRC,
     T_TIME,
 )
@@ -68,7 +74,7 @@ from inspector.tcp.receiving import digest, visit
 
 
 @kernel
-def short(state: Any, table: Any, out: Any, ends: Any, done: Any) -> bool:
+def short(state: Any, table: Any, out: Any, done: Any) -> bool:
     """Whether some array might not do for one more step; the caller makes room and calls again."""
     return (
         state[G_CONN_ROOM] < 1
@@ -77,7 +83,6 @@ def short(state: Any, table: Any, out: Any, ends: Any, done: Any) -> bool:
         or state[G_NODE_ROOM] < state[G_HELD_NODES] + 16
         or len(out) - state[G_OUT] < state[G_HELD_NODES] + 16
         or len(out) - state[G_TOUCHED] < state[G_HELD_NODES] + 16
-        or len(ends) - state[G_ENDS] < 16
         or len(done) - state[G_DONE] < 4
     )
 
@@ -89,6 +94,27 @@ def late(now: int, then: int, limit: int) -> bool:
 
 
 @kernel
+def due(state: Any, conns: Any, streams: Any, nodes: Any) -> bool:
+    """Whether `expired` has something to do."""
+    now = state[G_CLOCK]
+    n = nodes[0, N_NEWER]
+    s = streams[0, S_FOLLOWING]
+    empty = conns[EMPTY, C_FOLLOWING]
+    busy = conns[BUSY, C_FOLLOWING]
+    closed = conns[CLOSED, C_FOLLOWING]
+    return (
+        (n != 0 and late(now, nodes[n, N_CLOCK], state[G_HOLD_TIME]))
+        or state[G_HELD_BYTES] > state[G_HOLD_LIMIT]
+        or (s != 0 and late(now, streams[s, S_WAITED], state[G_START_TIME]))
+        or (empty != EMPTY and late(now, conns[empty, C_SEEN], state[G_IDLE_EMPTY]))
+        or (busy != BUSY and late(now, conns[busy, C_SEEN], state[G_IDLE_BUSY]))
+        or (closed != CLOSED and late(now, conns[closed, C_SEEN], state[G_LINGER]))
+        or state[G_IN_EMPTY] > state[G_EMPTY_LIMIT]
+        or state[G_IN_CLOSED] > state[G_CLOSED_LIMIT]
+    )
+
+
+@kernel
 def expired(
     state: Any,
     table: Any,
@@ -97,8 +123,6 @@ def expired(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
     done: Any,
 ) -> int:
     """Do one thing whose time has come and return 1; 0 where there is none."""
@@ -107,11 +131,16 @@ def expired(
     if n != 0 and (late(now, nodes[n, N_CLOCK], state[G_HOLD_TIME]) or state[G_HELD_BYTES] > state[G_HOLD_LIMIT]):
         if state[G_HELD_BYTES] > state[G_HOLD_LIMIT]:
             state[G_FORCED_GAPS] += 1
-        give_up(state, conns, streams, nodes, out, ends, rings, nodes[n, N_SLOT], nodes[n, N_OFFSET])
+        give_up(state, conns, streams, nodes, out, nodes[n, N_SLOT], nodes[n, N_OFFSET])
         return 1
     s = streams[0, S_FOLLOWING]
     if s != 0 and late(now, streams[s, S_WAITED], state[G_START_TIME]):
-        start(state, conns, streams, nodes, out, ends, rings, s)
+        if streams[s, S_STARTED] == 0:
+            start(state, conns, streams, nodes, out, s)
+        else:
+            stop_waiting(streams, s)
+            give_up(state, conns, streams, nodes, out, s, streams[s, S_GOAL])
+        note_acknowledged(state, streams, nodes, s)
         return 1
     for which in range(3):
         c = conns[which, C_FOLLOWING]
@@ -124,7 +153,7 @@ def expired(
         if full or late(now, conns[c, C_SEEN], idle):
             if which != CLOSED:
                 state[G_EXPIRED_EARLY if full else G_EXPIRED] += 1
-            close(state, table, keys, conns, streams, nodes, out, ends, rings, done, c, HOW_EXPIRED, conns[c, C_LAST])
+            close(state, table, keys, conns, streams, nodes, out, done, c, HOW_EXPIRED, conns[c, C_LAST])
             return 1
     return 0
 
@@ -152,13 +181,10 @@ def track(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
     done: Any,
     prints: Any,
     details: Any,
     copies: Any,
-    ring: Any,
     data: Any,
     store: Any,
     seg: Any,
@@ -170,10 +196,12 @@ def track(
         time = seg[T_TIME, i]
         if time > state[G_CLOCK] or state[G_CLOCK] - time > BACKWARDS:
             state[G_CLOCK] = time
-        if short(state, table, out, ends, done):
+        if short(state, table, out, done):
             return i
-        while expired(state, table, keys, conns, streams, nodes, out, ends, rings, done) != 0:
-            if short(state, table, out, ends, done):
+        while due(state, conns, streams, nodes):
+            if expired(state, table, keys, conns, streams, nodes, out, done) == 0:
+                break
+            if short(state, table, out, done):
                 return i
         d = seen(prints, details, seg, i)
         extra = d >= 0
@@ -186,14 +214,16 @@ def track(
             details[d, D_CAPTURED] = seg[T_CAPTURED, i]
         else:
             d = -1 - d
-        s = assign(state, table, keys, conns, streams, nodes, out, ends, rings, done, seg, i)
+        s = find_pair(table, keys, seg, i)
+        if s == 0 or seg[T_FLAGS, i] & SYN != 0:
+            s = assign(state, table, keys, conns, streams, nodes, out, done, seg, i, s)
         if s == 0:
             continue
         if not extra:
             details[d, D_SLOT] = s
             details[d, D_STREAM] = streams[s, S_ID]
-        visit(state, table, keys, conns, streams, ends, seg, i, s, extra)
-        digest(state, conns, streams, nodes, out, ends, rings, ring, data, store, seg, i, s, extra)
+        visit(state, table, keys, conns, streams, out, seg, i, s, extra)
+        digest(state, conns, streams, nodes, out, data, store, seg, i, s, extra)
     return last
 
 
@@ -206,15 +236,13 @@ def finish(
     streams: Any,
     nodes: Any,
     out: Any,
-    ends: Any,
-    rings: Any,
     done: Any,
 ) -> bool:
     """The end of the input: every connection is closed. False where an array is short: make room, call again."""
     for which in range(3):
         while conns[which, C_FOLLOWING] != which:
-            if short(state, table, out, ends, done):
+            if short(state, table, out, done):
                 return False
             c = conns[which, C_FOLLOWING]
-            close(state, table, keys, conns, streams, nodes, out, ends, rings, done, c, HOW_CAPTURE, conns[c, C_LAST])
+            close(state, table, keys, conns, streams, nodes, out, done, c, HOW_CAPTURE, conns[c, C_LAST])
     return True

@@ -22,6 +22,7 @@ from inspector.tcp.track import finish, track
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
+RING_BYTES = (at.RINGS + 1) * at.RING
 COUNTS = {
     "copies": at.G_COPIES,
     "retransmissions": at.G_RETRANSMISSIONS,
@@ -52,8 +53,8 @@ class Tracker:
         self.rooms = Rooms(self.options)
         self.seed = secrets.randbits(64)
         self.seg: I64 = np.zeros((at.T_WIDTH, 0), np.int64)
-        self.store: U8 = np.zeros(1 << 16, np.uint8)
-        self.stored = 0
+        self.store: U8 = np.zeros(RING_BYTES + (1 << 16), np.uint8)
+        self.stored = RING_BYTES
         self.arena: U8 = np.zeros(1 << 16, np.uint8)
         self.log: I64 = np.zeros((gather.L_WIDTH, 0), np.int64)
         self.spare: I64 = np.zeros((gather.L_WIDTH, 0), np.int64)
@@ -84,9 +85,7 @@ class Tracker:
         while done < n:
             r = self.rooms
             r.make_room()
-            done = track(
-                *self._state(), r.prints, r.details, r.copies, r.ring, data, _readonly(self.store), seg, done, n
-            )
+            done = track(*self._state(), r.prints, r.details, r.copies, data, _readonly(self.store), seg, done, n)
         return self._block(data)
 
     def finish(self) -> StreamBlock:
@@ -100,12 +99,12 @@ class Tracker:
 
     def _state(self) -> tuple[Any, ...]:
         r = self.rooms
-        return (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.ends, r.rings, r.done)
+        return (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.done)
 
     def _begin(self) -> None:
         r = self.rooms
         r.state[at.G_FEED] += 1
-        r.state[[at.G_OUT, at.G_TOUCHED, at.G_ENDS]] = 0
+        r.state[[at.G_OUT, at.G_TOUCHED]] = 0
         gather.bury(r.state, r.conns, r.streams, r.nodes)
 
     def _block(self, data: U8) -> StreamBlock:
@@ -119,8 +118,9 @@ class Tracker:
         pieces = np.empty((len(order) + kept, 2), np.int64)
         runs = np.empty((len(order) + kept, gather.U_WIDTH), np.int64)
         log = np.empty((gather.L_WIDTH, len(order)), np.int64)
-        count, n_runs, n_chunks, size = gather.lay_out(
-            state, r.streams, r.nodes, r.out, touched, order, pieces, runs, log
+        ends = np.empty((2 * len(touched), gather.E_WIDTH), np.int64)
+        count, n_runs, n_chunks, n_ends, size = gather.lay_out(
+            state, r.streams, r.nodes, r.out, touched, order, pieces, runs, log, ends
         )
         if len(self.arena) < size:
             self.arena = np.empty(max(size, 2 * len(self.arena)), np.uint8)
@@ -133,7 +133,7 @@ class Tracker:
             arena=self.arena[:size],
             runs=run_table(self.runs),
             chunks=chunk_table(self.log[:, : self.logged], self.runs, r.streams),
-            ends=end_table(r.ends[: state[at.G_ENDS]]),
+            ends=end_table(ends[:n_ends]),
         )
 
     def _kept_count(self, touched: I64) -> int:
@@ -156,9 +156,8 @@ class Tracker:
         begin = (stop - length) & (at.RING - 1)
         source = rows[:, gather.U_AT] + rows[:, gather.U_LENGTH] - length
         first = np.minimum(length, at.RING - begin)
-        flat = self.rooms.ring.reshape(-1)
-        gather.scatter(self.arena, source, flat, ring * at.RING + begin, first)
-        gather.scatter(self.arena, source + first, flat, ring * at.RING, length - first)
+        gather.scatter(self.arena, source, self.store, ring * at.RING + begin, first)
+        gather.scatter(self.arena, source + first, self.store, ring * at.RING, length - first)
 
     # -- bytes that wait -------------------------------------------------------------------------------------
 
@@ -170,11 +169,12 @@ class Tracker:
             found = found[: gather.stored_nodes(r.nodes, found)]
             lengths = r.nodes[found, at.N_LENGTH]
             live = int(lengths.sum())
-            store = np.empty(max(2 * (live + size), 1 << 16), np.uint8)
-            place = np.cumsum(lengths) - lengths
+            store = np.empty(RING_BYTES + max(2 * (live + size), 1 << 16), np.uint8)
+            store[:RING_BYTES] = self.store[:RING_BYTES]
+            place = RING_BYTES + np.cumsum(lengths) - lengths
             gather.scatter(self.store, -1 - r.nodes[found, at.N_SRC], store, place, lengths)
             r.nodes[found, at.N_SRC] = -1 - place
-            self.store, self.stored = store, live
+            self.store, self.stored = store, RING_BYTES + live
         begin = self.stored
         self.stored += size
         return begin

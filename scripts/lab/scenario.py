@@ -49,7 +49,7 @@ class Scenario:
     leak_every: int = 3
     client_at: str = "node"  # where a gateway's client stands: node | pod
     offload: bool = True  # let the kernel hand segments of up to 64 KB around
-    network: str = ""  # netem's arguments on the pods' interfaces, such as "loss 1% reorder 2% delay 1ms"
+    loss: float = 0  # percent of the packets that are lost on the way in and out of each pod
     connections: int = 1
     keepalive: bool = False
     pause: float = 0.01

@@ -1,0 +1,127 @@
+"""Decides mirrors while a capture is still being read, and lets go of what no later packet can change.
+
+Exchanges wait in a pool. At each step the whole pool is paired and judged; a mirror is decided when its exchanges are
+complete and no open request could still be a rival. What is decided is told once and never revised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.mirror.lost import effective_time
+from inspector.mirror.signs import number
+from inspector.mirror.tables import Exchanges, Sign
+from inspector.mirror.transactions import Found, find
+from inspector.table import I64, Bool
+
+GUARD = 1_000_000_000  # ns: nothing younger is decided, packets may still be out of order
+FAR = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What pairs."""
+
+    suffix: str = "-shadow"
+    window: int = 15_000_000_000  # ns
+    signs: Sign | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's decisions: `found` judges the whole pool; `decided` are rows of found.mirrors, `gone` rows of
+    found.exchanges that leave the pool (each exchange leaves once)."""
+
+    found: Found
+    decided: I64
+    gone: Bool
+
+
+class Settler:
+    """Holds the pool. Exchanges must have unique ids."""
+
+    def __init__(self, rules: Rules, guard: int = GUARD) -> None:
+        self.rules = rules
+        self.guard = guard
+        self.pool = Exchanges.empty()
+        self._told = np.empty(0, np.int64)  # ids of mirrors in the pool that were decided before
+
+    def step(
+        self,
+        fresh: Exchanges,
+        pending: Exchanges,
+        clock: int,
+        final: bool,
+        encrypted: Collection[tuple[int, int]] = (),
+    ) -> Batch:
+        """Take in exchanges that ended (`fresh`) and look at the requests that wait for a response (`pending`, given anew
+        each time). clock: capture time, ns. final: the capture has ended, everything is decided."""
+        rows = Exchanges.concat([self.pool, fresh, pending])
+        waiting = np.zeros(len(rows), bool)
+        waiting[len(rows) - len(pending) :] = True
+        order = np.lexsort((rows.id, effective_time(rows)))
+        rows, waiting = rows.take(order), waiting[order]
+        found = find(rows, self.rules.suffix, self.rules.window, self.rules.signs, encrypted)
+        news = ~np.isin(rows.id[found.mirrors.mirror], self._told)
+        if final:
+            self.pool, self._told = Exchanges.empty(), np.empty(0, np.int64)
+            return Batch(found, np.flatnonzero(news), np.ones(len(rows), bool))
+        settled = self._settled(found, waiting, clock)
+        gone = self._gone(found, waiting, settled, clock)
+        decided = np.flatnonzero(news & settled)
+        told = np.concatenate([self._told, rows.id[found.mirrors.mirror[decided]]])
+        self._told = told[np.isin(told, rows.id[~gone])]
+        self.pool = rows.take(~gone & ~waiting)
+        return Batch(found, decided, gone)
+
+    def _settled(self, found: Found, waiting: Bool, clock: int) -> Bool:
+        """Which mirrors nothing that is still to come can change."""
+        e, t = found.exchanges, found.mirrors
+        asked = effective_time(e)
+        open_rows = waiting & (asked > clock - self.rules.window)
+        family = number(e.method, e.target)
+        first = np.full(int(family.max()) + 1 if len(family) else 0, FAR)
+        np.minimum.at(first, family[open_rows], asked[open_rows])
+        at = asked[t.mirror]
+        blocked = waiting[t.mirror].copy()
+        limit = first[family[t.mirror]]
+        for members in (t.original, t.downstream):
+            there = members >= 0
+            rows = np.where(there, members, 0)
+            at = np.maximum(at, np.where(there, asked[rows], 0))
+            blocked |= there & waiting[rows]
+            limit = np.minimum(limit, np.where(there, first[family[rows]], FAR))
+        late = np.where(t.original >= 0, self.guard, self.rules.window)
+        return ~blocked & (at < limit) & (at <= clock - late)
+
+    def _gone(self, found: Found, waiting: Bool, settled: Bool, clock: int) -> Bool:
+        """Which exchanges are not needed any more: they ended before everything that is still open began."""
+        e, t = found.exchanges, found.mirrors
+        asked = effective_time(e)
+        recent = waiting & (asked > clock - self.rules.window)
+        horizon = min(int(asked[recent].min()) if recent.any() else clock, clock - self.guard)
+        if not settled.all():
+            held = np.concatenate([t.mirror[~settled], t.original[~settled], t.downstream[~settled]])
+            held = held[held >= 0]
+            horizon = min(horizon, max(int(asked[held].min()), clock - self.rules.window))
+        end = np.maximum(e.response_end_time, e.request_end_time)
+        last = end.copy()
+        # The members of a transaction leave together.
+        mirrored = np.zeros(len(e), bool)
+        for members in (t.mirror, t.original, t.downstream):
+            there = members >= 0
+            mirrored[members[there]] = True
+        whole = np.maximum(end[t.mirror], 0)
+        for members in (t.original, t.downstream):
+            whole = np.maximum(whole, np.where(members >= 0, end[np.maximum(members, 0)], 0))
+        whole[~settled] = FAR
+        for members in (t.original, t.downstream, t.mirror):
+            there = members >= 0
+            np.maximum.at(last, members[there], whole[there])
+        # A copy of the same original may have a later end: once more, from the original to its copies.
+        shared = t.original >= 0
+        np.maximum.at(last, t.mirror[shared], last[t.original[shared]])
+        return ~waiting & (last < np.where(mirrored, horizon, min(horizon, clock - self.rules.window)))
