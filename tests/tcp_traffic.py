@@ -195,7 +195,9 @@ def read(
 def result(reading: Reading) -> object:
     """Everything that must not depend on how the packets were divided."""
     streams = {
-        number: (s.first, s.pieces, s.end, merged(s.chunks)) for number, s in reading.streams.items() if s.pieces or s.end
+        number: (s.first, s.pieces, s.end, merged(s.chunks))
+        for number, s in reading.streams.items()
+        if s.pieces or s.end
     }
     connections = [rows(reading.tracker.connections())]
     return streams, connections, reading.tracker.counts, reading.tracker.copies

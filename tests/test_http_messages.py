@@ -53,7 +53,7 @@ def h(data: bytes) -> int:
 
 
 REQUESTS = {
-    "plain": (GET, BASE | Fact.NO_BODY, b""),
+    "get": (GET, BASE | Fact.NO_BODY, b""),
     "length": (b"PUT /x HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc", BASE, b"abc"),
     "length-twice-equal": (b"PUT /x HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3, 3\r\n\r\nabc", BASE, b"abc"),
     "length-zero": (b"PUT /x HTTP/1.1\r\nContent-Length: 0\r\n\r\n", BASE, b""),
@@ -155,7 +155,7 @@ def test_conflicting_lengths_lose_the_boundary(mode):
         assert m["facts"] & Fact.LENGTH_CONFLICT, value
 
 
-@pytest.mark.parametrize("line", [b"x\r\n", b"5 6\r\n"[:0] + b"-1\r\n", b"\r\n", b"1" * 17 + b"\r\n", b"5\rx"])
+@pytest.mark.parametrize("line", [b"x\r\n", b"-1\r\n", b"\r\n", b"1" * 17 + b"\r\n", b"5\rx"])
 def test_bad_chunk(mode, line):
     data = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n" + line
     (m,) = both(data + b"zzzz\r\n")
@@ -242,8 +242,8 @@ def test_limits(mode):
     ],
 )
 def test_first_bytes_decide(mode, first, protocol):
-    assert [k[1] for k in whole(first).kinds()] == [protocol]
-    assert [k[1] for k in bytewise(first, b"", End.FIN).kinds()] == [protocol]
+    assert [k[1] for k in whole(first).kinds() if k[0] == 0] == [protocol]
+    assert [k[1] for k in bytewise(first, b"", End.FIN).kinds() if k[0] == 0] == [protocol]
     assert whole(first).result() == [] or protocol == Protocol.HTTP1
 
 
@@ -273,12 +273,13 @@ def test_server_name(mode, record):
 def test_upgrade_hands_over_both_directions(mode):
     ask = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     frames = b"\x81\x85GET / HTTP/1.1\r\n\r\n"
-    feeder = whole(ask + frames, b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\x81\x02hi")
+    answer = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n"
+    feeder = whole(ask + frames, answer + b"\x81\x02hi")
     q, r = feeder.result()
     assert (q["facts"], r["facts"]) == (BASE | Fact.NO_BODY, BASE | Fact.NO_BODY | Fact.UPGRADED)
-    assert (r["request"], r["end"]) == (0, 48)
+    assert (r["request"], r["end"]) == (0, len(answer))
     assert sorted(feeder.kinds())[1::2] == [(0, Protocol.TUNNEL, b""), (1, Protocol.TUNNEL, b"")]
-    assert len(both(ask + frames, b"HTTP/1.1 101 Switching\r\n\r\n\x81\x02hi")) == 2
+    assert len(both(ask + frames, answer + b"\x81\x02hi")) == 2
 
 
 def test_refused_upgrade_goes_on(mode):
@@ -358,17 +359,19 @@ def test_gap_inside_one_chunk_keeps_the_framing(mode):
 
 
 def test_head_cut_by_the_snap_length_counts(mode):
+    long = b"HTTP/1.1 503 No\r\nContent-Type: a/b\r\nX-Long: " + b"x" * 99
+    ask = b"POST /2 HTTP/1.1\r\nHost: long" + b"x" * 80
     feeder = Feeder()
     feeder.add(Packet(0, 0, 0, GET, 0))
-    feeder.add(Packet(1, 1, 0, b"HTTP/1.1 503 No\r\nContent-Type: a/b\r\nX-Long: " + b"x" * 99, len(GET), 60))
-    feeder.add(Packet(2, 0, len(GET), b"POST /2 HTTP/1.1\r\nHost: long" + b"x" * 80, 146, 24))
-    feeder.add(Packet(3, 1, 146, OK, len(GET) + 109))
+    feeder.add(Packet(1, 1, 0, long, len(GET), 60))
+    feeder.add(Packet(2, 0, len(GET), ask, len(long), 24))
+    feeder.add(Packet(3, 1, len(long), OK, len(GET) + len(ask)))
     feeder.feed()
     q, p, r, s = feeder.result()
     assert (r["status"], r["facts"], r["content_type"], r["request"]) == (503, Fact.CUT, b"a/b", q["start"])
-    assert (r["end"], r["gap_bytes"]) == (60, 86)
-    assert (p["target"], p["host"], p["facts"]) == (b"/2", b"", Fact.CUT | Fact.RESYNCED) or p["facts"] == Fact.CUT
-    assert (s["status"], s["request"]) == (200, p["start"])
+    assert (r["end"], r["gap_bytes"]) == (60, len(long) - 60)
+    assert (p["target"], p["host"], p["facts"], p["gap_bytes"]) == (b"/2", b"", Fact.CUT, len(ask) - 24)
+    assert (s["status"], s["request"], s["facts"]) == (200, p["start"], BASE | Fact.RESYNCED)
 
 
 def test_pending_requests_are_bounded(mode):
@@ -389,20 +392,20 @@ def test_slots_are_used_again(mode):
             feeder.feed()
         found = feeder.result()
         assert [m["kind"] for m in found] == [1, 1, 2]
-        assert [m["id"] for m in found] == sorted({m["id"] for m in found}, key=lambda i: (i != found[0]["id"], i))or True
         assert found[2]["request"] == 0
         assert feeder.unanswered == [found[1]["id"]]
         assert {k[0] for k in feeder.kinds()} == {4, 5}
 
 
 def test_open_messages_keep_their_packets(mode):
+    head = b"PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"
     feeder = Feeder()
-    feeder.add(Packet(0, 0, 0, GET + b"PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0))
+    feeder.add(Packet(0, 0, 0, GET + head + b"abc", 0))
     feeder.feed()
     assert feeder.opens == {0: len(GET)}
-    feeder.add(Packet(1, 0, len(GET) + 41, b"defghi" + GET[:7], 0))
+    feeder.add(Packet(1, 0, len(GET + head) + 3, b"defghi" + GET[:7], 0))
     feeder.feed()
-    assert feeder.opens == {0: len(GET) + 47}
+    assert feeder.opens == {0: len(GET + head) + 9}
     assert feeder.kept_bytes == 7
 
 

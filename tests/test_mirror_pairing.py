@@ -125,7 +125,8 @@ def test_a_retried_request_has_one_mirror_and_the_last_attempt_is_delivered():
 def test_the_next_hop_is_no_mirror():
     onward = exchange("10.0.0.21:41000", "10.0.0.30:3000", 2, 3, rid="a")
     assert mirrors(up(1, 4, rid="a"), onward) == []
-    assert legs(up(1, 4, rid="a"), exchange("10.0.0.21:41000", "10.0.0.30:3000", 2, 3, rid="a", path="/b"))[1] == "cascade"
+    call = exchange("10.0.0.21:41000", "10.0.0.30:3000", 2, 3, rid="a", path="/b", body=b"x")
+    assert legs(up(1, 4, rid="a"), call)[1] == "cascade"
 
 
 def test_the_side_effects_of_a_mirror_are_no_mirrors():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspector.http.fields import header_line, store
 from inspector.http.layout import (
+    C_AGAIN,
     C_NEWS,
     C_TEXT,
     CONNECT,
@@ -158,7 +159,12 @@ def method_of(data: U8, at: int, end: int) -> int:
 def must_wait(s: int, peer: int, size: int, state: I64, limits: I64) -> bool:
     """Whether the response of stream `s` came before bytes that its server had received: the request among them may be its own."""
     other = s ^ 1
-    if peer == UNKNOWN or state[s, ENDED] != 0:
+    if state[s, ENDED] != 0:
+        return False
+    unread = state[other, MODE] == START and state[other, POS] < state[other, SEEN]  # it was in HOLD until now
+    if unread and (peer == UNKNOWN or peer > state[other, POS]) and state[other, ENDED] == 0:
+        return size <= limits[L_WAIT]
+    if peer == UNKNOWN:
         return False
     if state[other, STREAM] == NONE:
         return peer > 0 and size <= min(SILENT_WAIT, limits[L_WAIT])
@@ -194,7 +200,7 @@ def begin_response(
     if found != VALID_LINE:
         return found
     first = state[s, ROW] == NONE
-    if first and must_wait(s, peer, end - at, state, limits):
+    if first and (counters[C_AGAIN] != 0 or must_wait(s, peer, end - at, state, limits)):
         return PAUSED
     start = state[s, POS]
     row = begin_row(s, version, state, rows, hashes, lanes, counters)

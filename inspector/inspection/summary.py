@@ -95,8 +95,7 @@ def plural(n: int, word: str) -> str:
 REASONS = {
     Reason.NO_DOWNSTREAM_LEG: "the downstream leg of {n} is not in the capture: capture in the client's pod on `lo` and "
     "eth0 (tcpdump -i any), or in the gateway's pod",
-    Reason.ENCRYPTED: "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod), or give "
-    "the TLS keys",
+    Reason.ENCRYPTED: "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod)",
     Reason.GAP: "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
     "(tcpdump -B 65536) or a narrower filter",
     Reason.SNAPLEN: "packets that would carry the proof for {n} were cut by the snap length: capture with -s 0",

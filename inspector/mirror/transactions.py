@@ -320,7 +320,8 @@ def _without_downstream(w: _Work, m: I64, o: I64, encrypted: Collection[tuple[in
     e = w.e
     judged = np.full(len(m), verdict.alone(Reason.NO_DOWNSTREAM_LEG), np.int64)
     if encrypted:
-        hidden = np.array([(int(h), int(lo)) in encrypted for h, lo in zip(e.client_hi[m], e.client_lo[m], strict=True)])
+        senders = zip(e.client_hi[m].tolist(), e.client_lo[m].tolist(), strict=True)
+        hidden = np.array([sender in encrypted for sender in senders], bool)
         judged[hidden] = verdict.alone(Reason.ENCRYPTED)
     judged[o < 0] = verdict.alone(Reason.ORIGINAL_NOT_CAPTURED)
     silent = e.status[m] < 0

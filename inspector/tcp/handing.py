@@ -112,8 +112,6 @@ def new_row(state: Any, streams: Any, out: Any, s: int, offset: int) -> int:
     out[o, O_GAP] = streams[s, S_GAP]
     out[o, O_REASON] = streams[s, S_REASON]
     out[o, O_PREV] = streams[s, S_OUT]
-    if streams[s, S_GAP] > 0:
-        streams[s, S_RING_FROM] = offset
     streams[s, S_GAP] = 0
     streams[s, S_REASON] = 0
     streams[s, S_OUT] = o + 1
@@ -146,6 +144,7 @@ def add_gap(state: Any, conns: Any, streams: Any, out: Any, s: int, length: int,
     streams[s, S_GAP] += length
     streams[s, S_REASON] = reason
     streams[s, S_NEXT] += length
+    streams[s, S_RING_FROM] = streams[s, S_NEXT]
     state[G_GAPS] += 1
     state[G_GAP_BYTES] += length
     conns[s >> 1, C_GAP_BYTES] += length

@@ -8,6 +8,7 @@ import random
 import socket
 import sys
 import threading
+import time
 import uuid
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +56,7 @@ class Proxy(BaseHTTPRequestHandler):
         pass
 
     def forward(self) -> None:
+        started = time.time()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         count, leak = self.server.turn()
         host = self.headers.get("Host") or ""
@@ -78,8 +80,13 @@ class Proxy(BaseHTTPRequestHandler):
             thread.join()
         self.give(answers[1 if leak else 0])
         thread.join()
-        self.server.write({"n": count, "xrid": xrid, "leak": leak, "line": self.requestline, "method": self.command,
-                           "path": self.path, "code": answers[1 if leak else 0][0]})  # fmt: skip
+        self.server.write(
+            {
+                "start": f"{started:.6f}", "n": count, "xrid": xrid, "leak": leak, "line": self.requestline,
+                "method": self.command, "path": self.path, "code": answers[1 if leak else 0][0],
+                "downstream": f"{self.client_address[0]}:{self.client_address[1]}",
+            }
+        )  # fmt: skip
 
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = forward
 

