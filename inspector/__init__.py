@@ -1,8 +1,8 @@
 """Mirror inspector: finds mirrored HTTP requests in packet captures and proves where the copy's response went.
 
-    import inspector
-    found = inspector.inspect("capture.pcap")
-    found.mirrors          # pandas DataFrame
+import inspector
+found = inspector.inspect("capture.pcap")
+found.mirrors          # pandas DataFrame
 """
 
 from __future__ import annotations

@@ -97,7 +97,9 @@ class Kernel(Generic[P, R]):
         for name in names:
             if isinstance(space.get(name), Kernel):
                 space[name] = pick(space[name])
-        twin = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, function.__closure__)
+        twin = types.FunctionType(
+            function.__code__, space, function.__name__, function.__defaults__, function.__closure__
+        )
         twin.__module__ = function.__module__
         twin.__qualname__ = function.__qualname__
         twin.__kwdefaults__ = function.__kwdefaults__

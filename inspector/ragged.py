@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ class Ragged:
     def __getitem__(self, i: int) -> NDArray[Any]:
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
-    def bytes(self, i: int) -> bytes:
+    def bytes(self, i: int) -> builtins.bytes:
         """Run `i` as bytes."""
         return self[i].tobytes()
 
@@ -48,7 +49,7 @@ class Ragged:
         return Ragged(np.empty(0, dtype), np.zeros(n + 1, np.int64))
 
     @staticmethod
-    def of(runs: Sequence[bytes] | Sequence[Sequence[int]], dtype: Any = np.uint8) -> Ragged:
+    def of(runs: Sequence[builtins.bytes] | Sequence[Sequence[int]], dtype: Any = np.uint8) -> Ragged:
         """From Python byte strings (dtype uint8) or sequences of numbers."""
         offsets = np.zeros(len(runs) + 1, np.int64)
         offsets[1:] = np.cumsum([len(r) for r in runs])

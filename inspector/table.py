@@ -70,13 +70,17 @@ class Table:
     def build(cls, **columns: Any) -> Self:
         """From anything array-like: each column is converted to its dtype. Missing columns are an error."""
         return cls(
-            **{n: columns.pop(n) if d is None else np.asarray(columns.pop(n), d) for n, d in dtypes(cls).items()}, **columns
+            **{n: columns.pop(n) if d is None else np.asarray(columns.pop(n), d) for n, d in dtypes(cls).items()},
+            **columns,
         )
 
     def take(self, index: NDArray[Any]) -> Self:
         """The rows at `index` (integers or a boolean mask), in that order."""
         return type(self)(
-            **{n: getattr(self, n).take(index) if d is None else getattr(self, n)[index] for n, d in dtypes(type(self)).items()}
+            **{
+                n: getattr(self, n).take(index) if d is None else getattr(self, n)[index]
+                for n, d in dtypes(type(self)).items()
+            }
         )
 
     @classmethod

@@ -141,7 +141,7 @@ def rich() -> Sample:
         mirror(2, path=korean, verdict="leaked", delivered="mirror", lag=-250),
         mirror(3, path="/a|b\x1b[2J\u202e`x`<b>", verdict="unanswered", proof=[], mirror=silent, arrived="none"),
         mirror(4, path="/long" * 60, verdict="unproven", proof=[], reason="no-downstream-leg", downstream=None),
-        mirror(5, method="=cmd()", path=None, verdict="unproven", proof=[], reason="gap", original=None, mirror=gap, lag=None),  # noqa: E501
+        mirror(5, method="=cmd()", path=None, verdict="unproven", proof=[], reason="gap", original=None, mirror=gap, lag=None),
     ]  # fmt: skip
     exchanges = [
         exchange(1, leg="downstream"),

@@ -231,7 +231,9 @@ def test_equal_answers_are_counted():
 
 
 def test_the_proxy_answers_by_itself():
-    (m,) = mirrors(down(0, 300, status=504, body=b"upstream request timeout"), up(1, None, rid="a"), copy(1.2, 3, rid="a"))
+    (m,) = mirrors(
+        down(0, 300, status=504, body=b"upstream request timeout"), up(1, None, rid="a"), copy(1.2, 3, rid="a")
+    )
     assert (m.verdict, m.proof, m.delivered) == ("discarded", ["content"], "proxy")
 
 

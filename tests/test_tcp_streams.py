@@ -19,7 +19,7 @@ C, S = "10.0.0.1:40000", "10.0.0.2:80"
 portions = st.one_of(st.just([1]), st.lists(st.integers(1, 9), min_size=1, max_size=4))
 
 
-@pytest.fixture()
+@pytest.fixture
 def compiled() -> Iterator[None]:
     kernel.use("compiled")
     yield

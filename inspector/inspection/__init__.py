@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,10 +15,15 @@ from inspector.mirror.present import Presenter
 from inspector.mirror.settle import Rules
 from inspector.mirror.tables import Sign
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+from inspector.table import I64
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SHOWN = (
+    "verdict", "proof", "method", "path", "original_server", "original_status", "mirror_server", "mirror_status",
+    "lag_us", "confidence",
+)  # fmt: skip
 SIGN_WORDS = {s.word: s for s in Sign if s not in (Sign.TIME, Sign.ORDER)}
 
 
@@ -88,10 +94,56 @@ class Inspection:
         """For notebooks: the finding and the mirrors (text is escaped by pandas)."""
         from html import escape
 
-        shown = self.mirrors[[c for c in ("verdict", "proof", "method", "path", "original_server", "original_status",
-                                          "mirror_server", "mirror_status", "lag_us", "confidence")]]  # fmt: skip
+        shown = self.mirrors[list(SHOWN)]
         unseen = "".join(f"<li>{escape(s)}</li>" for s in self.summary.unseen)
         return f"<p><b>{escape(self.summary.finding)}</b></p>{shown.to_html(max_rows=20, escape=True)}<ul>{unseen}</ul>"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Mirrors decided in one step: rows `rows` of the presenter's mirror table, to be numbered from `first_number`."""
+
+    presenter: Presenter
+    rows: I64
+    first_number: int
+
+    def views(self) -> Iterator[MirrorView]:
+        """The mirrors as objects."""
+        for k, row in enumerate(self.rows.tolist()):
+            yield self.presenter.mirror(row, self.first_number + k)
+
+
+class Stream:
+    """An inspection that keeps nothing: iterate it once for the mirrors as they are decided, then read the rest.
+
+    captures, summary and damaged are complete when the iteration has ended.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def __iter__(self) -> Iterator[Decided]:
+        number = 1
+        for batch in self._pipeline.run():
+            rows = batch.decided
+            if len(rows):
+                yield Decided(Presenter(batch.found.exchanges, batch.found.mirrors), rows, number)
+                number += len(rows)
+
+    @property
+    def captures(self) -> list[CaptureView]:
+        """What was read, a view a capture."""
+        return self._pipeline.captures()
+
+    @property
+    def summary(self) -> SummaryView:
+        """Counts, finding, what could not be seen."""
+        return summarise(self._pipeline.tally, self._pipeline.seen())
+
+    @property
+    def damaged(self) -> bool:
+        """Whether an input was cut short or damaged."""
+        return self._pipeline.damaged()
 
 
 def inspect(
@@ -109,13 +161,35 @@ def inspect(
     read at a time. progress: called with (bytes read, total or None).
     Raises CaptureError for an input that cannot be read, UsageError for options that make no sense.
     """
-    if not captures:
-        raise UsageError("no capture given", "name a file, or - for a pipe")
-    if not window > 0:
-        raise UsageError("the window must be longer than 0 seconds")
-    rules = Rules(suffix, int(window * 1e9), signs_of(tuple(match)))
-    pipeline = Pipeline(captures, rules, block_bytes, progress)
+    pipeline = _pipeline(captures, suffix, window, match, block_bytes, progress)
     kept = Kept()
     for batch in pipeline.run():
         kept.add(batch)
     return Inspection(pipeline, kept)
+
+
+def stream(
+    *captures: str | BinaryIO,
+    suffix: str = "-shadow",
+    window: float = 15.0,
+    match: tuple[str, ...] = (),
+    block_bytes: int = 4 << 20,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Stream:
+    """Like `inspect`, in memory that does not grow with the captures: mirrors are handed out when they are decided."""
+    return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress))
+
+
+def _pipeline(
+    captures: tuple[str | BinaryIO, ...],
+    suffix: str,
+    window: float,
+    match: tuple[str, ...],
+    block_bytes: int,
+    progress: Callable[[int, int | None], None] | None,
+) -> Pipeline:
+    if not captures:
+        raise UsageError("no capture given", "name a file, or - for a pipe")
+    if not window > 0:
+        raise UsageError("the window must be longer than 0 seconds")
+    return Pipeline(captures, Rules(suffix, int(window * 1e9), signs_of(tuple(match))), block_bytes, progress)

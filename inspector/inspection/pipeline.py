@@ -227,5 +227,3 @@ def large(captures: tuple[str | BinaryIO, ...]) -> bool:
             packed = capture.endswith((".gz", ".zst", ".xz", ".lz4"))
             size += os.path.getsize(capture) * (6 if packed else 1)
     return size >= COMPILE_FROM
-
-

@@ -120,7 +120,9 @@ def unseen(tally: Tally, seen: Seen) -> list[str]:
     elif not seen.segments:
         out.append("No TCP segment was seen: check the interface and the filter the capture was taken with.")
     elif not tally.exchanges and not seen.encrypted and not seen.protocols.get("h2"):
-        out.append("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
+        out.append(
+            "TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with."
+        )
     out += _encrypted(seen.encrypted)
     if seen.protocols.get("h2"):
         n = plural(seen.protocols["h2"], "stream")
@@ -141,9 +143,6 @@ def _encrypted(streams: list[Encrypted]) -> list[str]:
     routes = Counter((s.client.rsplit(":", 1)[0], s.server, s.sni) for s in streams)
     shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _ in routes.most_common(3)]
     more = f" and {len(routes) - 3} more" if len(routes) > 3 else ""
-    return [
-        f"{plural(len(streams), 'TLS connection')} cannot be read: {', '.join(shown)}{more}. Capture where the traffic is in "
-        "clear (on `lo` in the pod), or switch mTLS off for the test."
-    ]
-
-
+    count = plural(len(streams), "TLS connection")
+    advice = "Capture where the traffic is in clear (on `lo` in the pod), or switch mTLS off for the test."
+    return [f"{count} cannot be read: {', '.join(shown)}{more}. {advice}"]

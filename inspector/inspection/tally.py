@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inspector.capture.addresses import format_address
-from inspector.mirror.signs import number
 from inspector.mirror.settle import Batch
+from inspector.mirror.signs import number
 from inspector.mirror.tables import Reason, Verdict
 
 ROUTES = 100_000  # routes counted apart for the share; beyond, requests are counted on none

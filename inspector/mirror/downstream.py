@@ -31,6 +31,15 @@ def same_response(a: int, b: int, nums: I64, hashes: U64) -> int:
 
 
 @kernel
+def next_free(skip: I64, at: int) -> int:
+    """The first place from `at` on that was not taken. skip[i] is i, or a later place where i was taken; paths are halved."""
+    while skip[at] != at:
+        skip[at] = skip[skip[at]]
+        at = skip[at]
+    return at
+
+
+@kernel
 def claim(
     ds: I64,
     d_family: I64,
@@ -55,10 +64,8 @@ def claim(
     Answered first, served first, with the earliest request that fits: so as many as possible find theirs (a matching of
     nested intervals). keys (n, 4): trace, headers, host, request body hash. rank (n,): preference of a row's server.
     late: also take an upstream request that was answered after the downstream was (the proxy answered by itself).
-    sure: only where the responses are known to be equal. skip: (len(xs) + 1,) scratch, filled here.
+    sure: only where the responses are known to be equal. skip: (len(xs) + 1,), 0, 1, 2, ... at the start.
     """
-    for i in range(len(xs) + 1):
-        skip[i] = i
     taken = 0
     for i in range(len(ds)):
         d = ds[i]
@@ -72,14 +79,7 @@ def claim(
         best_score = -1
         seen = 0
         while seen < SCAN:
-            root = at
-            while skip[root] != root:
-                root = skip[root]
-            while skip[at] != root:
-                following = skip[at]
-                skip[at] = root
-                at = following
-            at = root
+            at = next_free(skip, at)
             if at >= len(xs) or x_family[at] != d_family[i]:
                 break
             x = xs[at]
@@ -209,7 +209,7 @@ def assign(
         od = np.lexsort((e.request_time[d[di]], np.where(answered < 0, np.iinfo(np.int64).max, answered)))
         claim(
             d[di][od], fd[od], lows[od], x[ox], fx[ox], lines.nums, lines.hashes, lines.keys, rank,
-            late, sure, window, downstream, claimed, np.empty(len(x) + 1, np.int64),
+            late, sure, window, downstream, claimed, np.arange(len(x) + 1),
         )  # fmt: skip
 
 

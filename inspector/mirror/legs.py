@@ -9,9 +9,7 @@ from inspector.mirror.tables import Exchanges, Leg
 from inspector.table import I64, U8, Bool
 
 
-def legs(
-    e: Exchanges, s: Signs, original: I64, lone: Bool, retry: Bool, downstream: I64, claimed: I64
-) -> U8:
+def legs(e: Exchanges, s: Signs, original: I64, lone: Bool, retry: Bool, downstream: I64, claimed: I64) -> U8:
     """(n,) uint8 Leg by exchange row.
 
     A downstream exchange that is itself sent by a proxy keeps the stronger word: mirror, then attempt, then original.
@@ -42,7 +40,11 @@ def _cascades(e: Exchanges, s: Signs) -> I64:
         for row in rows.tolist():
             for cause in number.get((int(key[row]), int(s.sender[row])), ())[:8]:
                 end = e.response_end_time[cause]
-                if cause != row and e.request_time[cause] <= e.request_time[row] and (end < 0 or e.request_time[row] <= end):
+                if (
+                    cause != row
+                    and e.request_time[cause] <= e.request_time[row]
+                    and (end < 0 or e.request_time[row] <= end)
+                ):
                     hits.append(row)
                     break
         parts.append(np.array(hits, np.int64))

@@ -169,5 +169,3 @@ def same(e: Exchanges, a: int, b: int) -> bool:
 def effective_time(e: Exchanges) -> I64:
     """When an exchange was asked for, or, where the request was lost, answered."""
     return np.where(e.request_time >= 0, e.request_time, e.response_time)
-
-

@@ -105,6 +105,71 @@ def weight(signs: int) -> int:
 
 
 @kernel
+def better(
+    heavy: int, flight: bool, sent: int, lag: int, best_heavy: int, best_flight: bool, best_sent: int, best_lag: int
+) -> bool:
+    """Whether a candidate beats the best so far: by its signs, then in flight, then the earliest (else the nearest)."""
+    if heavy != best_heavy:
+        return heavy > best_heavy
+    if flight != best_flight:
+        return flight
+    return sent < best_sent if flight else abs(lag) < abs(best_lag)
+
+
+@kernel
+def best_original(
+    at: int,
+    order: I64,
+    family: I64,
+    keys: NDArray[np.uint64],
+    nums: I64,
+    originals: Bool,
+    marked: bool,
+    window: int,
+    original: I64,
+    fan: I64,
+) -> tuple[int, int, int]:
+    """(row, signs, rivals) of the best original for the copy at place `at` of `order`; row -1 without one.
+
+    rivals: how many fit equally well by what they are and were in flight when the copy was sent.
+    """
+    m = order[at]
+    best, best_heavy, best_signs, best_flight, best_sent, best_lag = -1, -1, 0, False, 0, 0
+    rivals = 0
+    for side in range(2):
+        step = 2 * side - 1
+        near = at
+        for _ in range(NEARBY):
+            near += step
+            if near < 0 or near >= len(order):
+                break
+            o = order[near]
+            lag = nums[m, 5] - nums[o, 5]
+            if family[o] != family[m] or lag > window or -lag > window:
+                break
+            if not originals[o] or original[o] >= 0 or fan[o] == nums[m, 7] + 1:
+                continue
+            found = relation(o, m, keys, nums)
+            if found < 0 or marked != is_marked(found) or (not marked and nums[o, 7] == nums[m, 7]):
+                continue
+            # An original that has a copy at another server already comes after one that has none.
+            heavy = weight(found) * 4 - (1 if fan[o] != 0 else 0)
+            flight = lag >= -SLACK and (nums[o, 6] < 0 or nums[o, 6] + SLACK >= nums[m, 5])
+            if flight:
+                rivals += 1
+            if best < 0 or better(heavy, flight, nums[o, 5], lag, best_heavy, best_flight, best_sent, best_lag):
+                best, best_heavy, best_signs, best_flight, best_sent, best_lag = (
+                    o,
+                    heavy,
+                    found,
+                    flight,
+                    nums[o, 5],
+                    lag,
+                )
+    return best, best_signs, rivals
+
+
+@kernel
 def match(
     order: I64,
     family: I64,
@@ -122,68 +187,25 @@ def match(
 
     order: (k,) rows sorted by (family, time); family: (n,) by row. `marked`: only pairs with a proxy's mark. Among equals
     in flight together the earliest that has no copy at this server yet is taken, and the sign ORDER set; otherwise the
-    nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row: copies so far).
+    nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row: its last copy's server).
     """
     paired = 0
-    k = len(order)
-    for at in range(k):
+    for at in range(len(order)):
         m = order[at]
         if not copies[m] or original[m] >= 0:
             continue
-        best = -1
-        best_weight = -1
-        best_signs = 0
-        best_flight = False
-        rivals = 0
-        for side in range(2):
-            step = -1 if side == 0 else 1
-            near = at + step
-            for _ in range(NEARBY):
-                if near < 0 or near >= k:
-                    break
-                o = order[near]
-                near += step
-                if family[o] != family[m]:
-                    break
-                lag = nums[m, 5] - nums[o, 5]
-                if lag > window or -lag > window:
-                    break
-                if not originals[o] or o == m or original[o] >= 0:
-                    continue
-                found = relation(o, m, keys, nums)
-                if found < 0 or marked != is_marked(found) or (not marked and nums[o, 7] == nums[m, 7]):
-                    continue
-                heavy = weight(found) * 4
-                if fan[o] == nums[m, 7] + 1:
-                    continue
-                if fan[o] != 0:
-                    heavy -= 1
-                flight = lag >= -SLACK and (nums[o, 6] < 0 or nums[o, 6] + SLACK >= nums[m, 5])
-                if flight:
-                    rivals += 1
-                better = best < 0 or heavy > best_weight
-                if not better and heavy == best_weight:
-                    if flight != best_flight:
-                        better = flight
-                    elif flight:
-                        better = nums[o, 5] < nums[best, 5]
-                    else:
-                        better = abs(lag) < abs(nums[m, 5] - nums[best, 5])
-                if better:
-                    best = o
-                    best_weight = heavy
-                    best_signs = found
-                    best_flight = flight
-        if best >= 0:
-            original[m] = best
-            lag = nums[m, 5] - nums[best, 5]
-            if lag <= CLOSE and -lag <= CLOSE:
-                best_signs |= TIME
-            if rivals > 1:
-                best_signs |= ORDER
-            signs[m] = best_signs
-            fan[best] = nums[m, 7] + 1
-            paired += 1
+        o, found, rivals = best_original(at, order, family, keys, nums, originals, marked, window, original, fan)
+        if o < 0:
+            continue
+        lag = nums[m, 5] - nums[o, 5]
+        if lag <= CLOSE and -lag <= CLOSE:
+            found |= TIME
+        if rivals > 1:
+            found |= ORDER
+        original[m] = o
+        signs[m] = found
+        fan[o] = nums[m, 7] + 1
+        paired += 1
     return paired
 
 
@@ -195,7 +217,19 @@ def columns(e: Exchanges, s: Signs, server: I64) -> tuple[NDArray[np.uint64], I6
     request time, response end time, number of the server.
     """
     keys = np.stack(
-        [e.method, e.target, e.request_id, s.base_host, e.host, s.xff_base, e.trace, e.span, e.parent, e.request_hash, e.xff],
+        [
+            e.method,
+            e.target,
+            e.request_id,
+            s.base_host,
+            e.host,
+            s.xff_base,
+            e.trace,
+            e.span,
+            e.parent,
+            e.request_hash,
+            e.xff,
+        ],
         axis=1,
     )
     flags = s.suffixed * 1 + s.xff_own * 2 + s.internal * 4
@@ -242,6 +276,7 @@ def retried(e: Exchanges, sender: I64, upstream: Bool) -> Bool:
 
 def confidence(signs: U32) -> U8:
     """Percent, from the signs of each pair."""
+
     def has(sign: int) -> NDArray[np.bool_]:
         return (signs & np.uint32(sign)) != 0
 

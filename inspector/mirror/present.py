@@ -189,5 +189,3 @@ def reply(exchange: ExchangeView) -> str:
     size = exchange.response_body_bytes or 0
     part = "" if exchange.complete else " seen"
     return f"status {exchange.status}, {size:,} bytes of body{part}"
-
-

@@ -23,5 +23,3 @@ def share(mirrored: int, eligible: int) -> Share:
         return Share(mirrored, 0, None, None, None)
     low, high = interval(mirrored, eligible)
     return Share(mirrored, eligible, round(100 * mirrored / eligible, 2), low, high)
-
-

@@ -111,6 +111,17 @@ def merge(a: int, b: int) -> int:
 
 
 @kernel
+def rival(other: int, d: int, o: int, m: int, certain: I64, again: I64, nums: I64, headers: U64) -> bool:
+    """Whether downstream exchange `other`, in flight when the anchor was sent, could be the mirror's as well as `d`."""
+    anchor = o if o >= 0 else m
+    if certain[d] != 0 or certain[other] != 0 or other in (d, anchor, m):
+        return False
+    if headers[d] == headers[anchor] and headers[other] != headers[anchor]:
+        return False
+    return o < 0 or again[o] >= 0 or not answered_before(other, o, nums)
+
+
+@kernel
 def answered_before(d: int, o: int, nums: I64) -> bool:
     """Whether `d` was given a response (not the proxy's own error) before original `o` was answered."""
     return nums[o, 3] >= 0 and nums[d, 3] >= 0 and nums[d, 3] < nums[o, 3] and nums[d, 0] < 500
@@ -153,7 +164,9 @@ def judge(
         d = downstream[j]
         anchor = o if o >= 0 else m
         at = nums[anchor, 5]
-        while low < len(ds) and (d_family[low] < j_family[i] or (d_family[low] == j_family[i] and nums[ds[low], 5] <= at)):
+        while low < len(ds) and (
+            d_family[low] < j_family[i] or (d_family[low] == j_family[i] and nums[ds[low], 5] <= at)
+        ):
             if d_family[low] == j_family[i]:
                 if size == CROWD:
                     over = True
@@ -170,14 +183,9 @@ def judge(
                 continue
             crowd[kept] = crowd[k]
             kept += 1
-            if certain[d] != 0 or certain[other] != 0 or other in (d, anchor, m):
-                continue
-            if headers[d] == headers[anchor] and headers[other] != headers[anchor]:
-                continue
-            if o >= 0 and again[o] < 0 and answered_before(other, o, nums):
-                continue
-            count += 1
-            result = merge(result, outcome(other, o, m, again, nums, hashes, marks, lossy))
+            if rival(other, d, o, m, certain, again, nums, headers):
+                count += 1
+                result = merge(result, outcome(other, o, m, again, nums, hashes, marks, lossy))
         size = kept
         if over and count > 1:
             result = pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)

@@ -70,6 +70,7 @@ from inspector.tcp.layout import (
     S_ISN1,
     S_LAST_ACK,
     S_LIMIT,
+    S_LOG_COUNT,
     S_NEXT,
     S_RELEASED,
     S_RING,
@@ -367,13 +368,25 @@ def close(
     unlink(conns, C_PREV, C_FOLLOWING, c)
     state[G_IN_EMPTY + conns[c, C_LIST]] -= 1
     conns[c, C_LIST] = -1
-    if conns[c, C_PAYLOAD] == 0:
+    if conns[c, C_PAYLOAD] == 0:  # nobody has heard of its slots
         state[G_WITHOUT_PAYLOAD] += 1
-    else:
-        write_row(conns, streams, done, c, state[G_DONE])
-        state[G_DONE] += 1
+        free_conn(state, conns, streams, c)
+        return
+    write_row(conns, streams, done, c, state[G_DONE])
+    state[G_DONE] += 1
     conns[c, C_FOLLOWING] = state[G_DYING]
     state[G_DYING] = c
+
+
+@kernel
+def free_conn(state: Any, conns: Any, streams: Any, c: int) -> None:
+    """The slots of connection c may be used again."""
+    for s in range(2 * c, 2 * c + 2):
+        streams[s, S_ID] = 0
+        streams[s, S_LOG_COUNT] = 0
+    conns[c, C_FOLLOWING] = state[G_FREE_CONNS]
+    state[G_FREE_CONNS] = c
+    state[G_CONN_ROOM] += 1
 
 
 @kernel

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from inspector.kernel import compiled, kernel
+from inspector.tcp.flows import free_conn
 from inspector.tcp.handing import new_row
 from inspector.tcp.holding import free_node, take_node
 from inspector.tcp.keys import append, unlink
 from inspector.tcp.layout import (
     C_FOLLOWING,
     DATA,
-    G_CONN_ROOM,
     G_DYING,
     G_FEED,
-    G_FREE_CONNS,
     G_KEPT_BYTES,
     G_OUT,
     KEPT,
@@ -300,11 +299,7 @@ def bury(state: Any, conns: Any, streams: Any, nodes: Any) -> None:
         after = conns[c, C_FOLLOWING]
         for s in range(2 * c, 2 * c + 2):
             drop_kept(state, streams, nodes, s)
-            streams[s, S_ID] = 0
-            streams[s, S_LOG_COUNT] = 0
-        conns[c, C_FOLLOWING] = state[G_FREE_CONNS]
-        state[G_FREE_CONNS] = c
-        state[G_CONN_ROOM] += 1
+        free_conn(state, conns, streams, c)
         c = after
 
 

@@ -1,4 +1,4 @@
-"""Envoy's configuration as Istio would send it, for sidecars and for an ingress gateway. Pure: dictionaries in, dictionaries out."""
+"""Envoy's configuration as Istio would send it, for sidecars and for an ingress gateway. Pure: returns dictionaries."""
 
 from typing import Any
 
@@ -34,7 +34,11 @@ def http2_options(scenario: Scenario) -> Config:
         return {}
     kind = f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"
     explicit = {"explicit_http_config": {"http2_protocol_options": {}}}
-    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": kind, **explicit}}}
+    return {
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": kind, **explicit}
+        }
+    }
 
 
 def upstream(scenario: Scenario, world: World, version: str, host: str, key_log: str) -> Config:
@@ -49,19 +53,26 @@ def upstream(scenario: Scenario, world: World, version: str, host: str, key_log:
     }  # fmt: skip
     if scenario.tls and (scenario.v1 if version == "v1" else scenario.v2) == "sidecar":
         sni = f"outbound_.{world.service_port}_.version-{version}_.catalog.{world.namespace}.svc.cluster.local"
-        context = {"common_tls_context": {**certificates("client"), "key_log": {"path": key_log}, "alpn_protocols": ["istio"]}}
+        context = {
+            "common_tls_context": {**certificates("client"), "key_log": {"path": key_log}, "alpn_protocols": ["istio"]}
+        }
         cluster["transport_socket"] = {
             "name": "tls",
-            "typed_config": {"@type": f"{TYPE}.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "sni": sni, **context},
+            "typed_config": {
+                "@type": f"{TYPE}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                "sni": sni,
+                **context,
+            },
         }
     return cluster
 
 
 def certificates(owner: str) -> Config:
     """Where the run's throw-away certificates lie; the recorder makes them."""
+    own = {"certificate_chain": {"filename": f"{WORK}/{owner}.crt"}, "private_key": {"filename": f"{WORK}/{owner}.key"}}
     return {
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [{"certificate_chain": {"filename": f"{WORK}/{owner}.crt"}, "private_key": {"filename": f"{WORK}/{owner}.key"}}],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+        "tls_certificates": [own],
         "validation_context": {"trusted_ca": {"filename": f"{WORK}/ca.crt"}},
     }  # fmt: skip
 
@@ -115,9 +126,14 @@ def fault_filters() -> list[Config]:
     ]  # fmt: skip
 
 
-def connection_manager(prefix: str, routes: Config, log: str, direction: str, filters: list[Config], **more: Any) -> Config:
+def connection_manager(
+    prefix: str, routes: Config, log: str, direction: str, filters: list[Config], **more: Any
+) -> Config:
     """The network filter that speaks HTTP, with an access log of JSON lines."""
-    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{TYPE}.extensions.filters.http.router.v3.Router"}}
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": f"{TYPE}.extensions.filters.http.router.v3.Router"},
+    }
     logger = {
         "name": "file",
         "typed_config": {
@@ -171,10 +187,21 @@ def outbound_listener(scenario: Scenario, world: World, log: str) -> Config:
 
 def passthrough_listener(world: World) -> Config:
     """15001 of a server's sidecar: the application's own calls go where they were going."""
-    proxy = {"@type": f"{TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "passthrough", "cluster": "PassthroughCluster"}
+    proxy = {
+        "@type": f"{TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "passthrough",
+        "cluster": "PassthroughCluster",
+    }
     listener = {"name": "virtualOutbound", "address": address("::" if world.ipv6 else "0.0.0.0", OUTBOUND)}
-    original = {"name": "original_dst", "typed_config": {"@type": f"{TYPE}.extensions.filters.listener.original_dst.v3.OriginalDst"}}
-    return {**listener, "listener_filters": [original], "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}]}
+    original = {
+        "name": "original_dst",
+        "typed_config": {"@type": f"{TYPE}.extensions.filters.listener.original_dst.v3.OriginalDst"},
+    }
+    return {
+        **listener,
+        "listener_filters": [original],
+        "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}],
+    }
 
 
 def inbound_listener(scenario: Scenario, world: World, log: str, tls: bool) -> Config:
@@ -184,12 +211,18 @@ def inbound_listener(scenario: Scenario, world: World, log: str, tls: bool) -> C
     manager = connection_manager("inbound", routes, log, "inbound", [], use_remote_address=False)
     chain: Config = {"filters": [manager]}
     if tls:
-        context = {"require_client_certificate": True, "common_tls_context": {**certificates("server"), "alpn_protocols": ["istio", "h2", "http/1.1"]}}
+        context = {
+            "require_client_certificate": True,
+            "common_tls_context": {**certificates("server"), "alpn_protocols": ["istio", "h2", "http/1.1"]},
+        }
         chain["transport_socket"] = {
             "name": "tls",
             "typed_config": {"@type": f"{TYPE}.extensions.transport_sockets.tls.v3.DownstreamTlsContext", **context},
         }
-    original = {"name": "original_dst", "typed_config": {"@type": f"{TYPE}.extensions.filters.listener.original_dst.v3.OriginalDst"}}
+    original = {
+        "name": "original_dst",
+        "typed_config": {"@type": f"{TYPE}.extensions.filters.listener.original_dst.v3.OriginalDst"},
+    }
     return {
         "name": "virtualInbound", "address": address("::" if world.ipv6 else "0.0.0.0", INBOUND),
         "listener_filters": [original], "filter_chains": [chain],
@@ -197,7 +230,13 @@ def inbound_listener(scenario: Scenario, world: World, log: str, tls: bool) -> C
 
 
 def original_destination(name: str, bind: str = "", **more: Any) -> Config:
-    cluster: Config = {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "2s", **more}
+    cluster: Config = {
+        "name": name,
+        "type": "ORIGINAL_DST",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "connect_timeout": "2s",
+        **more,
+    }
     if bind:
         cluster["upstream_bind_config"] = {"source_address": {"address": bind, "port_value": 0}}
     return cluster

@@ -30,7 +30,9 @@ def grpc_message(text: str) -> bytes:
 class Connection:
     """One connection that sends its share of the requests."""
 
-    def __init__(self, plan: dict[str, Any], share: list[tuple[int, dict[str, Any]]], log: TextIO, lock: threading.Lock) -> None:
+    def __init__(
+        self, plan: dict[str, Any], share: list[tuple[int, dict[str, Any]]], log: TextIO, lock: threading.Lock
+    ) -> None:
         self._plan, self._share, self._log, self._lock = plan, share, log, lock
         self._open: dict[int, dict[str, Any]] = {}
 
@@ -61,7 +63,12 @@ class Connection:
         body = grpc_message(request.get("body") or "") if grpc else (request.get("body") or "").encode()
         stream = self._h2.get_next_available_stream_id()
         extra = {**self._plan["headers"], **request.get("headers", {})}
-        headers = [(":method", request["method"]), (":scheme", "http"), (":authority", self._plan["host"]), (":path", request["path"])]
+        headers = [
+            (":method", request["method"]),
+            (":scheme", "http"),
+            (":authority", self._plan["host"]),
+            (":path", request["path"]),
+        ]
         headers += [("content-type", "application/grpc"), ("te", "trailers")] if grpc else []
         headers += [(name.lower(), value) for name, value in extra.items()]
         self._open[stream] = {

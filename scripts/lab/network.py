@@ -1,4 +1,4 @@
-"""Namespaces as pods, a bridge on a node, Istio's iptables rules. Runs only inside the run's own mount, PID and net namespaces."""
+"""Namespaces as pods, a bridge on a node, Istio's iptables rules. Runs only inside the run's own namespaces."""
 
 import os
 import signal
@@ -55,7 +55,12 @@ class Network:
         sh("ip", "-n", name, "link", "set", "lo", "up")
         self._namespaces.add(name)
         if self.world.ipv6:
-            self.sysctl(name, "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+            self.sysctl(
+                name,
+                "net.ipv6.conf.all.forwarding=1",
+                "net.ipv6.conf.all.accept_dad=0",
+                "net.ipv6.conf.default.accept_dad=0",
+            )
         else:
             self.sysctl(name, "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
             self.sysctl(name, "net.ipv4.ip_forward=1")
@@ -104,14 +109,16 @@ class Network:
         self.node("node2", world.second_node)
         sh("ip", "-n", "node", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", "node2")
         ends = (("node", world.underlay[0], world.node), ("node2", world.underlay[1], world.second_node))
-        for (name, own, _), (_, other, far) in zip(ends, ends[::-1], strict=True):
+        for (name, own, near), (_, other, far) in zip(ends, ends[::-1], strict=True):
             sh("ip", "-n", name, "address", "add", f"{own}/16", "dev", "eth0")
             sh("ip", "-n", name, "link", "set", "eth0", "up")
             sh("ip", "-n", name, "link", "add", "flannel.1", "type", "vxlan", "id", "1", "remote", other, "local", own,
                "dev", "eth0", "dstport", str(world.vxlan_port))  # fmt: skip
             sh("ip", "-n", name, "link", "set", "flannel.1", "up")
-            route = far.rpartition(".")[0] + ".0"
-            sh("ip", "-n", name, "route", "add", f"{route}/{world.prefix}", "dev", "flannel.1")
+            # as flannel: each end has its pod network's zeroth address, and the other network is reached through the other's
+            here, there = (address.rpartition(".")[0] + ".0" for address in (near, far))
+            self.address(name, "flannel.1", f"{here}/32")
+            sh("ip", "-n", name, "route", "add", f"{there}/{world.prefix}", "via", there, "dev", "flannel.1", "onlink")
 
     def istio_rules(self, name: str, *, inbound: bool) -> None:
         """What istio-iptables sets up in a pod: OUTPUT to 15001, PREROUTING to 15006, Envoy's own traffic left alone."""

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lab import envoy, nginx, scenario as scenarios, truth, world as worlds
+from lab import envoy, nginx, truth
+from lab import scenario as scenarios
+from lab import world as worlds
 from lab.app import parameters
 from lab.network import INBOUND, OUTBOUND, WORK, LabError, Network, private_mounts
 from lab.scenario import Scenario
@@ -34,7 +36,7 @@ def envoy_binary() -> Path:
 
 def program(name: str) -> list[str]:
     """The command that runs a module of the lab in its own process, with this interpreter."""
-    start = f"import runpy, sys; sys.path[0] = {str(SCRIPTS)!r}; runpy.run_module('lab.{name}', run_name='__main__', alter_sys=True)"
+    start = f"import runpy, sys; sys.path[0] = {str(SCRIPTS)!r}; runpy.run_module('lab.{name}', run_name='__main__')"
     return [sys.executable, "-B", "-c", start]
 
 
@@ -110,14 +112,22 @@ class Recorder:
                 raise LabError("no nginx: install Debian's package nginx")
             config = WORK / "nginx.conf"
             config.write_text(nginx.config(scenario, world, str(WORK / "access-gw-nginx.log"), str(WORK)))
-            return network.start("gw", [binary, "-p", str(WORK), "-c", str(config)], WORK / "gw.err"), world.gateway_port
+            return network.start(
+                "gw", [binary, "-p", str(WORK), "-c", str(config)], WORK / "gw.err"
+            ), world.gateway_port
         argv = [*program("leaky"), world.gateway, str(world.gateway_port), at(world.v1, world.app_port),
                 at(world.v2, world.app_port), str(WORK / "leaky.jsonl"), str(scenario.leak_every), scenario.suffix]  # fmt: skip
         return network.start("gw", argv, WORK / "gw.err"), world.gateway_port
 
     def _app(self, name: str, address: str) -> tuple[Any, int]:
         grpc = self.scenario.protocol == "grpc"
-        argv = [*program("grpc_app" if grpc else "app"), name, address, str(self.world.app_port), str(WORK / f"app-{name}.jsonl")]
+        argv = [
+            *program("grpc_app" if grpc else "app"),
+            name,
+            address,
+            str(self.world.app_port),
+            str(WORK / f"app-{name}.jsonl"),
+        ]
         return self.network.start(name, argv, WORK / f"{name}.err"), self.world.app_port
 
     def _envoy(self, name: str, config: dict[str, Any]) -> Any:
@@ -190,6 +200,7 @@ class Recorder:
 
 def make_certificates() -> None:
     """A throw-away authority and two certificates, valid for a day; they vanish with the run."""
+
     def openssl(*argv: str) -> None:
         done = subprocess.run(["openssl", *argv], capture_output=True, text=True, cwd=WORK, timeout=30)
         if done.returncode:
@@ -207,13 +218,22 @@ def make_certificates() -> None:
 
 def read_logs(scenario: Scenario) -> truth.Logs:
     """The lines of all logs; a server with a sidecar is told by its sidecar, which knows what the caller was answered."""
+
     def lines(name: str) -> list[dict[str, Any]]:
         path = WORK / name
         return truth.read_lines(path.read_text()) if path.exists() else []
 
-    proxy = {"sidecar": "access-client-out.log", "gateway": "access-gw-out.log", "nginx": "access-gw-nginx.log", "leaky": "leaky.jsonl"}
+    proxy = {
+        "sidecar": "access-client-out.log",
+        "gateway": "access-gw-out.log",
+        "nginx": "access-gw-nginx.log",
+        "leaky": "leaky.jsonl",
+    }
     kinds = {"v1": scenario.v1, "v2": scenario.v2, "third": "plain"}
-    servers = {name: lines(f"access-{name}-in.log" if kind == "sidecar" else f"app-{name}.jsonl") for name, kind in kinds.items()}
+    servers = {
+        name: lines(f"access-{name}-in.log" if kind == "sidecar" else f"app-{name}.jsonl")
+        for name, kind in kinds.items()
+    }
     return truth.Logs(lines("client.jsonl"), lines(proxy[scenario.topology]), servers)
 
 
@@ -222,7 +242,11 @@ def write_results(scenario: Scenario, world: World, seed: int | None, out: Path)
     found = truth.truth(scenario, read_logs(scenario), seed)
     said = truth.complaints(scenario, found)
     found["world"] = dataclasses.asdict(world)
-    found["settings"] = {k: v for k, v in dataclasses.asdict(scenario).items() if k not in ("requests", "vary", "about", "kinds", "count")}
+    found["settings"] = {
+        k: v
+        for k, v in dataclasses.asdict(scenario).items()
+        if k not in ("requests", "vary", "about", "kinds", "count")
+    }
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(WORK.iterdir()):
         if path.suffix in (".pcap", ".jsonl") or path.name.startswith("access-") or path.name == "sslkeys.log":

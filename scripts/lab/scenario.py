@@ -85,7 +85,9 @@ def _request(given: str | dict[str, Any]) -> list[dict[str, Any]]:
         request["body"] = (line * (size // len(line) + 1))[:size]
     unknown = set(request) - {"method", "path", "body", "chunked", "headers"}
     if unknown or "method" not in request or "path" not in request:
-        raise ScenarioError(f"request {given!r}: needs method and path; does not know {', '.join(sorted(unknown)) or 'more'}")
+        raise ScenarioError(
+            f"request {given!r}: needs method and path; does not know {', '.join(sorted(unknown)) or 'more'}"
+        )
     return [request] * times
 
 
@@ -94,7 +96,9 @@ def parse(name: str, text: str) -> Scenario:
     given = yaml.safe_load(text) or {}
     known = {f.name for f in dataclasses.fields(Scenario)}
     if not isinstance(given, dict) or (unknown := set(given) - known):
-        raise ScenarioError(f"{name}: unknown keys {', '.join(sorted(unknown))}" if isinstance(given, dict) else f"{name}: no mapping")
+        raise ScenarioError(
+            f"{name}: unknown keys {', '.join(sorted(unknown))}" if isinstance(given, dict) else f"{name}: no mapping"
+        )
     requests: list[dict[str, Any]] = []
     for request in given.pop("requests", []):
         requests += _request(request)
@@ -124,7 +128,11 @@ def choose(rng: random.Random, choices: Any) -> Any:
     """One of a list, or a number between ``{from: a, to: b}``."""
     if isinstance(choices, dict):
         low, high = choices["from"], choices["to"]
-        return rng.randint(low, high) if isinstance(low, int) and isinstance(high, int) else round(rng.uniform(low, high), 3)
+        return (
+            rng.randint(low, high)
+            if isinstance(low, int) and isinstance(high, int)
+            else round(rng.uniform(low, high), 3)
+        )
     return rng.choice(list(choices))
 
 
@@ -132,10 +140,8 @@ def randomised(scenario: Scenario, rng: random.Random) -> Scenario:
     """The same scenario with other requests, numbers and switches; what may vary is in its ``vary``."""
     changed = {key: choose(rng, choices) for key, choices in sorted(scenario.vary.items())}
     varied = dataclasses.replace(scenario, **changed)
-    if varied.protocol == "http1" or not scenario.requests:
-        count = rng.randint(*varied.count)
-        varied = dataclasses.replace(varied, requests=tuple(random_requests(rng, varied.kinds, count)))
-    return varied
+    count = rng.randint(*varied.count)
+    return dataclasses.replace(varied, requests=tuple(random_requests(rng, varied.kinds, count)))
 
 
 def pick(rng: random.Random) -> Scenario:

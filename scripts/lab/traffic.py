@@ -5,8 +5,29 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-WORDS = "items orders users carts stock prices search reviews media sessions reports teams invoices rooms".split()
-AGENTS = ("curl/7.88.1", "python-httpx/0.27.0", "Go-http-client/1.1", "okhttp/4.12.0", "Mozilla/5.0 (X11; Linux x86_64)")
+WORDS = [
+    "items",
+    "orders",
+    "users",
+    "carts",
+    "stock",
+    "prices",
+    "search",
+    "reviews",
+    "media",
+    "sessions",
+    "reports",
+    "teams",
+    "invoices",
+    "rooms",
+]
+AGENTS = (
+    "curl/7.88.1",
+    "python-httpx/0.27.0",
+    "Go-http-client/1.1",
+    "okhttp/4.12.0",
+    "Mozilla/5.0 (X11; Linux x86_64)",
+)
 Request = dict[str, Any]
 Maker = Callable[[random.Random], Request]
 
@@ -72,7 +93,10 @@ def _bodiless(rng: random.Random) -> Request:
 
 
 def _status(rng: random.Random) -> Request:
-    first, second = rng.choice(["200", "201", "404", "302", "400"]), rng.choice(["200", "500", "503", "404", "204", "429"])
+    first, second = (
+        rng.choice(["200", "201", "404", "302", "400"]),
+        rng.choice(["200", "500", "503", "404", "204", "429"]),
+    )
     return {"method": "GET", "path": path(rng, v1_status=first, v2_status=second)}
 
 
@@ -116,6 +140,11 @@ def _delayed(rng: random.Random) -> Request:
     return {"method": "GET", "path": path(rng), "headers": {"end-user": "slow"}}
 
 
+def _grpc(rng: random.Random) -> Request:
+    method = rng.choice(["GetItem", "GetItem", "ListItems", "Missing", "Broken", "Slow"])
+    return {"method": "POST", "path": f"/catalog.Catalog/{method}", "body": f"item-{rng.randint(1, 99)}"}
+
+
 def _cascade(rng: random.Random) -> Request:
     return {"method": "GET", "path": path(rng, next="third")}  # the recorder puts the address there
 
@@ -124,7 +153,7 @@ KINDS: dict[str, Maker] = {
     "get": _get, "post": _post, "chunked": _chunked, "size": _size, "encoded": _encoded, "bodiless": _bodiless,
     "status": _status, "slow-mirror": _slow_mirror, "slow-original": _slow_original, "reset": _reset, "same": _same,
     "headers": _headers, "drip": _drip, "failing": _failing, "late": _late, "aborted": _aborted, "delayed": _delayed,
-    "cascade": _cascade,
+    "cascade": _cascade, "grpc": _grpc,
 }  # fmt: skip
 
 

@@ -185,6 +185,10 @@ def complaints(scenario: Scenario, found: Line) -> list[str]:
     for entry in found["transactions"]:
         if scenario.proxy_has_ids and not entry["request_id"]:
             said.append(f"request {entry['n']}: the proxy's log does not know it")
+        if not entry["original"] and not scenario.fault:
+            said.append(
+                f"request {entry['n']}: nothing in the original's log (the client got {entry['downstream_status']})"
+            )
         if scenario.percent >= 100 and entry["original"] and len(entry["mirrors"]) < _reachable_mirrors(scenario):
             said.append(f"request {entry['n']}: no mirror in the servers' logs")
     return said

@@ -54,7 +54,9 @@ def usual(*, overlay: bool = False, gateway: bool = False) -> World:
 
 def _network(rng: random.Random) -> ipaddress.IPv4Network:
     """A private /16 whose first two /24 are the nodes' pod networks."""
-    base = rng.choice([f"10.{rng.randint(0, 255)}.0.0/16", f"172.{rng.randint(20, 31)}.0.0/16", "192.168.0.0/16", "100.64.0.0/16"])
+    base = rng.choice(
+        [f"10.{rng.randint(0, 255)}.0.0/16", f"172.{rng.randint(20, 31)}.0.0/16", "192.168.0.0/16", "100.64.0.0/16"]
+    )
     return ipaddress.IPv4Network(base)
 
 
