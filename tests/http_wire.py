@@ -150,6 +150,11 @@ class Feeder:
         ]
 
 
+NUMBERS = (
+    "id", "kind", "version", "start", "head_end", "end", "status", "attempt", "body_bytes", "gap_bytes", "marks",
+)  # fmt: skip
+
+
 def dicts(messages: Messages) -> list[dict[str, Any]]:
     """Messages as dictionaries with the request named by its offset; text fields as bytes."""
     fields = {name: field_of(messages, name) for name in FIELDS}
@@ -158,7 +163,7 @@ def dicts(messages: Messages) -> list[dict[str, Any]]:
     for i in range(len(messages)):
         row = {
             name: int(getattr(messages, name)[i])
-            for name in ("id", "kind", "version", "start", "head_end", "end", "status", "attempt", "body_bytes", "gap_bytes", "marks")
+            for name in NUMBERS
         }
         for name in ("body_hash", "trace", "span", "parent", "headers", "target", "request_id"):
             row[name + "_hash" if name != "body_hash" else name] = int(getattr(messages, name)[i])

@@ -192,10 +192,8 @@ def test_redirected_halves_are_joined(start: int) -> None:
     assert client_of(reading) == endpoint(REDIRECT[0])
     assert server_of(reading) == endpoint(REDIRECT[2])
     assert wire_of(reading) == endpoint(REDIRECT[1])
-    texts = {bool(np.any(s.chunks[0][2] == 0)): s.data for s in reading.streams.values() if s.pieces}
-    assert set(s.data for s in reading.streams.values() if s.pieces) == (
-        {b"request", b"response"} if start < 4 else {b"response"}
-    ), texts
+    texts = {s.data for s in reading.streams.values() if s.pieces}
+    assert texts == ({b"request", b"response"} if start < 4 else {b"response"})
 
 
 def test_the_reply_may_be_seen_first() -> None:
@@ -302,7 +300,7 @@ def test_acknowledged_and_synced() -> None:
     assert reading.tracker.acknowledged(slots).tolist() == [4, 0]
     assert reading.tracker.synced(slots).tolist() == [True, True]
     other = Reading()
-    other.feed(numbered([Packet(C, S, 9, SYN)] + [Packet(C, S, 10, 0, b"abc")]))
+    other.feed(numbered([Packet(C, S, 9, SYN), Packet(C, S, 10, 0, b"abc")]))
     slots = np.array([other.slots[0], other.slots[0] ^ 1], np.int32)
     assert other.tracker.acknowledged(slots).tolist() == [UNKNOWN, UNKNOWN]
     assert other.tracker.synced(slots).tolist() == [True, False]

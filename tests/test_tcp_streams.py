@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -168,7 +169,7 @@ def test_both_speeds_agree(compiled: None) -> None:
 @given(st.binary(min_size=1, max_size=200), st.randoms(use_true_random=False), portions)
 def test_any_order_gives_the_stream(text: bytes, random: object, sizes: list[int]) -> None:
     cuts = sorted({0, len(text), *(random.randrange(len(text)) for _ in range(12))})  # type: ignore[attr-defined]
-    pieces = [(a, text[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    pieces = [(a, text[a:b]) for a, b in pairwise(cuts)]
     random.shuffle(pieces)  # type: ignore[attr-defined]
     start = handshake(isn=2**32 - 30)
     packets = start + [Packet(C, S, 2**32 - 29 + o, ACK, t, 5001, 3 * MS + n) for n, (o, t) in enumerate(pieces)]

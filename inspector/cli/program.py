@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -18,7 +18,8 @@ from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
 
 if TYPE_CHECKING:
-    from inspector.inspection import Inspection
+    from inspector.inspection import Inspection, Stream
+    from inspector.mirror.views import CaptureView
 
 OK, FAILED, USAGE, DAMAGED, INCONCLUSIVE, SOFTWARE, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
@@ -124,19 +125,23 @@ def command(
     formats.check(form, show_mirrors, show_exchanges)
     _check_inputs(paths)
     _check_output(output, paths)
-    inspection = _inspect(paths, suffix, window, match or ())
-    _warn(inspection)
     target = None if output in (None, "-") else output
-    text = formats.render(
-        inspection,
-        form,
-        show_mirrors=show_mirrors,
-        show_exchanges=show_exchanges,
-        columns=streams.columns(target),
-        colour=streams.colour(color, target),
-    )
-    streams.write(text, target)
-    return _status(inspection, fail_on or ())
+    look = streams.columns(target), streams.colour(color, target)
+    found: Inspection | Stream | None
+    if show_mirrors and form == "ndjson":
+        found = _list_mirrors(paths, suffix, window, match or (), target, bool(fail_on))
+        if found is None:
+            return OK
+        _warn(found.captures)
+    elif show_mirrors or show_exchanges:
+        found = _inspect(paths, suffix, window, match or ())
+        _warn(found.captures)
+        streams.write([formats.render(found, form, show_mirrors, show_exchanges, *look)], target)
+    else:
+        found = _summarise(paths, suffix, window, match or ())
+        _warn(found.captures)
+        streams.write([formats.summary(found, form, *look)], target)
+    return _status(found.summary.verdicts, found.damaged, fail_on or ())
 
 
 def _check_inputs(paths: Sequence[str]) -> None:
@@ -167,28 +172,67 @@ def _check_output(output: str | None, paths: Sequence[str]) -> None:
 def _inspect(paths: Sequence[str], suffix: str, window: float, match: tuple[str, ...]) -> Inspection:
     from inspector.inspection import inspect
 
-    progress = streams.Progress(sys.stderr) if sys.stderr is not None and sys.stderr.isatty() else None
-    try:
+    with streams.telling() as progress:
         return inspect(*paths, suffix=suffix, window=window, match=match, progress=progress)
-    finally:
+
+
+def _summarise(paths: Sequence[str], suffix: str, window: float, match: tuple[str, ...]) -> Stream:
+    """Read everything and keep the counts only: memory does not grow with the captures."""
+    from inspector.inspection import stream
+
+    with streams.telling() as progress:
+        found = stream(*paths, suffix=suffix, window=window, match=match, progress=progress)
+        for _ in found:
+            pass
+        return found
+
+
+def _list_mirrors(
+    paths: Sequence[str],
+    suffix: str,
+    window: float,
+    match: tuple[str, ...],
+    target: str | None,
+    to_the_end: bool,
+) -> Stream | None:
+    """Write a line a mirror when it is decided, and keep none. Where the reader has closed the pipe, the captures are read
+    `to_the_end` for the exit status, or None says that they were not."""
+    from inspector.inspection import stream
+
+    with streams.telling() as progress:
+        found = stream(*paths, suffix=suffix, window=window, match=match, progress=progress)
+        batches = _lines(found, progress)
+        if streams.write(batches, target):
+            return found
+        if not to_the_end:
+            return None
+        for _ in batches:
+            pass
+        return found
+
+
+def _lines(found: Stream, progress: streams.Progress | None) -> Iterator[Iterator[str]]:
+    from inspector.render.json_v1 import mirror_lines
+
+    for decided in found:
         if progress is not None:
             progress.clear()
+        yield mirror_lines(decided.presenter.mirrors(decided.rows, decided.first_number))
 
 
-def _warn(inspection: Inspection) -> None:
-    for capture in inspection.captures:
+def _warn(captures: Sequence[CaptureView]) -> None:
+    for capture in captures:
         for warning in capture.warnings:
             streams.say(warning if warning.startswith(capture.path) else f"{capture.path}: {warning}")
 
 
-def _status(inspection: Inspection, fail_on: tuple[str, ...]) -> int:
+def _status(verdicts: Mapping[str, int], damaged: bool, fail_on: tuple[str, ...]) -> int:
     """What was asked for by --fail-on comes before what happened to the input."""
-    verdicts = inspection.summary.verdicts
     if any(verdicts.get(word, 0) for word in fail_on):
         return FAILED
     if "inconclusive" in fail_on and verdicts.get("unproven", 0):
         return INCONCLUSIVE
-    return DAMAGED if inspection.damaged else OK
+    return DAMAGED if damaged else OK
 
 
 def _unexpected(error: Exception) -> int:

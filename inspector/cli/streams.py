@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 import click
@@ -47,6 +48,17 @@ class Progress:
         self.widest = max(self.widest, len(text))
 
 
+@contextmanager
+def telling() -> Iterator[Progress | None]:
+    """Progress on a terminal's stderr while captures are read; the line is taken away at the end."""
+    progress = Progress(sys.stderr) if sys.stderr is not None and sys.stderr.isatty() else None
+    try:
+        yield progress
+    finally:
+        if progress is not None:
+            progress.clear()
+
+
 def columns(target: str | None) -> int:
     """How wide a table may be: the terminal, else COLUMNS, else PIPED_COLUMNS. `target` is a file or None."""
     if target is None and sys.stdout.isatty():
@@ -63,39 +75,91 @@ def colour(choice: str, target: str | None) -> bool:
     return target is None and not plain and sys.stdout.isatty()
 
 
-def write(text: Iterable[str], target: str | None) -> None:
-    """To stdout or to a file. A reader that closes the pipe ends the output, quietly."""
-    if target is not None:
-        try:
-            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(fd, "w", encoding="utf-8", newline="") as file:
-                _pour(text, file)
-        except OSError as error:
-            raise InspectorError(f"{target}: cannot be written: {error.strerror or error}") from error
-        return
+def write(batches: Iterable[Iterable[str]], target: str | None) -> bool:
+    """Batches of text to stdout or to a file; each is on its way before the next is asked for.
+
+    The file is opened (and emptied) when the first batch is there. False: the reader has closed the pipe, and the rest
+    of the batches was not asked for.
+    """
+    out: Output | None = None
     try:
-        _pour(text, sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        abandon_stdout()
-    except OSError as error:
-        abandon_stdout()
-        raise InspectorError(f"standard output: cannot be written: {error.strerror or error}") from error
+        for batch in batches:
+            out = out or Output(target)
+            for piece in gathered(batch):
+                out.write(piece)
+            out.flush()
+        (out or Output(target)).close()
+    except ClosedPipe:
+        return False
+    except BaseException:
+        if out is not None:
+            with suppress(ClosedPipe, InspectorError):  # what happened first is told
+                out.close()
+        raise
+    return True
 
 
-def _pour(text: Iterable[str], file: TextIO) -> None:
-    """Write in pieces large enough to be fast; what the encoding lacks is written as an escape."""
-    encoding = file.encoding or "utf-8"
-    narrow = encoding.lower().replace("-", "") != "utf8"
+def gathered(text: Iterable[str], size: int = 1 << 16) -> Iterator[str]:
+    """The same text in pieces large enough to be written fast."""
     pieces: list[str] = []
-    size = 0
+    held = 0
     for piece in text:
         pieces.append(piece)
-        size += len(piece)
-        if size > 1 << 16:
-            file.write(_encodable("".join(pieces), encoding, narrow))
-            pieces, size = [], 0
-    file.write(_encodable("".join(pieces), encoding, narrow))
+        held += len(piece)
+        if held > size:
+            yield "".join(pieces)
+            pieces, held = [], 0
+    yield "".join(pieces)
+
+
+class ClosedPipe(Exception):
+    """Nobody reads stdout any more."""
+
+
+class Output:
+    """Standard output (target None) or a file. What the encoding lacks is written as an escape."""
+
+    def __init__(self, target: str | None) -> None:
+        self.name = "standard output" if target is None else target
+        self.target = target
+        with self._errors():
+            if target is None:
+                self.file = sys.stdout
+            else:
+                fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                self.file = open(fd, "w", encoding="utf-8", newline="")
+        self.encoding = self.file.encoding or "utf-8"
+        self.narrow = self.encoding.lower().replace("-", "") != "utf8"
+
+    def write(self, text: str) -> None:
+        """Hand over text."""
+        with self._errors():
+            self.file.write(_encodable(text, self.encoding, self.narrow))
+
+    def flush(self) -> None:
+        """See it on its way."""
+        with self._errors():
+            self.file.flush()
+
+    def close(self) -> None:
+        """The end; stdout stays open."""
+        with self._errors():
+            if self.target is None:
+                self.file.flush()
+            else:
+                self.file.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Only what goes wrong while writing is an error of the output: reading goes on between two batches."""
+        try:
+            yield
+        except OSError as error:
+            if self.target is None:
+                abandon_stdout()
+                if isinstance(error, BrokenPipeError):
+                    raise ClosedPipe from error
+            raise InspectorError(f"{self.name}: cannot be written: {error.strerror or error}") from error
 
 
 def _encodable(text: str, encoding: str, narrow: bool) -> str:

@@ -69,8 +69,9 @@ def settle(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters:
 
 @kernel
 def read_connection(
-    i: int, active: I64, data: U8, runs: I64, chunks: I64,
-    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
+    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """Active connection `i`: ROOM_DUE where it is to be called again with more room, or else 0."""
@@ -96,10 +97,10 @@ def read_connection(
         for turn in range(2):
             side = asking ^ turn
             came_to = read_stream(
-                2 * c + side, data, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
+                2 * c + side, data, words, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
                 active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1],
                 active[i, A_CHUNKS + 1 - side], active[i, A_CHUNKS + 2 - side],
-                line, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+                line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip
             if came_to == ROOM_DUE:
@@ -114,8 +115,8 @@ def read_connection(
         s = 2 * c + side
         if active[i, A_HOW + side] != 0:
             end_stream(
-                s, active[i, A_HOW + side], active[i, A_END + side], line, state, conns, pool, rows, hashes, lanes, tails,
-                unanswered, counters, limits, cell,
+                s, active[i, A_HOW + side], active[i, A_END + side],
+                line, line_words, state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
             )  # fmt: skip
         carry_peers(state, s, chunks, active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1])
     settle(state, conns, c, pool, unanswered, counters)
@@ -124,15 +125,16 @@ def read_connection(
 
 @kernel
 def read_block(
-    i: int, active: I64, data: U8, runs: I64, chunks: I64,
-    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
+    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """The active connections from `i` on: which one to go on with once there is more room, or their number."""
     while i < len(active):
         if read_connection(
-            i, active, data, runs, chunks, line, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
-            news, unanswered, counters, limits, cell,
+            i, active, data, words, runs, chunks, line, line_words, names, table,
+            state, conns, pool, rows, hashes, text, lanes, tails, news, unanswered, counters, limits, cell,
         ) == ROOM_DUE:  # fmt: skip
             return i
         i += 1

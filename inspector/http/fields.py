@@ -1,4 +1,4 @@
-"""Header lines (RFC 9112 section 5): one line becomes a lower-case name and a trimmed value, and is noted in its message's row."""
+"""Header lines (RFC 9112 section 5): a lower-case name and a trimmed value each, noted in the row of their message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from inspector.http.layout import (
     R_LENGTH,
     R_MARKS,
     T_CONTENT_TYPE,
-    T_HOST,
     T_REQUEST_ID,
     T_TARGET,
     T_XFF,
@@ -38,15 +37,13 @@ from inspector.http.names import (
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
-    HOST,
     SERVER,
-    TRANSFER_ENCODING,
+    UNNAMED,
     UPGRADE,
+    X_B3_SAMPLED,
     X_ENVOY_ATTEMPT_COUNT,
     X_ENVOY_INTERNAL,
     X_ENVOY_UPSTREAM_SERVICE_TIME,
-    X_FORWARDED_FOR,
-    X_REQUEST_ID,
     find_name,
 )
 from inspector.http.tables import Mark
@@ -93,73 +90,86 @@ def word_at(line: U8, i: int, end: int) -> int:
 
 
 @kernel
-def normalise(data: U8, at: int, end: int, folded: bool, line: U8) -> tuple[int, int]:
-    """The header line `data[at:end]` (without its line end) as lower-case name, ":" and trimmed value in `line`.
-
-    Gives the name's length and the whole length; a name's length of 0 where the line is no field line. obs-fold becomes
-    one SP (RFC 9112 section 5.2). Precondition: `line` is as long as the line.
-    """
+def field_name(data: U8, at: int, end: int, line: U8) -> tuple[int, int]:
+    """The name of the field line `data[at:end]` in lower case and ":" in `line`: its length (0: no name), the value's index."""
     i = at
     while i < end and data[i] != 58:
         line[i - at] = lower(data[i])
         i += 1
-    name = i - at
-    if i >= end:
-        return 0, 0
-    i += 1
-    while name > 0 and (line[name - 1] == 32 or line[name - 1] == 9):
-        name -= 1
-    if name == 0 or line[0] <= 32:
-        return 0, 0
-    while i < end and (data[i] == 32 or data[i] == 9 or (folded and (data[i] == 13 or data[i] == 10))):
+    length = i - at
+    while length > 0 and (line[length - 1] == 32 or line[length - 1] == 9):
+        length -= 1
+    if i >= end or length == 0 or line[0] <= 32:
+        return 0, end
+    line[length] = 58
+    return length, i + 1
+
+
+@kernel
+def blank(c: int) -> bool:
+    """SP, HTAB, and CR and LF in the middle of a folded line."""
+    return c == 32 or c == 9 or c == 13 or c == 10
+
+
+@kernel
+def field_value(data: U8, i: int, end: int, folded: bool, line: U8, size: int) -> int:
+    """The trimmed value `data[i:end]` follows in `line` at `size`: where it ends there.
+
+    obs-fold becomes one SP (RFC 9112 section 5.2). Precondition: `line` has room for it.
+    """
+    while i < end and blank(data[i]):
         i += 1
-    while end > i and (data[end - 1] == 32 or data[end - 1] == 9 or data[end - 1] == 13 or data[end - 1] == 10):
+    while end > i and blank(data[end - 1]):
         end -= 1
-    line[name] = 58
-    size = name + 1
     if not folded:
         for k in range(end - i):
             line[size + k] = data[i + k]
-        return name, size + end - i
+        return size + end - i
     while i < end:
-        if data[i] == 10 or (data[i] == 13 and i + 1 < end and data[i + 1] == 10):
-            while i < end and (data[i] == 32 or data[i] == 9 or data[i] == 13 or data[i] == 10):
+        if data[i] == 10 or (data[i] == 13 and data[i + 1] == 10):
+            while blank(data[i]):
                 i += 1
-            while line[size - 1] == 32 or line[size - 1] == 9:
+            while blank(line[size - 1]):
                 size -= 1
             line[size] = 32
         else:
             line[size] = data[i]
             i += 1
         size += 1
-    return name, size
+    return size
 
 
 @kernel
-def store(line: U8, i: int, end: int, field: int, rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64) -> None:
-    """Field `field` of a row becomes `line[i:end]`, as far as its limit goes. Precondition: `text` has room for it."""
+def store(
+    data: U8, words: U64, i: int, end: int, field: int,
+    rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
+    """Field `field` of a row becomes `data[i:end]`, as far as its limit goes. Precondition: `text` has room for it."""
     limit = limits[L_TARGET] if field == T_TARGET else limits[L_FIELD]
     size = min(end - i, limit)
     at = counters[C_TEXT]
     for k in range(size):
-        text[at + k] = line[i + k]
+        text[at + k] = data[i + k]
     counters[C_TEXT] = at + size
-    rows[row, R_AT + field] = at
-    rows[row, R_LENGTH + field] = size
+    rows[R_AT + field, row] = at
+    rows[R_LENGTH + field, row] = size
     if field < T_CONTENT_TYPE:
-        hashes[row, H_METHOD + field] = xxh64(line, i, size, cell)
+        hashes[H_METHOD + field, row] = xxh64(data, words, i, size, cell)
 
 
 @kernel
-def append_forwarded(line: U8, i: int, end: int, rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64) -> None:
+def append_forwarded(
+    line: U8, line_words: U64, i: int, end: int,
+    rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
     """A further x-forwarded-for line: its value follows the others after a "," (RFC 9110 section 5.3)."""
-    old = rows[row, R_AT + T_XFF]
-    size = rows[row, R_LENGTH + T_XFF]
+    old = rows[R_AT + T_XFF, row]
+    size = rows[R_LENGTH + T_XFF, row]
     at = counters[C_TEXT]
     if old + size != at:
         for k in range(size):
             text[at + k] = text[old + k]
-        rows[row, R_AT + T_XFF] = at
+        rows[R_AT + T_XFF, row] = at
         old = at
     limit = limits[L_FIELD]
     if size < limit:
@@ -170,8 +180,10 @@ def append_forwarded(line: U8, i: int, end: int, rows: I64, hashes: U64, row: in
         text[old + size + k] = line[i + k]
     size += more
     counters[C_TEXT] = old + size
-    rows[row, R_LENGTH + T_XFF] = size
-    hashes[row, H_METHOD + T_XFF] = xxh64(text, old, size, cell)
+    rows[R_LENGTH + T_XFF, row] = size
+    for k in range(size):
+        line[k] = text[old + k]
+    hashes[H_METHOD + T_XFF, row] = xxh64(line, line_words, 0, size, cell)
 
 
 @kernel
@@ -192,7 +204,7 @@ def note_length(line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: 
             value = INVALID
         state[s, LENGTH] = value
         if value == INVALID:
-            rows[row, R_FACTS] |= LENGTH_CONFLICT
+            rows[R_FACTS, row] |= LENGTH_CONFLICT
             return
         if i >= end:
             return
@@ -229,81 +241,92 @@ def note_sign(name: int, line: U8, i: int, end: int, rows: I64, row: int) -> Non
     """Fields of which only a mark or a small number is kept."""
     if name == CONTENT_ENCODING:
         if end > i:
-            rows[row, R_MARKS] |= CONTENT_ENCODING_MARK
+            rows[R_MARKS, row] |= CONTENT_ENCODING_MARK
     elif name == SERVER:
         word = word_at(line, i, end)
         if (end - i == 5 and word == WORD_ENVOY) or (end - i == 11 and word == WORD_ISTIO_E):
-            rows[row, R_MARKS] |= SERVER_ENVOY_MARK
+            rows[R_MARKS, row] |= SERVER_ENVOY_MARK
     elif name == X_ENVOY_INTERNAL:
         if end - i == 4 and word_at(line, i, end) == WORD_TRUE:
-            rows[row, R_MARKS] |= ENVOY_INTERNAL_MARK
+            rows[R_MARKS, row] |= ENVOY_INTERNAL_MARK
     elif name == X_ENVOY_UPSTREAM_SERVICE_TIME:
-        rows[row, R_MARKS] |= UPSTREAM_TIME_MARK
+        rows[R_MARKS, row] |= UPSTREAM_TIME_MARK
     elif name == X_ENVOY_ATTEMPT_COUNT and 0 < end - i < 5:
         value = 0
         for k in range(i, end):
             if line[k] < 48 or line[k] > 57:
                 return
             value = value * 10 + line[k] - 48
-        rows[row, R_ATTEMPT] = value
+        rows[R_ATTEMPT, row] = value
+
+
+@kernel
+def note_text(
+    line: U8, line_words: U64, field: int, i: int, end: int,
+    rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
+    """A text field: its first line counts, of x-forwarded-for all of them."""
+    if rows[R_AT + field, row] != NONE:
+        if field == T_XFF:
+            append_forwarded(line, line_words, i, end, rows, hashes, row, text, counters, limits, cell)
+        return
+    store(line, line_words, i, end, field, rows, hashes, row, text, counters, limits, cell)
+    if field == T_REQUEST_ID:
+        rows[R_MARKS, row] |= REQUEST_ID_MARK
+    elif field == T_XFF:
+        rows[R_MARKS, row] |= XFF_MARK
+    elif field == T_CONTENT_TYPE and end - i >= 16:
+        application = word_at(line, i, end) == WORD_APPLICA and word_at(line, i + 7, end) == WORD_TION_GR
+        if application and lower(line[i + 14]) == 112 and lower(line[i + 15]) == 99:  # pc
+            rows[R_MARKS, row] |= GRPC_MARK
+
+
+@kernel
+def note_framing(name: int, line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: int) -> None:
+    """Fields that say how the message is read."""
+    if name == CONTENT_LENGTH:
+        note_length(line, i, end, state, s, rows, row)
+    elif name == UPGRADE:
+        state[s, FLAGS] |= FLAG_UPGRADE
+    else:
+        note_tokens(line, i, end, state, s, name == CONNECTION)
 
 
 @kernel
 def note_field(
-    line: U8, name: int, i: int, end: int,
+    name: int, line: U8, line_words: U64, i: int, end: int,
     state: I64, s: int, rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The field `name` with the value `line[i:end]` is noted in its message's row or its stream's head."""
-    if name == HOST:
-        if rows[row, R_AT + T_HOST] == NONE:
-            store(line, i, end, T_HOST, rows, hashes, row, text, counters, limits, cell)
-    elif name == CONTENT_LENGTH:
-        note_length(line, i, end, state, s, rows, row)
-    elif name == TRANSFER_ENCODING:
-        note_tokens(line, i, end, state, s, False)
-    elif name == CONNECTION:
-        note_tokens(line, i, end, state, s, True)
-    elif name == UPGRADE:
-        state[s, FLAGS] |= FLAG_UPGRADE
-    elif name == CONTENT_TYPE:
-        if rows[row, R_AT + T_CONTENT_TYPE] == NONE:
-            store(line, i, end, T_CONTENT_TYPE, rows, hashes, row, text, counters, limits, cell)
-            if end - i >= 16 and word_at(line, i, end) == WORD_APPLICA and word_at(line, i + 7, end) == WORD_TION_GR:
-                if lower(line[i + 14]) == 112 and lower(line[i + 15]) == 99:  # pc
-                    rows[row, R_MARKS] |= GRPC_MARK
-    elif name == X_REQUEST_ID:
-        if rows[row, R_AT + T_REQUEST_ID] == NONE:
-            store(line, i, end, T_REQUEST_ID, rows, hashes, row, text, counters, limits, cell)
-            rows[row, R_MARKS] |= REQUEST_ID_MARK
-    elif name == X_FORWARDED_FOR:
-        if rows[row, R_AT + T_XFF] == NONE:
-            store(line, i, end, T_XFF, rows, hashes, row, text, counters, limits, cell)
-            rows[row, R_MARKS] |= XFF_MARK
-        else:
-            append_forwarded(line, i, end, rows, hashes, row, text, counters, limits, cell)
-    elif name == CONTENT_ENCODING or name == SERVER or name >= X_ENVOY_INTERNAL:
-        note_sign(name, line, i, end, rows, row)
+    if name <= CONTENT_TYPE:
+        note_text(line, line_words, name + 1, i, end, rows, hashes, row, text, counters, limits, cell)
+    elif name <= UPGRADE:
+        note_framing(name, line, i, end, state, s, rows, row)
+    elif name <= X_B3_SAMPLED:
+        note_trace(name, line, line_words, i, end, rows, hashes, row, cell)
     else:
-        note_trace(name, line, i, end, rows, hashes, row, cell)
+        note_sign(name, line, i, end, rows, row)
 
 
 @kernel
-def header_line(
-    data: U8, at: int, end: int, folded: bool, line: U8, names: U8, table: I64,
-    state: I64, s: int, rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
-) -> None:  # fmt: skip
-    """One header line `data[at:end]`, from its first byte to before its LF, is noted in its message's row."""
+def field_line(
+    data: U8, at: int, end: int, folded: bool, line: U8, line_words: U64, names: U8, table: I64,
+    rows: I64, hashes: U64, row: int, cell: U64,
+) -> tuple[int, int, int]:  # fmt: skip
+    """One field line `data[at:end]`, its LF left out: which field it is, and where its value begins and ends in `line`."""
     if data[end - 1] == 13:
         end -= 1
     else:
-        rows[row, R_FACTS] |= BARE_LF
+        rows[R_FACTS, row] |= BARE_LF
     if folded:
-        rows[row, R_FACTS] |= FOLDED
-    length, size = normalise(data, at, end, folded, line)
+        rows[R_FACTS, row] |= FOLDED
+    length, i = field_name(data, at, end, line)
     if length == 0:
-        return
+        return UNNAMED, 0, 0
     name, touched = find_name(line, length, names, table)
+    if touched != 0 and name == UNNAMED:
+        return UNNAMED, 0, 0
+    size = field_value(data, i, end, folded, line, length + 1)
     if touched == 0:
-        hashes[row, H_HEADERS] = (hashes[row, H_HEADERS] + xxh64(line, 0, size, cell)) & M
-    if name != 0:
-        note_field(line, name, length + 1, size, state, s, rows, hashes, row, text, counters, limits, cell)
+        hashes[H_HEADERS, row] = (hashes[H_HEADERS, row] + xxh64(line, line_words, 0, size, cell)) & M
+    return name, length + 1, size

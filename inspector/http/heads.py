@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.http.fields import header_line, store
+from inspector.http.fields import field_line, note_field, store
 from inspector.http.layout import (
     C_AGAIN,
     C_NEWS,
@@ -40,6 +40,7 @@ from inspector.http.layout import (
 )
 from inspector.http.matching import match
 from inspector.http.messages import announce, begin_row, end_head, finish_early, lose
+from inspector.http.names import UNNAMED
 from inspector.http.resync import start_line_at
 from inspector.http.startline import (
     INVALID_LINE,
@@ -85,53 +86,62 @@ def stop_with(s: int, protocol: int, state: I64, news: I64, counters: I64) -> No
 
 
 @kernel
-def first_bytes(s: int, data: U8, at: int, end: int, synced: bool, last: bool, state: I64, conns: I64, rows: I64, news: I64, unanswered: I64, counters: I64) -> int:
+def first_bytes(
+    s: int, data: U8, at: int, end: int, synced: bool, last: bool,
+    state: I64, conns: I64, rows: I64, news: I64, unanswered: I64, counters: I64,
+) -> int:  # fmt: skip
     """What the first bytes of a stream tell. They may follow empty lines (RFC 9112 section 2.2)."""
-    other = state[s ^ 1, PROTOCOL]
-    if state[s ^ 1, STREAM] != NONE and (other == H2 or other == TUNNEL):
-        stop_with(s, other, state, news, counters)
-        return MOVED
+    other = state[s ^ 1, PROTOCOL] if state[s ^ 1, STREAM] != NONE else 0
     i = at
     while i < end and (data[i] == 13 or data[i] == 10):
         i += 1
-    if i >= end and not last:
+    if i >= end and not last and other != H2 and other != TUNNEL:
         return WAITING
     preface = h2_preface(data, i, end)
     record = tls_record(data, at, end)
     found, kind = start_line_at(data, i, end, 0, state[s ^ 1, KIND])
-    if preface == VALID_LINE:
-        stop_with(s, H2, state, news, counters)
+    protocol = 0
+    if other == H2 or other == TUNNEL:
+        protocol = other
+    elif preface == VALID_LINE:
+        protocol = H2
     elif record == VALID_LINE:
+        protocol = TLS
         if data[at] == 22:
             state[s, MODE] = HELLO
-        else:
-            stop_with(s, TLS, state, news, counters)
+            return MOVED
     elif found == VALID_LINE:
         state[s, POS] += i - at
         state[s, KIND] = kind
         state[s, MODE] = START
-        announce(s, HTTP1, state, news, counters)
+        announce(s, HTTP1 + 0, state, news, counters)
+        return MOVED
     elif not last and (preface == PARTIAL_LINE or record == PARTIAL_LINE or found == PARTIAL_LINE):
         return WAITING
-    elif other == TLS and state[s ^ 1, STREAM] != NONE:
-        stop_with(s, TLS, state, news, counters)
-    elif synced and found == INVALID_LINE:
-        stop_with(s, OTHER, state, news, counters)
-    else:
-        if found == INVALID_LINE:
-            announce(s, OTHER, state, news, counters)
-        lose(s, state[s, POS], state, conns, rows, unanswered, counters)
+    elif other == TLS:
+        protocol = TLS
+    elif found == INVALID_LINE:
+        protocol = OTHER
+    if protocol != 0 and (protocol != OTHER or synced):
+        stop_with(s, protocol, state, news, counters)
+        return MOVED
+    if protocol == OTHER:
+        announce(s, protocol, state, news, counters)
+    lose(s, state[s, POS], state, conns, rows, unanswered, counters)
     return MOVED
 
 
 @kernel
-def hello(s: int, data: U8, at: int, end: int, last: bool, line: U8, state: I64, text: U8, news: I64, counters: I64, limits: I64) -> int:
+def hello(
+    s: int, data: U8, at: int, end: int, last: bool,
+    line: U8, state: I64, text: U8, news: I64, counters: I64, limits: I64,
+) -> int:  # fmt: skip
     """The handshake at the start of a TLS stream: its server name is told."""
     found, i, size = server_name(data, at, end, line)
     if found == PARTIAL_LINE and not last and end - at <= limits[L_HELLO]:
         return WAITING
     row = counters[C_NEWS]
-    stop_with(s, TLS, state, news, counters)
+    stop_with(s, TLS + 0, state, news, counters)
     if found == VALID_LINE and counters[C_NEWS] > row and 0 < size <= NAME_LIMIT:
         news[row, 3] = counters[C_TEXT]
         news[row, 4] = size
@@ -157,7 +167,7 @@ def method_of(data: U8, at: int, end: int) -> int:
 
 @kernel
 def must_wait(s: int, peer: int, size: int, state: I64, limits: I64) -> bool:
-    """Whether the response of stream `s` came before bytes that its server had received: the request among them may be its own."""
+    """Whether the response of stream `s` came before bytes that its server had received: its request may be among them."""
     other = s ^ 1
     if state[s, ENDED] != 0:
         return False
@@ -173,7 +183,7 @@ def must_wait(s: int, peer: int, size: int, state: I64, limits: I64) -> bool:
 
 @kernel
 def begin_request(
-    s: int, data: U8, at: int, end: int, peer: int,
+    s: int, data: U8, words: U64, at: int, end: int, peer: int,
     state: I64, rows: I64, hashes: U64, text: U8, lanes: U64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """The start line of a request at `at`: what was found."""
@@ -181,8 +191,8 @@ def begin_request(
     if found != VALID_LINE:
         return found
     row = begin_row(s, version, state, rows, hashes, lanes, counters)
-    store(data, at, method_end, T_METHOD, rows, hashes, row, text, counters, limits, cell)
-    store(data, method_end + 1, target_end, T_TARGET, rows, hashes, row, text, counters, limits, cell)
+    store(data, words, at, method_end, T_METHOD + 0, rows, hashes, row, text, counters, limits, cell)
+    store(data, words, method_end + 1, target_end, T_TARGET + 0, rows, hashes, row, text, counters, limits, cell)
     state[s, METHOD] = method_of(data, at, method_end)
     state[s, PEER] = peer
     state[s, POS] += after - at
@@ -204,9 +214,9 @@ def begin_response(
         return PAUSED
     start = state[s, POS]
     row = begin_row(s, version, state, rows, hashes, lanes, counters)
-    rows[row, R_STATUS] = status
+    rows[R_STATUS, row] = status
     if first:
-        rows[row, R_REQUEST] = match(s, start, peer, state, conns, pool, unanswered, counters)
+        rows[R_REQUEST, row] = match(s, start, peer, state, conns, pool, unanswered, counters)
     state[s, POS] += after - at
     state[s, HEAD_BYTES] = after - at
     return found
@@ -223,24 +233,34 @@ def skip_empty_lines(s: int, data: U8, at: int, end: int, state: I64) -> int:
 
 
 @kernel
+def whole_line(data: U8, words: U64, at: int, begin: int, end: int) -> tuple[int, bool]:
+    """The index of the LF that ends the header line at `at`, `end` where there is none, and whether it is folded.
+
+    begin: no LF stands before it.
+    """
+    folded = False
+    i = find_line_end(data, words, begin, end)
+    while 0 < i - at and i + 1 < end and (data[i + 1] == 32 or data[i + 1] == 9) and (i > at + 1 or data[at] != 13):
+        folded = True
+        i = find_line_end(data, words, i + 1, end)
+    return i, folded
+
+
+@kernel
 def read_headers(
-    s: int, data: U8, at: int, end: int, last: bool,
-    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
-    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+    s: int, data: U8, words: U64, at: int, end: int, last: bool,
+    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    lanes: U64, tails: U8, news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """Header lines up to the empty one. A line is whole when the byte after it shows that it is not folded."""
     row = state[s, ROW]
+    begin = at + state[s, SCANNED]
     while True:
-        begin = at + state[s, SCANNED]
-        folded = False
-        i = find_line_end(data, begin, end)
-        while 0 < i - at and i + 1 < end and (data[i + 1] == 32 or data[i + 1] == 9) and (i > at + 1 or data[at] != 13):
-            folded = True
-            i = find_line_end(data, i + 1, end)
+        i, folded = whole_line(data, words, at, begin, end)
         if state[s, HEAD_BYTES] + i - at >= limits[L_HEAD] or state[s, LINES] > limits[L_LINES]:
-            rows[row, R_FACTS] |= HEAD_TOO_LONG
+            rows[R_FACTS, row] |= HEAD_TOO_LONG
             finish_early(
-                s, 0, state, conns, pool, rows, hashes, lanes, tails, line, cell, unanswered, counters, limits
+                s, state, conns, pool, rows, hashes, lanes, tails, line, line_words, cell, unanswered, counters, limits
             )
             lose(s, state[s, POS], state, conns, rows, unanswered, counters)
             return MOVED
@@ -254,12 +274,17 @@ def read_headers(
         state[s, HEAD_BYTES] += i + 1 - at
         if empty:
             end_head(
-                s, state, conns, pool, rows, hashes, text, lanes, tails, line,
+                s, state, conns, pool, rows, hashes, text, lanes, tails, line, line_words,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip
             return MOVED
         state[s, LINES] += 1
-        header_line(
-            data, at, i, folded, line, names, table, state, s, rows, hashes, row, text, counters, limits, cell
+        name, value, size = field_line(
+            data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell
         )
+        if name != UNNAMED:
+            note_field(
+                name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell
+            )
         at = i + 1
+        begin = at

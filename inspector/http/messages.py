@@ -83,7 +83,7 @@ from inspector.http.layout import (
 )
 from inspector.http.matching import give_up, lose_boundary, push, release
 from inspector.http.tables import Protocol
-from inspector.http.xxh64 import end_sum, start_sum
+from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum
 from inspector.kernel import kernel
 from inspector.table import I64, U8, U64
 
@@ -118,25 +118,25 @@ def begin_row(s: int, version: int, state: I64, rows: I64, hashes: U64, lanes: U
         counters[C_NEXT_ID] = message + 1
         request = NONE + 0
     else:
-        message = rows[row, R_ID]
-        request = rows[row, R_REQUEST]
-        facts |= rows[row, R_FACTS] & (INTERIM | RESYNCED)
+        message = rows[R_ID, row]
+        request = rows[R_REQUEST, row]
+        facts |= rows[R_FACTS, row] & (INTERIM | RESYNCED)
     for k in range(ROW_WIDTH):
-        rows[row, k] = 0
+        rows[k, row] = 0
     for k in range(HASH_WIDTH):
-        hashes[row, k] = 0
+        hashes[k, row] = 0
     for k in range(R_AT, R_LENGTH):
-        rows[row, k] = NONE
-    rows[row, R_ID] = message
-    rows[row, R_REQUEST] = request
-    rows[row, R_SLOT] = s
-    rows[row, R_STREAM] = state[s, STREAM]
-    rows[row, R_KIND] = state[s, KIND]
-    rows[row, R_VERSION] = version
-    rows[row, R_START] = state[s, POS]
-    rows[row, R_FACTS] = facts
-    rows[row, R_STATUS] = NONE
-    rows[row, R_ATTEMPT] = NONE
+        rows[k, row] = NONE
+    rows[R_ID, row] = message
+    rows[R_REQUEST, row] = request
+    rows[R_SLOT, row] = s
+    rows[R_STREAM, row] = state[s, STREAM]
+    rows[R_KIND, row] = state[s, KIND]
+    rows[R_VERSION, row] = version
+    rows[R_START, row] = state[s, POS]
+    rows[R_FACTS, row] = facts
+    rows[R_STATUS, row] = NONE
+    rows[R_ATTEMPT, row] = NONE
     start_sum(lanes, s)
     state[s, ROW] = row
     state[s, MODE] = HEADERS
@@ -150,19 +150,19 @@ def begin_row(s: int, version: int, state: I64, rows: I64, hashes: U64, lanes: U
 
 
 @kernel
-def finish(s: int, facts: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, cell: U64) -> None:
+def finish(s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64) -> None:
     """The message of stream `s` ends at POS."""
     row = state[s, ROW]
-    rows[row, R_FACTS] |= facts
-    rows[row, R_END] = state[s, POS]
-    if rows[row, R_FACTS] & BODY_GAP == 0:
-        hashes[row, H_BODY] = end_sum(lanes, tails, s, rows[row, R_BODY], line, cell)
-    rows[row, R_DONE] = 1
+    rows[R_END, row] = state[s, POS]
+    if rows[R_FACTS, row] & BODY_GAP == 0:
+        size = rows[R_BODY, row]
+        hashes[H_BODY, row] = EMPTY_SUM if size == 0 else end_sum(lanes, tails, s, size, line, line_words, cell)
+    rows[R_DONE, row] = 1
     state[s, ROW] = NONE
     state[s, MODE] = START
     if state[s, KIND] == REQUEST and (state[s, METHOD] == CONNECT or state[s, FLAGS] & FLAG_UPGRADE):
         state[s, MODE] = HOLD
-        state[s, HELD] = rows[row, R_ID]
+        state[s, HELD] = rows[R_ID, row]
 
 
 @kernel
@@ -170,37 +170,37 @@ def drop_interim(s: int, state: I64, rows: I64, unanswered: I64, counters: I64) 
     """The final response after an interim one will not be found: the request has no response."""
     row = state[s, ROW]
     if row != NONE:
-        rows[row, R_DONE] = 2
-        if rows[row, R_REQUEST] != NONE:
-            give_up(rows[row, R_REQUEST], unanswered, counters)
-            release(state, s ^ 1, rows[row, R_REQUEST], counters)
+        rows[R_DONE, row] = 2
+        if rows[R_REQUEST, row] != NONE:
+            give_up(rows[R_REQUEST, row], unanswered, counters)
+            release(state, s ^ 1, rows[R_REQUEST, row], counters)
         state[s, ROW] = NONE
 
 
 @kernel
 def finish_early(
-    s: int, facts: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8,
+    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64,
     cell: U64, unanswered: I64, counters: I64, limits: I64,
 ) -> None:  # fmt: skip
     """The message of stream `s` ends at POS before its end. A request whose head is not complete may be answered as well."""
     row = state[s, ROW]
     if state[s, MODE] == HEADERS:
-        if state[s, KIND] == RESPONSE and rows[row, R_STATUS] < 200 and rows[row, R_STATUS] != 101:
+        if state[s, KIND] == RESPONSE and rows[R_STATUS, row] < 200 and rows[R_STATUS, row] != 101:
             drop_interim(s, state, rows, unanswered, counters)
             return
-        rows[row, R_HEAD_END] = state[s, POS]
+        rows[R_HEAD_END, row] = state[s, POS]
         if state[s, KIND] == REQUEST:
-            start = rows[row, R_START]
+            start = rows[R_START, row]
             push(
-                rows[row, R_ID], start, state[s, POS], state[s, PEER], state[s, METHOD],
+                rows[R_ID, row], start, state[s, POS], state[s, PEER], state[s, METHOD],
                 state, conns, s >> 1, pool, unanswered, counters, limits,
             )  # fmt: skip
-    finish(s, facts, state, rows, hashes, lanes, tails, line, cell)
+    finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
 
 
 @kernel
 def lose(s: int, at: int, state: I64, conns: I64, rows: I64, unanswered: I64, counters: I64) -> None:
-    """The boundary is lost: stream `s` looks for its next message from offset `at` on. Precondition: no message but an interim one."""
+    """Stream `s` looks for its next message from offset `at` on. Precondition: it is in none, but for an interim response."""
     drop_interim(s, state, rows, unanswered, counters)
     state[s, POS] = at
     state[s, MODE] = SEARCH
@@ -211,23 +211,28 @@ def lose(s: int, at: int, state: I64, conns: I64, rows: I64, unanswered: I64, co
 
 @kernel
 def tunnel(
-    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, cell: U64, news: I64, counters: I64,
+    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64,
+    news: I64, counters: I64,
 ) -> None:  # fmt: skip
-    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8 and 9.3.6): both directions are handed over."""
-    finish(s, COMPLETE | NO_BODY | UPGRADED, state, rows, hashes, lanes, tails, line, cell)
+    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6): both directions are handed over."""
+    rows[R_FACTS, state[s, ROW]] |= COMPLETE | NO_BODY | UPGRADED
+    finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
     if state[s ^ 1, ROW] != NONE:
-        finish(s ^ 1, ABORTED, state, rows, hashes, lanes, tails, line, cell)
+        rows[R_FACTS, state[s ^ 1, ROW]] |= ABORTED
+        finish(s ^ 1, state, rows, hashes, lanes, tails, line, line_words, cell)
     for side in (s, s ^ 1):
         state[side, MODE] = STOPPED
-        announce(side, TUNNEL, state, news, counters)
+        announce(side, TUNNEL + 0, state, news, counters)
     counters[C_AGAIN] = 1
 
 
 @kernel
-def host_from_target(rows: I64, hashes: U64, row: int, method: int, text: U8, counters: I64, limits: I64, cell: U64) -> None:
+def host_from_target(
+    rows: I64, hashes: U64, row: int, method: int, text: U8, line: U8, line_words: U64, counters: I64, limits: I64, cell: U64
+) -> None:
     """Without a Host field: the authority of an absolute-form or authority-form target (RFC 9112 section 3.2)."""
-    i = rows[row, R_AT + T_TARGET]
-    end = i + rows[row, R_LENGTH + T_TARGET]
+    i = rows[R_AT + T_TARGET, row]
+    end = i + rows[R_LENGTH + T_TARGET, row]
     if method != CONNECT:
         while i < end and text[i] != 58 and text[i] != 47:
             i += 1
@@ -240,7 +245,9 @@ def host_from_target(rows: I64, hashes: U64, row: int, method: int, text: U8, co
             i = stop + 1
         stop += 1
     if i < stop:
-        store(text, i, stop, T_HOST, rows, hashes, row, text, counters, limits, cell)
+        for k in range(stop - i):
+            line[k] = text[i + k]
+        store(line, line_words, 0, stop - i, T_HOST + 0, rows, hashes, row, text, counters, limits, cell)
 
 
 @kernel
@@ -251,18 +258,18 @@ def no_content(status: int, method: int) -> bool:
 
 @kernel
 def content(s: int, state: I64, rows: I64, row: int) -> int:
-    """RFC 9112 section 6.3 items 3 to 8: MODE becomes how the content is read. Gives 1 where there is none, 2 where none can tell."""
+    """RFC 9112 section 6.3 items 3 to 8: MODE becomes how the content is read. 1: there is none; 2: nobody can tell."""
     request = state[s, KIND] == REQUEST
     length = state[s, LENGTH]
     if state[s, CODING] != CODING_NONE:
         if length != NONE:
-            rows[row, R_FACTS] |= LENGTH_CONFLICT
+            rows[R_FACTS, row] |= LENGTH_CONFLICT
         if state[s, CODING] == CODING_CHUNKED:
-            rows[row, R_FACTS] |= CHUNKED
+            rows[R_FACTS, row] |= CHUNKED
             state[s, MODE] = CHUNK_SIZE
             return 0
         if request:
-            rows[row, R_FACTS] |= LENGTH_CONFLICT
+            rows[R_FACTS, row] |= LENGTH_CONFLICT
             return 2
     elif length == INVALID:
         return 2
@@ -273,59 +280,59 @@ def content(s: int, state: I64, rows: I64, row: int) -> int:
     elif length == 0:
         return 1
     elif request:
-        rows[row, R_FACTS] |= NO_BODY
+        rows[R_FACTS, row] |= NO_BODY
         return 1
-    rows[row, R_FACTS] |= CLOSE_DELIMITED
+    rows[R_FACTS, row] |= CLOSE_DELIMITED
     state[s, MODE] = UNTIL_CLOSE
     return 0
 
 
 @kernel
 def doubtful(s: int, state: I64, conns: I64) -> bool:
-    """Whether the request of the response of stream `s` was lost: had it been HEAD, what its head says of a body would not hold."""
+    """Whether the request of stream `s`'s response was lost: had it been HEAD, what the head says of a body would not hold."""
     return state[s, METHOD] == UNKNOWN_METHOD and conns[s >> 1, LOST] != 0 and state[s ^ 1, STREAM] != NONE
 
 
 @kernel
 def end_head(
-    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8, line: U8,
+    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8, line: U8, line_words: U64,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The head of stream `s`'s message ends at POS: what follows it?"""
     row = state[s, ROW]
-    status = rows[row, R_STATUS]
+    status = rows[R_STATUS, row]
     method = state[s, METHOD]
-    rows[row, R_HEAD_END] = state[s, POS]
-    rows[row, R_FACTS] |= HEAD_COMPLETE
-    if state[s, FLAGS] & FLAG_CLOSE or (rows[row, R_VERSION] == 10 and state[s, FLAGS] & FLAG_KEEP_ALIVE == 0):
-        rows[row, R_FACTS] |= CLOSE
+    rows[R_HEAD_END, row] = state[s, POS]
+    rows[R_FACTS, row] |= HEAD_COMPLETE
+    if state[s, FLAGS] & FLAG_CLOSE or (rows[R_VERSION, row] == 10 and state[s, FLAGS] & FLAG_KEEP_ALIVE == 0):
+        rows[R_FACTS, row] |= CLOSE
     if state[s, KIND] == REQUEST:
-        if rows[row, R_AT + T_HOST] == NONE and rows[row, R_AT + T_METHOD] != NONE:
-            host_from_target(rows, hashes, row, method, text, counters, limits, cell)
+        if rows[R_AT + T_HOST, row] == NONE and rows[R_AT + T_METHOD, row] != NONE:
+            host_from_target(rows, hashes, row, method, text, line, line_words, counters, limits, cell)
         push(
-            rows[row, R_ID], rows[row, R_START], state[s, POS], state[s, PEER], method,
+            rows[R_ID, row], rows[R_START, row], state[s, POS], state[s, PEER], method,
             state, conns, s >> 1, pool, unanswered, counters, limits,
         )  # fmt: skip
         ends = content(s, state, rows, row)
     elif status == 101 or (method == CONNECT and 200 <= status < 300):
-        tunnel(s, state, rows, hashes, lanes, tails, line, cell, news, counters)
+        tunnel(s, state, rows, hashes, lanes, tails, line, line_words, cell, news, counters)
         return
     elif status < 200:
-        rows[row, R_FACTS] |= INTERIM
+        rows[R_FACTS, row] |= INTERIM
         state[s, MODE] = START
         return
     else:
-        release(state, s ^ 1, rows[row, R_REQUEST], counters)
+        release(state, s ^ 1, rows[R_REQUEST, row], counters)
         if no_content(status, method):
-            rows[row, R_FACTS] |= NO_BODY
+            rows[R_FACTS, row] |= NO_BODY
             ends = 1
         elif doubtful(s, state, conns):
             ends = 2
         else:
             ends = content(s, state, rows, row)
-    if ends == 1:
-        finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
-    elif ends == 2:
-        finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
-        if state[s, MODE] != HOLD:
+    if ends != 0:
+        if ends == 1:
+            rows[R_FACTS, row] |= COMPLETE
+        finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+        if ends == 2 and state[s, MODE] != HOLD:
             lose(s, state[s, POS], state, conns, rows, unanswered, counters)

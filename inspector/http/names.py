@@ -8,22 +8,26 @@ from inspector.kernel import kernel
 from inspector.table import I64, U8
 
 UNNAMED = 0
+# Text fields, each one less than its index in tables.FIELDS.
 HOST = 1
-CONTENT_LENGTH = 2
-TRANSFER_ENCODING = 3
-CONNECTION = 4
-UPGRADE = 5
-CONTENT_TYPE = 6
-CONTENT_ENCODING = 7
-SERVER = 8
-X_REQUEST_ID = 9
-X_FORWARDED_FOR = 10
-TRACEPARENT = 11
-B3 = 12
-X_B3_TRACEID = 13
-X_B3_SPANID = 14
-X_B3_PARENTSPANID = 15
-X_B3_SAMPLED = 16
+X_REQUEST_ID = 2
+X_FORWARDED_FOR = 3
+CONTENT_TYPE = 4
+# Framing.
+CONTENT_LENGTH = 5
+TRANSFER_ENCODING = 6
+CONNECTION = 7
+UPGRADE = 8
+# Trace context.
+TRACEPARENT = 9
+B3 = 10
+X_B3_TRACEID = 11
+X_B3_SPANID = 12
+X_B3_PARENTSPANID = 13
+X_B3_SAMPLED = 14
+# Signs.
+CONTENT_ENCODING = 15
+SERVER = 16
 X_ENVOY_INTERNAL = 17
 X_ENVOY_ATTEMPT_COUNT = 18
 X_ENVOY_UPSTREAM_SERVICE_TIME = 19
@@ -95,7 +99,7 @@ def begins_with(line: U8, length: int, names: U8, at: int, size: int) -> bool:
     """Whether `line[:length]` begins with `names[at : at + size]`."""
     if size > length:
         return False
-    for k in range(size):
+    for k in range(size):  # noqa: SIM110
         if line[k] != names[at + k]:
             return False
     return True

@@ -13,9 +13,8 @@ from inspector.http import layout as at
 from inspector.http.connections import read_block
 from inspector.http.names import build
 from inspector.http.tables import FIELDS, Messages, Protocols
-from inspector.kernel import compiled
 from inspector.ragged import Ragged, gather
-from inspector.table import I32, I64, Bool
+from inspector.table import I32, I64, U8, U64, Bool, dtypes
 from inspector.tcp.tables import UNKNOWN, StreamBlock
 
 Synced = Callable[[I32], Bool] | Bool
@@ -94,6 +93,30 @@ def _grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     return out
 
 
+def _wider(array: NDArray[Any], columns: int) -> NDArray[Any]:
+    """`array` (2-D) with room for at least `columns` columns."""
+    if columns <= array.shape[1]:
+        return array
+    out = np.empty((len(array), columns), array.dtype)
+    out[:, : array.shape[1]] = array
+    return out
+
+
+def _packed(*columns: NDArray[Any]) -> I64:
+    """The columns side by side: (n, columns)."""
+    out = np.empty((len(columns[0]), len(columns)), np.int64)
+    for k, values in enumerate(columns):
+        out[:, k] = values
+    return out
+
+
+def _aligned(data: U8) -> tuple[U8, U64]:
+    """The bytes and their 64-bit words (an incomplete last word left out); copied where they do not start at a word."""
+    if data.ctypes.data % 8 or not data.flags.c_contiguous:
+        data = data.copy()
+    return data, data[: len(data) & ~7].view(np.dtype("<u8"))
+
+
 class Parser:
     """HTTP/1 messages of all streams of a capture, block by block (RFC 9112, RFC 9110).
 
@@ -123,8 +146,8 @@ class Parser:
         self._tails = np.zeros((0, 32), np.uint8)
         self._conns = np.zeros((0, at.CONNECTION_WIDTH), np.int64)
         self._pool = np.zeros((64, at.NODE_WIDTH), np.int64)
-        self._rows = np.zeros((64, at.ROW_WIDTH), np.int64)
-        self._hashes = np.zeros((64, at.HASH_WIDTH), np.uint64)
+        self._rows = np.zeros((at.ROW_WIDTH, 64), np.int64)
+        self._hashes = np.zeros((at.HASH_WIDTH, 64), np.uint64)
         self._text = np.zeros(1 << 18, np.uint8)
         self._news = np.zeros((64, at.NEWS_WIDTH), np.int64)
         self._unanswered = np.zeros(4 * o.pending + 64, np.int64)
@@ -137,18 +160,15 @@ class Parser:
         synced: whether a slot's stream was captured from its SYN on: by slot, or a function of the slots.
         """
         slots, active = self._activate(block, synced)
-        runs = np.empty((len(block.runs), 5), np.int64)
-        for column, values in enumerate(
-            (block.runs.offset, block.runs.at, block.runs.length, block.runs.reason, block.runs.gap)
-        ):
-            runs[:, column] = values
-        chunks = np.empty((len(block.chunks), 3), np.int64)
-        for column, values in enumerate((block.chunks.offset, block.chunks.time, block.chunks.peer)):
-            chunks[:, column] = values
+        r, c = block.runs, block.chunks
+        runs = _packed(r.offset, r.at, r.length, r.reason, r.gap)
+        chunks = _packed(c.offset, c.time, c.peer)
+        data, words = _aligned(block.arena)
+        line, line_words = _aligned(self._line)
         done = 0
         while True:
             done = read_block(
-                done, active, block.arena, runs, chunks, self._line, self._names, self._table, self._state, self._conns,
+                done, active, data, words, runs, chunks, line, line_words, self._names, self._table, self._state, self._conns,
                 self._pool, self._rows, self._hashes, self._text, self._lanes, self._tails, self._news,
                 self._unanswered, self._counters, self._limits, self._cell,
             )  # fmt: skip
@@ -226,21 +246,20 @@ class Parser:
 
     def _make_room(self) -> None:
         counters = self._counters
-        self._rows = _grown(self._rows, int(2 * counters[at.C_ROWS]) + 64)
-        self._hashes = _grown(self._hashes, len(self._rows))
+        rows = 2 * int(counters[at.C_ROWS]) + 64
+        self._rows = _wider(self._rows, rows)
+        self._hashes = _wider(self._hashes, rows)
         self._text = _grown(self._text, int(2 * counters[at.C_TEXT]) + (1 << 18))
         self._pool = _grown(self._pool, int(2 * counters[at.C_NODES]) + 64)
         self._news = _grown(self._news, int(2 * counters[at.C_NEWS]) + 64)
         self._unanswered = _grown(self._unanswered, int(2 * counters[at.C_UNANSWERED]) + 4 * self.options.pending + 64)
-        if compiled():  # a block makes about as much as the last one did: leave no pages behind a small one
-            return
 
     def _hand_over(self, slots: I64) -> Read:
         """The ended messages leave the working arrays, the open ones move to their front."""
         counters, state = self._counters, self._state
         protocols = self._protocols()
         count = int(counters[at.C_ROWS])
-        done = self._rows[:count, at.R_DONE]
+        done = self._rows[at.R_DONE, :count]
         messages = self._messages(np.flatnonzero(done == 1))
         self._keep(np.flatnonzero(done == 0))
         unanswered = self._unanswered[: counters[at.C_UNANSWERED]].copy()
@@ -253,7 +272,7 @@ class Parser:
         state[still[stopped], at.POS] = np.maximum(state[still[stopped], at.POS], state[still[stopped], at.SEEN])
         consumed = state[still, at.POS].copy()
         rows = state[still, at.ROW]
-        open_starts = np.where(rows >= 0, self._rows[np.maximum(rows, 0), at.R_START], consumed)
+        open_starts = np.where(rows >= 0, self._rows[at.R_START, np.maximum(rows, 0)], consumed)
         self._blank(pairs[over].ravel())
         self._blank_connections(pairs[over, 0] >> 1)
         open_slots = still.astype(np.int32)
@@ -265,28 +284,37 @@ class Parser:
         return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], sni=names)
 
     def _messages(self, index: I64) -> Messages:
-        if len(index) == 0:
+        n = len(index)
+        if n == 0:
             return Messages.empty()
-        rows, hashes = self._rows[index], self._hashes[index]
-        columns: dict[str, Any] = {name: rows[:, k] for name, k in _SIGNED.items()}
-        columns |= {name: hashes[:, k].copy() for name, k in _HASHES.items()}
-        lengths = rows[:, at.R_LENGTH : at.R_LENGTH + len(FIELDS)]
-        fields = gather(self._text, rows[:, at.R_AT : at.R_AT + len(FIELDS)].ravel(), lengths.ravel())
-        ends = np.cumsum(lengths, axis=1)
-        columns |= {name + "_end": ends[:, k] for k, name in enumerate(FIELDS)}
-        return Messages.build(**columns, text=Ragged(fields.values, fields.offsets[:: len(FIELDS)]))
+        which: Any = slice(int(index[0]), int(index[0]) + n) if index[-1] - index[0] + 1 == n else index
+        columns: dict[str, Any] = {}
+        for name, dtype in dtypes(Messages).items():
+            if name in _SIGNED:
+                columns[name] = self._rows[_SIGNED[name], which].astype(dtype)
+            elif name in _HASHES:
+                columns[name] = self._hashes[_HASHES[name], which].copy()
+        lengths = self._rows[at.R_LENGTH : at.R_LENGTH + len(FIELDS), which]
+        starts = self._rows[at.R_AT : at.R_AT + len(FIELDS), which]
+        fields = gather(self._text, starts.T.ravel(), lengths.T.ravel())
+        ends = np.zeros(n, np.int32)
+        for k, name in enumerate(FIELDS):
+            ends = ends + lengths[k].astype(np.int32)
+            columns[name + "_end"] = ends
+        return Messages(**columns, text=Ragged(fields.values, fields.offsets[:: len(FIELDS)].copy()))
 
     def _keep(self, index: I64) -> None:
         """Only the rows at `index` and their text stay."""
         n = len(index)
-        rows = self._rows[index]
-        lengths = rows[:, at.R_LENGTH : at.R_LENGTH + len(FIELDS)]
-        starts = rows[:, at.R_AT : at.R_AT + len(FIELDS)]
+        rows = self._rows[:, index]
+        lengths = rows[at.R_LENGTH : at.R_LENGTH + len(FIELDS)]
+        starts = rows[at.R_AT : at.R_AT + len(FIELDS)]
         kept = gather(self._text, starts.ravel(), lengths.ravel())
-        rows[:, at.R_AT : at.R_AT + len(FIELDS)] = np.where(starts == at.NONE, at.NONE, kept.offsets[:-1].reshape(starts.shape))
+        moved = kept.offsets[:-1].reshape(starts.shape)
+        rows[at.R_AT : at.R_AT + len(FIELDS)] = np.where(starts == at.NONE, at.NONE, moved)
         self._text[: len(kept.values)] = kept.values
-        self._rows[:n] = rows
-        self._hashes[:n] = self._hashes[index]
-        self._state[rows[:, at.R_SLOT], at.ROW] = np.arange(n)
+        self._rows[:, :n] = rows
+        self._hashes[:, :n] = self._hashes[:, index]
+        self._state[rows[at.R_SLOT], at.ROW] = np.arange(n)
         self._counters[at.C_ROWS] = n
         self._counters[at.C_TEXT] = len(kept.values)

@@ -1,4 +1,4 @@
-"""The driver: every connection of a block, request stream first, each stream from where it was left to the end of its bytes."""
+"""One stream: from where it was left, step by step, through its runs and gaps to the end of its bytes."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from inspector.http.layout import (
     MODE,
     NONE,
     POS,
+    R_FACTS,
     R_GAP,
     REQUEST,
     ROW,
@@ -72,7 +73,7 @@ MESSAGE_TEXT = 1 << 17  # more than the text fields of one message can take
 def room(rows: I64, text: U8, pool: I64, news: I64, unanswered: I64, counters: I64, limits: I64) -> bool:
     """Whether the outputs have room for a further step."""
     return (
-        counters[C_ROWS] + 2 <= len(rows)
+        counters[C_ROWS] + 2 <= rows.shape[1]
         and counters[C_TEXT] + MESSAGE_TEXT <= len(text)
         and counters[C_NODES] + 2 <= len(pool)
         and counters[C_NEWS] + 8 <= len(news)
@@ -82,8 +83,8 @@ def room(rows: I64, text: U8, pool: I64, news: I64, unanswered: I64, counters: I
 
 @kernel
 def start_message(
-    s: int, data: U8, at: int, end: int, last: bool, chunks: I64, low: int, high: int,
-    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64,
+    s: int, data: U8, words: U64, at: int, end: int, last: bool, chunks: I64, low: int, high: int,
+    line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64,
     unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """Between messages."""
@@ -93,7 +94,9 @@ def start_message(
     row = chunk_of(chunks, low, high, state[s, POS])
     peer = chunks[row, CHUNK_PEER] if row >= 0 else UNKNOWN + 0
     if state[s, KIND] == REQUEST:
-        found = begin_request(s, data, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell)
+        found = begin_request(
+            s, data, words, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell
+        )
     else:
         found = begin_response(
             s, data, at, end, peer, state, conns, pool, rows, hashes, lanes, unanswered, counters, limits
@@ -123,7 +126,7 @@ def search(
                 state[s, KIND] = kind
                 state[s, MODE] = START
                 state[s, POS] = offset
-                announce(s, HTTP1, state, news, counters)
+                announce(s, HTTP1 + 0, state, news, counters)
                 return MOVED
             if found == PARTIAL_LINE and not last:
                 state[s, POS] = offset
@@ -135,8 +138,10 @@ def search(
 
 @kernel
 def step(
-    s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int, other_low: int, other_high: int,
-    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    s: int, data: U8, words: U64, base: int, end: int, last: bool, chunks: I64, low: int, high: int,
+    other_low: int, other_high: int,
+    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """One step of stream `s` in the bytes data[base + POS : end]: WAITING, MOVED or PAUSED. Precondition: there are some."""
@@ -144,12 +149,12 @@ def step(
     at = base + state[s, POS]
     if mode == START:
         return start_message(
-            s, data, at, end, last, chunks, low, high, line, state, conns, pool, rows, hashes, text, lanes,
+            s, data, words, at, end, last, chunks, low, high, line, line_words, state, conns, pool, rows, hashes, text, lanes,
             unanswered, counters, limits, cell,
         )  # fmt: skip
     if mode == HEADERS:
         return read_headers(
-            s, data, at, end, last, line, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+            s, data, words, at, end, last, line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
             news, unanswered, counters, limits, cell,
         )  # fmt: skip
     if mode == FIRST:
@@ -168,11 +173,11 @@ def step(
             return PAUSED
         state[s, MODE] = START
         return MOVED
-    found = read_body(s, data, at, end, state, rows, lanes, tails, limits)
-    if found == ENDED_HERE:
-        finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
-    elif found == BROKEN:
-        finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
+    found = read_body(s, data, words, at, end, state, rows, lanes, tails, limits)
+    if found == ENDED_HERE or found == BROKEN:
+        rows[R_FACTS, state[s, ROW]] |= COMPLETE if found == ENDED_HERE else 0
+        finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+    if found == BROKEN:
         lose(s, state[s, POS], state, conns, rows, unanswered, counters)
     return WAITING if found == WAITING else MOVED
 
@@ -180,7 +185,7 @@ def step(
 @kernel
 def gap(
     s: int, offset: int, missing: int, cut: bool,
-    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
+    line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
     unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The last `missing` bytes before `offset` of stream `s` are missing; those between POS and them cannot be read without."""
@@ -195,18 +200,19 @@ def gap(
         lose(s, offset, state, conns, rows, unanswered, counters)
     elif mode == HEADERS:
         state[s, POS] = offset - missing
-        rows[row, R_GAP] += missing
+        rows[R_GAP, row] += missing
+        rows[R_FACTS, row] |= CUT if cut else 0
         finish_early(
-            s, CUT if cut else 0, state, conns, pool, rows, hashes, lanes, tails, line, cell, unanswered, counters, limits
+            s, state, conns, pool, rows, hashes, lanes, tails, line, line_words, cell, unanswered, counters, limits
         )
         lose(s, offset, state, conns, rows, unanswered, counters)
     else:
         state[s, POS] = offset - missing
         inside = skip_gap(s, missing, cut, state, rows)
-        if inside < 0:
-            finish(s, 0, state, rows, hashes, lanes, tails, line, cell)
-        elif body_complete(s, state):
-            finish(s, COMPLETE, state, rows, hashes, lanes, tails, line, cell)
+        complete = inside >= 0 and body_complete(s, state)
+        if inside < 0 or complete:
+            rows[R_FACTS, row] |= COMPLETE if complete else 0
+            finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
         if inside != missing:
             lose(s, offset, state, conns, rows, unanswered, counters)
 
@@ -214,7 +220,7 @@ def gap(
 @kernel
 def end_stream(
     s: int, how: int, offset: int,
-    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
+    line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
     unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """Stream `s` has ended: so has its message (RFC 9112 section 8)."""
@@ -226,16 +232,19 @@ def end_stream(
         if mode == UNTIL_CLOSE and how == FIN and offset <= state[s, SEEN]:
             facts = COMPLETE + 0
         state[s, POS] = max(state[s, POS], state[s, SEEN])
+        rows[R_FACTS, state[s, ROW]] |= facts
         finish_early(
-            s, facts, state, conns, pool, rows, hashes, lanes, tails, line, cell, unanswered, counters, limits
+            s, state, conns, pool, rows, hashes, lanes, tails, line, line_words, cell, unanswered, counters, limits
         )
     state[s, MODE] = STOPPED
 
 
 @kernel
 def read_stream(
-    s: int, data: U8, runs: I64, run: int, run_end: int, chunks: I64, low: int, high: int, other_low: int, other_high: int,
-    line: U8, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    s: int, data: U8, words: U64, runs: I64, run: int, run_end: int, chunks: I64, low: int, high: int,
+    other_low: int, other_high: int,
+    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """Stream `s` through its runs in this block: ROOM_DUE where it is to be called again with more room, or else WAITING."""
@@ -250,7 +259,7 @@ def read_stream(
                 missing = runs[run, RUN_GAP]
             gap(
                 s, offset, missing, runs[run, RUN_REASON] == CUT_REASON,
-                line, state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
+                line, line_words, state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
             )  # fmt: skip
         last = run + 1 < run_end or state[s, ENDED] != 0
         base = runs[run, RUN_AT] - offset
@@ -258,8 +267,8 @@ def read_stream(
             if not room(rows, text, pool, news, unanswered, counters, limits):
                 return ROOM_DUE
             came_to = step(
-                s, data, base, base + stop, last, chunks, low, high, other_low, other_high,
-                line, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+                s, data, words, base, base + stop, last, chunks, low, high, other_low, other_high,
+                line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip
             if came_to == PAUSED:

@@ -39,9 +39,9 @@ def note_sampled(line: U8, i: int, end: int, rows: I64, row: int) -> None:
         return
     c = line[i]
     if c == 48 or c == 102:
-        rows[row, R_MARKS] |= SAMPLED_0
+        rows[R_MARKS, row] |= SAMPLED_0
     elif c == 49 or c == 116 or c == 100:
-        rows[row, R_MARKS] |= SAMPLED_1
+        rows[R_MARKS, row] |= SAMPLED_1
 
 
 @kernel
@@ -57,7 +57,9 @@ def hex_digit(c: int) -> int:
 
 
 @kernel
-def note_parts(line: U8, i: int, end: int, w3c: bool, rows: I64, hashes: U64, row: int, cell: U64) -> None:
+def note_parts(
+    line: U8, line_words: U64, i: int, end: int, w3c: bool, rows: I64, hashes: U64, row: int, cell: U64
+) -> None:
     """traceparent: version-trace-span-flags; b3: trace-span[-sampled[-parent]], or a sampling decision alone."""
     stop = id_end(line, i, end)
     if w3c:
@@ -68,53 +70,55 @@ def note_parts(line: U8, i: int, end: int, w3c: bool, rows: I64, hashes: U64, ro
         return
     if i >= stop:
         return
-    rows[row, R_MARKS] |= TRACE_MARK
-    hashes[row, H_TRACE] = xxh64(line, i, stop - i, cell)
+    rows[R_MARKS, row] |= TRACE_MARK
+    hashes[H_TRACE, row] = xxh64(line, line_words, i, stop - i, cell)
     i = stop + 1
     stop = id_end(line, i, end)
     if i < stop:
-        hashes[row, H_SPAN] = xxh64(line, i, stop - i, cell)
+        hashes[H_SPAN, row] = xxh64(line, line_words, i, stop - i, cell)
     i = stop + 1
     stop = id_end(line, i, end)
     if i >= stop:
         return
     if w3c:
         if stop - i == 2 and hex_digit(line[i + 1]) >= 0:
-            rows[row, R_MARKS] |= SAMPLED_1 if hex_digit(line[i + 1]) & 1 else SAMPLED_0
+            rows[R_MARKS, row] |= SAMPLED_1 if hex_digit(line[i + 1]) & 1 else SAMPLED_0
         return
     note_sampled(line, i, stop, rows, row)
     i = stop + 1
     stop = id_end(line, i, end)
     if i < stop:
-        hashes[row, H_PARENT] = xxh64(line, i, stop - i, cell)
+        hashes[H_PARENT, row] = xxh64(line, line_words, i, stop - i, cell)
 
 
 @kernel
-def note_trace(name: int, line: U8, i: int, end: int, rows: I64, hashes: U64, row: int, cell: U64) -> None:
+def note_trace(
+    name: int, line: U8, line_words: U64, i: int, end: int, rows: I64, hashes: U64, row: int, cell: U64
+) -> None:
     """One field of trace context with the value `line[i:end]` is noted in its message's row."""
     level = LEVEL_TRACEPARENT if name == TRACEPARENT else (LEVEL_B3 if name == B3 else LEVEL_X_B3)
-    if level < rows[row, R_TRACE_LEVEL] or i >= end:
+    if level < rows[R_TRACE_LEVEL, row] or i >= end:
         return
-    if level > rows[row, R_TRACE_LEVEL]:
-        rows[row, R_TRACE_LEVEL] = level
-        hashes[row, H_TRACE] = 0
-        hashes[row, H_SPAN] = 0
-        hashes[row, H_PARENT] = 0
-        rows[row, R_MARKS] &= ~(SAMPLED_0 | SAMPLED_1 | TRACE_MARK)
+    if level > rows[R_TRACE_LEVEL, row]:
+        rows[R_TRACE_LEVEL, row] = level
+        hashes[H_TRACE, row] = 0
+        hashes[H_SPAN, row] = 0
+        hashes[H_PARENT, row] = 0
+        rows[R_MARKS, row] &= ~(SAMPLED_0 | SAMPLED_1 | TRACE_MARK)
     elif level < LEVEL_X_B3:
         return  # a second line of the same field
     if level < LEVEL_X_B3:
-        note_parts(line, i, end, name == TRACEPARENT, rows, hashes, row, cell)
+        note_parts(line, line_words, i, end, name == TRACEPARENT, rows, hashes, row, cell)
         return
     if name == X_B3_SAMPLED:
         note_sampled(line, i, end, rows, row)
         return
     id_end(line, i, end)
-    value = xxh64(line, i, end - i, cell)
-    rows[row, R_MARKS] |= TRACE_MARK
+    value = xxh64(line, line_words, i, end - i, cell)
+    rows[R_MARKS, row] |= TRACE_MARK
     if name == X_B3_TRACEID:
-        hashes[row, H_TRACE] = value
+        hashes[H_TRACE, row] = value
     elif name == X_B3_SPANID:
-        hashes[row, H_SPAN] = value
+        hashes[H_SPAN, row] = value
     elif name == X_B3_PARENTSPANID:
-        hashes[row, H_PARENT] = value
+        hashes[H_PARENT, row] = value

@@ -16,6 +16,7 @@ P3_INVERTED = 0x165667B19E3779F9 ^ M
 P4 = 0x85EBCA77C2B2AE63
 P5_INVERTED = 0x27D4EB2F165667C5 ^ M
 LANE_4_INVERTED = (-P1 & M) ^ M
+EMPTY_SUM = 0xEF46DB3751D8E999  # of no bytes
 
 
 @kernel
@@ -25,18 +26,16 @@ def word32(data: U8, i: int) -> int:
 
 
 @kernel
-def word64(data: U8, i: int) -> int:
-    """The little-endian 64-bit word at `i`. Precondition: it lies in `data`."""
-    return (
-        (data[i] & M)
-        | (data[i + 1] & M) << 8
-        | (data[i + 2] & M) << 16
-        | (data[i + 3] & M) << 24
-        | (data[i + 4] & M) << 32
-        | (data[i + 5] & M) << 40
-        | (data[i + 6] & M) << 48
-        | (data[i + 7] & M) << 56
-    )
+def word64(data: U8, words: U64, i: int) -> int:
+    """The little-endian 64-bit word at byte `i`. `words` are the aligned words of `data`. Precondition: it lies in `data`."""
+    k = i >> 3
+    shift = (i & 7) << 3
+    if shift == 0:
+        return words[k] & M
+    if k + 1 < len(words):
+        return words[k] >> shift | (words[k + 1] << (64 - shift)) & M
+    value = word32(data, i)
+    return value | word32(data, i + 4) << 32
 
 
 @kernel
@@ -62,10 +61,10 @@ def converge(a: int, b: int, c: int, d: int) -> int:
 
 
 @kernel
-def finish64(total: int, data: U8, i: int, end: int) -> int:
+def finish64(total: int, data: U8, words: U64, i: int, end: int) -> int:
     """Steps 5 and 6: the last bytes `data[i:end]`, fewer than 32, and the final mix."""
     while i + 8 <= end:
-        word = (word64(data, i) * P2) & M
+        word = (word64(data, words, i) * P2) & M
         word = (((word << 31) & M | (word >> 33)) * P1) & M
         total ^= word
         total = (((total << 27) & M | (total >> 37)) * P1 + P4) & M
@@ -84,25 +83,30 @@ def finish64(total: int, data: U8, i: int, end: int) -> int:
 
 
 @kernel
-def xxh64(data: U8, at: int, length: int, cell: U64) -> int:
-    """XXH64 of `data[at : at + length]`. Precondition: it lies in `data`. `cell` (1,) makes the length unsigned."""
-    i = at
-    end = at + length
+def stripes(data: U8, words: U64, i: int, end: int, a: int, b: int, c: int, d: int) -> tuple[int, int, int, int]:
+    """The four lanes take in the full stripes of 32 bytes in `data[i:end]`."""
+    while i + 32 <= end:
+        a = round64(a, word64(data, words, i))
+        b = round64(b, word64(data, words, i + 8))
+        c = round64(c, word64(data, words, i + 16))
+        d = round64(d, word64(data, words, i + 24))
+        i += 32
+    return a, b, c, d
+
+
+@kernel
+def xxh64(data: U8, words: U64, at: int, length: int, cell: U64) -> int:
+    """XXH64 of `data[at : at + length]`. Precondition: it lies in `data`.
+
+    words: the aligned 64-bit words of `data`, a last incomplete one left out; cell (1,) makes the length unsigned.
+    """
     cell[0] = length
     total = (P5_INVERTED ^ M) & M
+    end = at + length
     if length >= 32:
-        a = (P1 + P2) & M
-        b = P2 & M
-        c = P1 ^ P1
-        d = LANE_4_INVERTED ^ M
-        while i + 32 <= end:
-            a = round64(a, word64(data, i))
-            b = round64(b, word64(data, i + 8))
-            c = round64(c, word64(data, i + 16))
-            d = round64(d, word64(data, i + 24))
-            i += 32
+        a, b, c, d = stripes(data, words, at, end, (P1 + P2) & M, P2 & M, P1 ^ P1, LANE_4_INVERTED ^ M)
         total = converge(a, b, c, d)
-    return finish64((total + cell[0]) & M, data, i, end)
+    return finish64((total + cell[0]) & M, data, words, end - (length & 31), end)
 
 
 @kernel
@@ -115,7 +119,7 @@ def start_sum(lanes: U64, s: int) -> None:
 
 
 @kernel
-def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, at: int, length: int) -> None:
+def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, words: U64, at: int, length: int) -> None:
     """State `s`, which has taken in `total` bytes, takes in `data[at : at + length]`.
 
     lanes: (n, 4); tails: (n, 32), the bytes since the last full stripe. Precondition: the range lies in `data`.
@@ -135,20 +139,13 @@ def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, at: int, length
             for k in range(1, 8):
                 word |= (tails[s, 8 * lane + k] & M) << (8 * k)
             lanes[s, lane] = round64(lanes[s, lane], word)
-    a = lanes[s, 0]
-    b = lanes[s, 1]
-    c = lanes[s, 2]
-    d = lanes[s, 3]
-    while i + 32 <= end:
-        a = round64(a, word64(data, i))
-        b = round64(b, word64(data, i + 8))
-        c = round64(c, word64(data, i + 16))
-        d = round64(d, word64(data, i + 24))
-        i += 32
-    lanes[s, 0] = a
-    lanes[s, 1] = b
-    lanes[s, 2] = c
-    lanes[s, 3] = d
+    if i + 32 <= end:
+        a, b, c, d = stripes(data, words, i, end, lanes[s, 0], lanes[s, 1], lanes[s, 2], lanes[s, 3])
+        lanes[s, 0] = a
+        lanes[s, 1] = b
+        lanes[s, 2] = c
+        lanes[s, 3] = d
+        i = end - ((end - i) & 31)
     kept = 0
     while i < end:
         tails[s, kept] = data[i]
@@ -157,7 +154,7 @@ def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, at: int, length
 
 
 @kernel
-def end_sum(lanes: U64, tails: U8, s: int, total: int, line: U8, cell: U64) -> int:
+def end_sum(lanes: U64, tails: U8, s: int, total: int, line: U8, line_words: U64, cell: U64) -> int:
     """XXH64 of the `total` bytes that state `s` has taken in. `line` is scratch of at least 32 bytes."""
     kept = total & 31
     for i in range(kept):
@@ -166,4 +163,4 @@ def end_sum(lanes: U64, tails: U8, s: int, total: int, line: U8, cell: U64) -> i
     value = (P5_INVERTED ^ M) & M
     if total >= 32:
         value = converge(lanes[s, 0], lanes[s, 1], lanes[s, 2], lanes[s, 3])
-    return finish64((value + cell[0]) & M, line, 0, kept)
+    return finish64((value + cell[0]) & M, line, line_words, 0, kept)

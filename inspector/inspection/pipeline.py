@@ -24,7 +24,7 @@ from inspector.ragged import Ragged
 from inspector.tcp import Tracker
 from inspector.tcp.tables import Connections, Gap, StreamBlock
 
-EPOCH = 1 << 17  # segments between two steps of deciding
+EPOCH = 1 << 15  # segments between two steps of deciding
 COMPILE_FROM = 8 << 20  # bytes of input from which compiled kernels pay for loading numba
 
 

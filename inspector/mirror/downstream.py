@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inspector.kernel import kernel
 from inspector.mirror.pairing import same_body
-from inspector.mirror.signs import Signs, number
+from inspector.mirror.signs import Signs, blend
 from inspector.mirror.tables import NONE, Exchanges
 from inspector.table import I64, U64, Bool
 
@@ -200,9 +200,12 @@ def assign(
         di = np.flatnonzero(open_d)
         if not len(x) or not len(di):
             continue
-        both = [np.concatenate([a[di], b[x]]) for a, b in zip(of_d, of_x, strict=True)]
-        family = number(np.concatenate([address[di], s.sender[x]]), *both)
-        fd, fx = family[: len(di)], family[len(di) :]
+        fd = blend(address[di], *(column[di] for column in of_d))
+        fx = blend(s.sender[x], *(column[x] for column in of_x))
+        shared = np.isin(fx, fd)
+        x, fx = x[shared], fx[shared]
+        if not len(x):
+            continue
         ox = np.lexsort((e.request_time[x], fx))
         lows = first_not_before(fd, e.request_time[d[di]], fx[ox], e.request_time[x][ox])
         answered = e.response_time[d[di]]

@@ -13,6 +13,8 @@ from inspector.mirror.tables import Exchanges, Sign
 from inspector.table import I64, U32, Bool
 
 KNOWN = 3  # exchanges with a request that a server must have had for its part to be told
+STEPS = 512  # such moves in all at one step of deciding
+NEAR = 1024  # exchanges, in order of time, among which equals in flight together are looked for
 SHIFTS = 256  # pairs moved on for one lost request
 ALWAYS = 0.9  # the part of them that must agree
 
@@ -44,8 +46,7 @@ def place(
     gets_copies = sure & (copied >= ALWAYS * asked)
     is_mirrored = sure & (copied == 0) & (mirrored > 0)
     free = known[(original[known] < 0) & is_mirrored[key[known]]]
-    mates = set(original[original >= 0].tolist())
-    free = np.array([o for o in free.tolist() if o not in mates], np.int64)
+    free = free[~np.isin(free, original)]
     # Lost originals stand in where a copy has none.
     bare = known[(original[known] < 0) & gets_copies[key[known]]]
     _couple(e, s, orphans[is_mirrored[key[orphans]]], bare, original, found, window, lost_copies=False)
@@ -93,6 +94,7 @@ def _shift(e: Exchanges, s: Signs, free: int, x: int, original: I64, found: U32)
         & ((found & np.uint32(Sign.ORDER)) != 0)
     )  # fmt: skip
     moves: list[tuple[int, int]] = []
+    family = family[np.searchsorted(family, x - NEAR) : np.searchsorted(family, free + NEAR)]
     for _ in range(SHIFTS):
         fits = family[e.request_time[family] >= e.request_time[free]]
         if not len(fits):
@@ -119,10 +121,12 @@ def _served(
     served = orphans[np.isin(s.serves[orphans], s.sender[bare]) | np.isin(s.serves_self[orphans], s.sender[bare])]
     bare = bare[np.argsort(e.response_time[bare], kind="stable")]
     used = np.zeros(len(served), bool)
+    steps = STEPS
     for o in bare.tolist():
         moves: list[tuple[int, int]] = []
         free = o
-        for _ in range(SHIFTS):
+        while steps > 0 and not used.all():
+            steps -= 1
             d = _given(e, s, free, served[~used], window)
             if d >= 0:
                 used[served == d] = True
@@ -149,11 +153,10 @@ def _given(e: Exchanges, s: Signs, o: int, served: I64, window: int) -> int:
 
 def _lent(e: Exchanges, s: Signs, o: int, claimed: I64) -> int:
     """The downstream exchange with the same request as `o`, open while `o` was, whose own original was answered first."""
-    rows = np.flatnonzero(
-        (claimed >= 0) & (e.request_time >= 0) & (e.request_time <= e.request_time[o])
-        & (e.response_time >= e.response_time[o]) & (e.method == e.method[o]) & (e.target == e.target[o])
-    )  # fmt: skip
-    rows = rows[s.sender[claimed[rows]] == s.sender[o]]
+    rows = np.arange(max(0, o - NEAR), o)
+    rows = rows[(claimed[rows] >= 0) & (e.request_time[rows] >= 0)]
+    fits = (e.response_time[rows] >= e.response_time[o]) & (s.sender[claimed[rows]] == s.sender[o])
+    rows = rows[fits & (e.method[rows] == e.method[o]) & (e.target[rows] == e.target[o])]
     return int(rows[np.argmin(e.response_time[claimed[rows]])]) if len(rows) else -1
 
 

@@ -17,7 +17,7 @@ from inspector.mirror.tables import Exchanges, Sign
 from inspector.mirror.transactions import Found, find
 from inspector.table import I64, Bool
 
-GUARD = 1_000_000_000  # ns: nothing younger is decided, packets may still be out of order
+GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
 FAR = np.iinfo(np.int64).max
 
 

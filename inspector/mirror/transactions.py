@@ -14,7 +14,7 @@ from inspector.mirror.downstream import Lines, Served, assign, nobody
 from inspector.mirror.legs import legs
 from inspector.mirror.lost import effective_time, place
 from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
-from inspector.mirror.signs import Signs, number, prepare
+from inspector.mirror.signs import Signs, blend, number, prepare
 from inspector.mirror.tables import NONE, Exchanges, Mirrors, Reason, Sign
 from inspector.table import I64, U8, U32, Bool
 
@@ -95,7 +95,7 @@ def find(
     n = len(e)
     s = prepare(e, suffix.encode("latin-1", "replace"))
     upstream = (e.request_time >= 0) & (s.serves_self < 0) & ~s.loopback
-    server = number(e.server_hi, e.server_lo, e.server_port.astype(np.int64)) if n else np.empty(0, np.int64)
+    server = blend(e.server_hi, e.server_lo, e.server_port)
     original, found, fan = unpaired(n)
     keys, nums = columns(e, s, server)
     allowed = int(signs) if signs is not None else (1 << 16) - 1
@@ -124,10 +124,10 @@ def _marked(w: _Work) -> None:
     originals = w.upstream & ~w.retry
     if w.allowed & Sign.REQUEST_ID:
         with_id = e.request_id != 0
-        w.pair(number(s.sender, e.request_id), copies & with_id, originals & with_id, True)
+        w.pair(blend(s.sender, e.request_id), copies & with_id, originals & with_id, True)
     left = copies & (w.original < 0)
     if left.any():
-        w.pair(number(s.sender, e.method, e.target), left, originals & (w.original < 0), True)
+        w.pair(blend(s.sender, e.method, e.target), left, originals & (w.original < 0), True)
 
 
 def _unmarked(w: _Work) -> None:
@@ -159,7 +159,7 @@ def _unmarked(w: _Work) -> None:
     if not copies.any() or not originals.any():
         return
     before = w.original.copy()
-    w.pair(number(s.sender, e.method, e.target), copies, originals, False)
+    w.pair(blend(s.sender, e.method, e.target), copies, originals, False)
     new = np.flatnonzero((w.original >= 0) & (before < 0))
     _undo_retries(w, new)
     new = new[w.original[new] >= 0]
@@ -200,15 +200,12 @@ def _same_id(w: _Work, extra: Bool) -> None:
     Without the downstream leg a service that calls two others looks alike: the host must be the same.
     """
     e, s = w.e, w.s
-    with_id = w.open & (e.request_id != 0)
-    family = number(s.sender, e.request_id, e.method, e.target)
-    rows = np.flatnonzero(with_id)
-    if not len(rows):
+    family = blend(s.sender, e.request_id, e.method, e.target)
+    wanted = extra & (e.request_id != 0)
+    if not wanted.any():
         return
-    many = np.bincount(family[rows], minlength=int(family.max()) + 1) > 1
-    rows = rows[many[family[rows]]]
-    if not len(rows):
-        return
+    rows = np.flatnonzero(w.open & (e.request_id != 0))
+    rows = rows[np.isin(family[rows], family[wanted])]
     # The one that the downstream asked for is the original; without a downstream leg, the first.
     best = rows[np.lexsort((e.request_time[rows], w.downstream[rows] < 0, family[rows]))]
     first = np.ones(len(best), bool)
@@ -218,9 +215,8 @@ def _same_id(w: _Work, extra: Bool) -> None:
     copies = np.zeros(len(e), bool)
     copies[best[~first]] = True
     copies &= extra
-    head = np.full(int(family.max()) + 1, NONE)
-    head[family[best[first]]] = best[first]
-    mate = head[family]
+    mate = np.full(len(e), NONE)
+    mate[best] = best[first][np.cumsum(first) - 1]
     copies &= (mate >= 0) & ((s.base_host == s.base_host[mate]) | (w.downstream[mate] >= 0))
     before = w.original.copy()
     w.pair(family, copies, originals, False)
@@ -268,7 +264,7 @@ def _attempts(w: _Work) -> I64:
     if not w.retry.any():
         return again
     rows = np.flatnonzero(w.retry | w.open)
-    key = number(s.sender[rows], e.request_id[rows], e.method[rows], e.target[rows], e.headers[rows])
+    key = blend(s.sender[rows], e.request_id[rows], e.method[rows], e.target[rows], e.headers[rows])
     order = np.lexsort((e.request_time[rows], key))
     r, k = rows[order], key[order]
     follows = (k[1:] == k[:-1]) & w.retry[r[1:]] & (e.request_time[r[1:]] - e.request_time[r[:-1]] <= w.window)
@@ -291,12 +287,8 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
     if len(js):
         anchor = np.where(o >= 0, o, m)
         rows, address = w.served.row, w.served.address
-        family = number(
-            np.concatenate([address, s.sender[anchor[js]]]),
-            np.concatenate([e.method[rows], e.method[d[js]]]),
-            np.concatenate([e.target[rows], e.target[d[js]]]),
-        )
-        of_d, of_j = family[: len(rows)], family[len(rows) :]
+        of_d = blend(address, e.method[rows], e.target[rows])
+        of_j = blend(s.sender[anchor[js]], e.method[d[js]], e.target[d[js]])
         od = np.lexsort((asked[rows], of_d))
         oj = np.lexsort((asked[anchor[js]], of_j))
         sure = (w.claimed >= 0) & (e.request_id != 0) & (e.request_id == e.request_id[np.maximum(w.claimed, 0)])

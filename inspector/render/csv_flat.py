@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from inspector.mirror.views import ExchangeView, MirrorView
-from inspector.render.source import VERDICTS, Shown
+from inspector.render.source import VERDICTS, Summed
 from inspector.render.text import escape, microseconds, readable, rfc3339
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full-width
@@ -131,7 +131,7 @@ def _headed(names: list[str], rows: Iterator[list[Any]]) -> Iterator[list[Any]]:
     yield from rows
 
 
-def summary(source: Shown) -> Iterator[str]:
+def summary(source: Summed) -> Iterator[str]:
     """Two columns, `name` and `value`: the counts of the summary."""
     s = source.summary
     rows: list[list[Any]] = [["name", "value"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.errors import UsageError
-from inspector.render.source import Shown
+from inspector.render.source import Shown, Summed
 
 FORMATS = ("table", "json", "ndjson", "csv", "markdown")
 ONE_TABLE = ("ndjson", "csv")  # mirrors and exchanges have different fields: these hold one of them
@@ -23,18 +23,24 @@ def check(form: str, show_mirrors: bool, show_exchanges: bool) -> None:
 
 
 def render(
-    source: Shown, form: str, *, show_mirrors: bool, show_exchanges: bool, columns: int, colour: bool
+    source: Shown, form: str, show_mirrors: bool, show_exchanges: bool, columns: int, colour: bool
 ) -> Iterator[str]:
     """The text of an inspection, piece by piece. `columns` and `colour` matter for `table` only."""
     check(form, show_mirrors, show_exchanges)
-    if form == "json":
+    if not (show_mirrors or show_exchanges):
+        yield from summary(source, form, columns, colour)
+    elif form == "json":
         from inspector.render import json_v1
 
-        yield from json_v1.document(source, show_mirrors, show_exchanges)
+        mirrors = source.mirror_views() if show_mirrors else None
+        yield from json_v1.document(source, mirrors, source.exchange_views() if show_exchanges else None)
     elif form == "ndjson":
         from inspector.render import json_v1
 
-        yield from json_v1.lines(source, show_mirrors, show_exchanges)
+        if show_mirrors:
+            yield from json_v1.mirror_lines(source.mirror_views())
+        if show_exchanges:
+            yield from json_v1.exchange_lines(source.exchange_views())
     elif form == "csv":
         yield from _csv(source, show_mirrors, show_exchanges)
     elif form == "markdown":
@@ -43,15 +49,37 @@ def render(
         yield from _table(source, show_mirrors, show_exchanges, columns, colour)
 
 
+def summary(source: Summed, form: str, columns: int, colour: bool) -> Iterator[str]:
+    """The text of an inspection without its mirrors and exchanges."""
+    if form == "json":
+        from inspector.render import json_v1
+
+        yield from json_v1.document(source)
+    elif form == "ndjson":
+        from inspector.render import json_v1
+
+        yield json_v1.summary_line(source)
+    elif form == "csv":
+        from inspector.render import csv_flat
+
+        yield from csv_flat.summary(source)
+    elif form == "markdown":
+        from inspector.render import markdown
+
+        yield from markdown.summary(source)
+    else:
+        from inspector.render import table
+
+        yield from table.summary(source, columns, colour)
+
+
 def _csv(source: Shown, show_mirrors: bool, show_exchanges: bool) -> Iterator[str]:
     from inspector.render import csv_flat
 
     if show_mirrors:
         yield from csv_flat.mirrors(source.mirror_views())
-    elif show_exchanges:
+    if show_exchanges:
         yield from csv_flat.exchanges(source.exchange_views())
-    else:
-        yield from csv_flat.summary(source)
 
 
 def _markdown(source: Shown, show_mirrors: bool, show_exchanges: bool) -> Iterator[str]:
@@ -63,8 +91,6 @@ def _markdown(source: Shown, show_mirrors: bool, show_exchanges: bool) -> Iterat
             yield "\n"
     if show_mirrors:
         yield from markdown.mirrors(source)
-    elif not show_exchanges:
-        yield from markdown.summary(source)
 
 
 def _table(source: Shown, show_mirrors: bool, show_exchanges: bool, columns: int, colour: bool) -> Iterator[str]:
@@ -76,5 +102,3 @@ def _table(source: Shown, show_mirrors: bool, show_exchanges: bool, columns: int
             yield "\n"
     if show_mirrors:
         yield from table.mirrors(source, columns, colour)
-    elif not show_exchanges:
-        yield from table.summary(source, columns, colour)

@@ -1,20 +1,29 @@
 """The JSON contract `mirror-inspector/1`: times RFC 3339 in UTC with nine digits, durations exact microseconds.
 
 Output is ASCII, so that no captured character reaches a terminal. Header text that is valid UTF-8 is read as UTF-8,
-other bytes become the code point of the same value. Values are put into templates made once from the lists of keys:
-`json.dumps` would take most of the time of a long listing; the pretty and the one-line form share them.
+other bytes become the code point of the same value. Columns are turned into JSON text one at a time and put into templates
+made once from the lists of keys: dicts and `json.dumps` would take most of the time of a long listing. The pretty and the
+one-line form share keys and cells.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, pairwise, repeat
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+
+from inspector.mirror.columns import ABSENT, ExchangeColumns, Listing, MirrorColumns
+from inspector.mirror.memo import Memo
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
-from inspector.render.source import VERDICTS, Shown
+from inspector.ragged import Ragged
+from inspector.render.source import VERDICTS, Summed
 from inspector.render.text import microseconds, readable, rfc3339
+from inspector.render.times import rfc3339_json
+from inspector.table import I64
 
 SCHEMA = "mirror-inspector/1"
 
@@ -27,22 +36,24 @@ MIRROR = (
     *("id", "request_id", "request", "proxy", "original", "mirror", "downstream", "paired_by", "confidence", "lag_us"),
     *("verdict", "proof", "reason", "delivered", "arrived", "evidence"),
 )
-REQUEST = ("method", "path", "host")
-ARRIVED = ("response", "acknowledged")
-_FLAG = {True: "true", False: "false"}
+WITHIN = {"request": ("method", "path", "host"), "arrived": ("response", "acknowledged")}
+CELLS = tuple(cell for key in MIRROR for cell in WITHIN.get(key, (key,)))
+STEP = ("capture", "packet", "says")
+CHUNK = 1024  # views that are read together
+_FLAG = ("false", "true")
+_POWERS = 10 ** np.arange(1, 19, dtype=np.int64)
+
+V = TypeVar("V")
+C = TypeVar("C")
 
 
-def _object(keys: Iterable[str], indent: int | None, **nested: str) -> str:
+def _object(keys: Iterable[str], indent: int | None, **values: str) -> str:
     """A %-template of a JSON object; `indent` is its depth in the pretty form, None for one line."""
-    items = [f'"{key}": {nested.get(key, "%s")}' for key in keys]
+    items = [f'"{key}": {values.get(key, "%s")}' for key in keys]
     if indent is None:
         return "{" + ", ".join(items) + "}"
     inner = "\n" + " " * (indent + 1)
     return "{" + inner + ("," + inner).join(items) + "\n" + " " * indent + "}"
-
-
-def _mirror_template(indent: int | None) -> str:
-    return _object(MIRROR, indent, request=_object(REQUEST, None), arrived=_object(ARRIVED, None))
 
 
 def text(value: str | None) -> str:
@@ -55,89 +66,156 @@ def text(value: str | None) -> str:
     return encode_basestring_ascii(readable(value)).replace("\x7f", "\\u007f")
 
 
-def _number(value: int | None) -> Any:
-    return "null" if value is None else value
-
-
-def _time(value: int | None) -> str:
-    return "null" if value is None else f'"{rfc3339(value)}"'
-
-
-def _us(value: int | None) -> str:
-    return "null" if value is None else microseconds(value)
-
-
-def _texts(values: list[str]) -> str:
+def _texts(values: tuple[str, ...]) -> str:
     return "[" + ", ".join([text(v) for v in values]) + "]"
 
 
-def _exchange(template: str, x: ExchangeView) -> str:
-    gaps = "[]"
-    if x.gaps:
-        gaps = json.dumps([{"side": g.side, "bytes": g.bytes, "reason": g.reason} for g in x.gaps])
-    return template % (
-        text(x.leg),
-        x.capture,
-        text(x.client),
-        text(x.server),
-        x.connection,
-        text(x.protocol),
-        text(x.method),
-        text(x.path),
-        text(x.host),
-        _number(x.status),
-        x.request_packets,
-        x.response_packets,
-        _time(x.request_time),
-        _time(x.response_time),
-        _time(x.response_end_time),
-        _us(x.duration),
-        _number(x.request_body_bytes),
-        _number(x.response_body_bytes),
-        text(x.response_body_hash),
-        _FLAG[bool(x.complete)],
-        gaps,
-    )
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
-def exchanges(views: Iterable[ExchangeView], indent: int | None = None) -> Iterator[str]:
-    """Each exchange as a JSON object: on one line, or pretty at depth `indent`."""
-    template = _object(EXCHANGE, indent)
-    for view in views:
-        yield _exchange(template, view)
+def _us(values: I64) -> list[str]:
+    """Nanoseconds as exact microseconds."""
+    whole, rest = np.divmod(values, 1000)
+    out = list(map(str, whole.tolist()))
+    for i in np.flatnonzero(rest).tolist():
+        out[i] = microseconds(int(values[i]))
+    for i in np.flatnonzero(values == ABSENT).tolist():
+        out[i] = "null"
+    return out
 
 
-def mirrors(views: Iterable[MirrorView], indent: int | None = None) -> Iterator[str]:
-    """Each mirror as a JSON object: on one line, or pretty at depth `indent`."""
-    deeper = None if indent is None else indent + 1
-    template, leg = _mirror_template(indent), _object(EXCHANGE, deeper)
-    start, between, end = ("[", ", ", "]")
-    if indent is not None:
-        inner = "\n" + " " * (indent + 2)
-        start, between, end = "[" + inner, "," + inner, "\n" + " " * (indent + 1) + "]"
-    for m in views:
-        steps = [f'{{"capture": {e.capture}, "packet": {e.packet}, "says": {text(e.says)}}}' for e in m.evidence]
-        yield template % (
-            m.id,
-            text(m.request_id),
-            text(m.method),
-            text(m.path),
-            text(m.host),
-            text(m.proxy),
-            "null" if m.original is None else _exchange(leg, m.original),
-            _exchange(leg, m.mirror),
-            "null" if m.downstream is None else _exchange(leg, m.downstream),
-            _texts(m.paired_by),
-            round(m.confidence, 4),
-            _us(m.lag),
-            text(m.verdict),
-            _texts(m.proof),
-            text(m.reason),
-            text(m.delivered),
-            text(m.arrived),
-            _FLAG[bool(m.acknowledged)],
-            start + between.join(steps) + end if steps else "[]",
-        )
+def _lists(runs: Ragged) -> list[str]:
+    """The numbers of each run with commas between: all are written at once, and that text is cut."""
+    values = runs.values
+    digits = str(values.tolist())[1:-1]
+    ends = np.zeros(len(values) + 1, np.int64)  # where the next number starts, ", " included
+    np.cumsum(np.searchsorted(_POWERS, np.abs(values), side="right") + (values < 0) + 3, out=ends[1:])
+    starts = ends[runs.offsets[:-1]]
+    stops = np.maximum(ends[runs.offsets[1:]] - 2, starts)
+    return [digits[a:b] for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+
+
+def _fill(template: str, columns: Iterable[Iterable[str]]) -> list[str]:
+    """The template with one value of each column in its place, row by row."""
+    first, *between = template.split("%s")
+    parts: list[Iterable[str]] = [repeat(first)]
+    for column, constant in zip(columns, between, strict=True):
+        parts += [column, repeat(constant)]
+    return list(map("".join, zip(*parts, strict=False)))
+
+
+def _gaps(x: ExchangeColumns) -> list[str]:
+    out = ["[]"] * len(x)
+    for i, gaps in enumerate(x.gaps) if any(x.gaps) else ():
+        if gaps:
+            out[i] = json.dumps([{"side": g.side, "bytes": g.bytes, "reason": g.reason} for g in gaps])
+    return out
+
+
+class _Writer:
+    """Writes columns as JSON objects: on one line, or pretty at depth `indent`. It remembers texts, which repeat."""
+
+    def __init__(self, indent: int | None) -> None:
+        self.text = Memo(text)
+        self.texts = Memo(_texts)
+        self.number = Memo(_number)
+        self.confidence = Memo[float, str](lambda value: str(round(value, 4)))
+        deeper = None if indent is None else indent + 1
+        packets = {"request_packets": "[%s]", "response_packets": "[%s]"}
+        self.exchange = _object(EXCHANGE, indent, **packets)
+        self.leg = _object(EXCHANGE, deeper, **packets)
+        self.mirror = _object(MIRROR, indent, **{key: _object(keys, None) for key, keys in WITHIN.items()})
+        self.step = _object(STEP, None)
+        self.start, self.between, self.end = "[", ", ", "]"
+        if indent is not None:
+            inner = "\n" + " " * (indent + 2)
+            self.start, self.between, self.end = "[" + inner, "," + inner, "\n" + " " * (indent + 1) + "]"
+
+    def exchanges(self, x: ExchangeColumns, template: str | None = None) -> list[str]:
+        """A JSON object an exchange."""
+        words, numbers = self.text.all, self.number.all
+        cells: dict[str, list[str]] = {
+            "leg": words(x.leg),
+            "capture": numbers(x.capture),
+            "client": words(x.client),
+            "server": words(x.server),
+            "connection": numbers(x.connection),
+            "protocol": words(x.protocol),
+            "method": words(x.method),
+            "path": words(x.path),
+            "host": words(x.host),
+            "status": numbers(x.status),
+            "request_packets": _lists(x.request_packets),
+            "response_packets": _lists(x.response_packets),
+            "request_time": rfc3339_json(x.request_time),
+            "response_time": rfc3339_json(x.response_time),
+            "response_end_time": rfc3339_json(x.response_end_time),
+            "duration_us": _us(x.duration),
+            "request_body_bytes": numbers(x.request_body_bytes),
+            "response_body_bytes": numbers(x.response_body_bytes),
+            "response_body_hash": words(x.response_body_hash),
+            "complete": [_FLAG[flag] for flag in x.complete],
+            "gaps": _gaps(x),
+        }
+        return _fill(template or self.exchange, (cells[key] for key in EXCHANGE))
+
+    def mirrors(self, m: MirrorColumns) -> list[str]:
+        """A JSON object a mirror."""
+        words = self.text.all
+        legs = [*self.exchanges(m.exchanges, self.leg), "null"]  # row -1
+        cells: dict[str, list[str]] = {
+            "id": list(map(str, m.id)),
+            "request_id": [text(v) for v in m.request_id],  # each is another: nothing to remember
+            "method": words(m.method),
+            "path": words(m.path),
+            "host": words(m.host),
+            "proxy": words(m.proxy),
+            "original": [legs[row] for row in m.original],
+            "mirror": [legs[row] for row in m.mirror],
+            "downstream": [legs[row] for row in m.downstream],
+            "paired_by": self.texts.all(m.paired_by),
+            "confidence": self.confidence.all(m.confidence),
+            "lag_us": _us(m.lag),
+            "verdict": words(m.verdict),
+            "proof": self.texts.all(m.proof),
+            "reason": words(m.reason),
+            "delivered": words(m.delivered),
+            "response": words(m.arrived),
+            "acknowledged": [_FLAG[flag] for flag in m.acknowledged],
+            "evidence": self._evidence(m),
+        }
+        return _fill(self.mirror, (cells[cell] for cell in CELLS))
+
+    def _evidence(self, m: MirrorColumns) -> list[str]:
+        e = m.evidence
+        steps = _fill(self.step, (self.number.all(e.capture), map(str, e.packet), self.text.all(e.says)))
+        start, between, end = self.start, self.between, self.end
+        return [start + between.join(steps[a:b]) + end if b > a else "[]" for a, b in pairwise(e.offsets)]
+
+
+def _chunks(views: Iterable[V], of: Callable[[list[V]], C]) -> Iterator[C]:
+    """The columns behind a listing; plain views are put into columns."""
+    if isinstance(views, Listing):
+        yield from views.chunks
+        return
+    rest = iter(views)
+    while chunk := list(islice(rest, CHUNK)):
+        yield of(chunk)
+
+
+def exchanges(views: Iterable[ExchangeView], indent: int | None = None) -> Iterator[list[str]]:
+    """Each exchange as a JSON object, in lists of them: on one line, or pretty at depth `indent`."""
+    writer = _Writer(indent)
+    for chunk in _chunks(views, ExchangeColumns.of):
+        yield writer.exchanges(chunk)
+
+
+def mirrors(views: Iterable[MirrorView], indent: int | None = None) -> Iterator[list[str]]:
+    """Each mirror as a JSON object, in lists of them: on one line, or pretty at depth `indent`."""
+    writer = _Writer(indent)
+    for chunk in _chunks(views, MirrorColumns.of):
+        yield writer.mirrors(chunk)
 
 
 def capture(view: CaptureView) -> dict[str, Any]:
@@ -183,38 +261,44 @@ def _dump(value: Any, indent: int | None) -> str:
     return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f").replace("\n", "\n ")
 
 
-def document(source: Shown, show_mirrors: bool = False, show_exchanges: bool = False) -> Iterator[str]:
-    """The whole JSON document, piece by piece."""
+def document(
+    source: Summed,
+    mirror_views: Iterable[MirrorView] | None = None,
+    exchange_views: Iterable[ExchangeView] | None = None,
+) -> Iterator[str]:
+    """The whole JSON document, piece by piece; lists that are None are left out."""
     yield f'{{\n "schema": "{SCHEMA}",\n'
     yield f' "captures": {_dump([capture(c) for c in source.captures], 1)},\n'
     yield f' "summary": {_dump(summary(source.summary), 1)}'
-    if show_mirrors:
-        yield from _array("mirrors", mirrors(source.mirror_views(), 2))
-    if show_exchanges:
-        yield from _array("exchanges", exchanges(source.exchange_views(), 2))
+    if mirror_views is not None:
+        yield from _array("mirrors", mirrors(mirror_views, 2))
+    if exchange_views is not None:
+        yield from _array("exchanges", exchanges(exchange_views, 2))
     yield "\n}\n"
 
 
-def _array(key: str, items: Iterator[str]) -> Iterator[str]:
+def _array(key: str, parts: Iterator[list[str]]) -> Iterator[str]:
     yield f',\n "{key}": ['
     lead = "\n  "
-    for item in items:
-        yield lead + item
+    for items in parts:
+        yield lead + ",\n  ".join(items)
         lead = ",\n  "
     yield "]" if lead == "\n  " else "\n ]"
 
 
-def lines(source: Shown, show_mirrors: bool = False, show_exchanges: bool = False) -> Iterator[str]:
-    """NDJSON: one mirror, or one exchange, a line; with neither, the captures and the summary in one line."""
-    if not (show_mirrors or show_exchanges):
-        head = {"schema": SCHEMA, "captures": [capture(c) for c in source.captures], "summary": summary(source.summary)}
-        yield _dump(head, None) + "\n"
-        return
-    parts: list[Callable[[], Iterator[str]]] = []
-    if show_mirrors:
-        parts.append(lambda: mirrors(source.mirror_views()))
-    if show_exchanges:
-        parts.append(lambda: exchanges(source.exchange_views()))
-    for part in parts:
-        for item in part():
-            yield item + "\n"
+def mirror_lines(views: Iterable[MirrorView]) -> Iterator[str]:
+    """NDJSON: a mirror a line, in pieces of whole lines."""
+    for items in mirrors(views):
+        yield "\n".join([*items, ""])
+
+
+def exchange_lines(views: Iterable[ExchangeView]) -> Iterator[str]:
+    """NDJSON: an exchange a line, in pieces of whole lines."""
+    for items in exchanges(views):
+        yield "\n".join([*items, ""])
+
+
+def summary_line(source: Summed) -> str:
+    """NDJSON of the captures and the summary: one line."""
+    head = {"schema": SCHEMA, "captures": [capture(c) for c in source.captures], "summary": summary(source.summary)}
+    return _dump(head, None) + "\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from inspector.render import cells
 from inspector.render.cells import NONE
-from inspector.render.source import Shown
+from inspector.render.source import Shown, Summed
 from inspector.render.text import clock, duration, escape
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -65,7 +65,7 @@ def exchanges(source: Shown) -> Iterator[str]:
     yield from _table(["#", "time (UTC)", "leg", "client", "server", "request", "status", "duration"], rows, (0, 7))
 
 
-def summary(source: Shown) -> Iterator[str]:
+def summary(source: Summed) -> Iterator[str]:
     """Captures, counts, the finding, and what could not be seen."""
     s = source.summary
     for c in source.captures:
@@ -87,7 +87,7 @@ def summary(source: Shown) -> Iterator[str]:
     yield from _finding(source)
 
 
-def _finding(source: Shown) -> Iterator[str]:
+def _finding(source: Summed) -> Iterator[str]:
     if source.summary.finding:
         yield safe(escape(source.summary.finding)) + "\n"
     if source.summary.unseen:

@@ -10,8 +10,8 @@ from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, Summar
 VERDICTS = ("discarded", "leaked", "unanswered", "unproven")
 
 
-class Shown(Protocol):
-    """An inspection as renderers see it."""
+class Summed(Protocol):
+    """What an inspection says when its mirrors are not shown one by one."""
 
     @property
     def captures(self) -> Sequence[CaptureView]:
@@ -20,6 +20,10 @@ class Shown(Protocol):
     @property
     def summary(self) -> SummaryView:
         """Counts, the finding, and what could not be seen."""
+
+
+class Shown(Summed, Protocol):
+    """An inspection as renderers see it."""
 
     def mirror_views(self) -> Iterator[MirrorView]:
         """Every mirror, in order of time."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from inspector.render import cells
 from inspector.render.cells import NONE
-from inspector.render.source import Shown
+from inspector.render.source import Shown, Summed
 from inspector.render.text import clock, cut, cut_middle, duration, escape, width, wrap
 
 GAP = 2
@@ -22,7 +22,7 @@ def paint(word: str, code: str | None, colour: bool) -> str:
     return f"\x1b[{code}m{word}\x1b[0m" if colour and code else word
 
 
-def sentences(source: Shown, columns: int) -> Iterator[str]:
+def sentences(source: Summed, columns: int) -> Iterator[str]:
     """The finding in one sentence, then what could not be seen."""
     room = min(max(columns, 20), READABLE)
     if source.summary.finding:
@@ -142,7 +142,7 @@ def exchanges(source: Shown, columns: int) -> Iterator[str]:
         yield from _table(narrow, names, columns, [(4, 16), (3, 17), (4, 8)], (0, 6), None)
 
 
-def summary(source: Shown, columns: int, colour: bool = False) -> Iterator[str]:
+def summary(source: Summed, columns: int, colour: bool = False) -> Iterator[str]:
     """What is in the captures: packets, connections, exchanges, mirrors by verdict, and what cannot be seen."""
     s = source.summary
     for c in source.captures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.tcp import chunklog
 from inspector.tcp import gathering as gather
 from inspector.tcp import layout as at
 from inspector.tcp.rooms import unsigned
@@ -38,17 +39,17 @@ def chunk_table(log: I64, runs: I64, streams: I64) -> Chunks:
     else:
         index = np.repeat(begin - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
         chosen = log[:, index]
-    mask = chosen[gather.L_OFFSET] + chosen[gather.L_LENGTH] > np.repeat(offset, count)
+    mask = chosen[chunklog.L_OFFSET] + chosen[chunklog.L_LENGTH] > np.repeat(offset, count)
     chosen = chosen.copy() if bool(mask.all()) else chosen[:, mask]
     return Chunks.build(
-        slot=chosen[gather.L_SLOT],
-        stream=chosen[gather.L_STREAM],
-        offset=chosen[gather.L_OFFSET],
-        length=chosen[gather.L_LENGTH],
-        time=chosen[gather.L_TIME],
-        capture=chosen[gather.L_CAPTURE],
-        packet=chosen[gather.L_PACKET],
-        peer=chosen[gather.L_PEER],
+        slot=chosen[chunklog.L_SLOT],
+        stream=chosen[chunklog.L_STREAM],
+        offset=chosen[chunklog.L_OFFSET],
+        length=chosen[chunklog.L_LENGTH],
+        time=chosen[chunklog.L_TIME],
+        capture=chosen[chunklog.L_CAPTURE],
+        packet=chosen[chunklog.L_PACKET],
+        peer=chosen[chunklog.L_PEER],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from inspector.kernel import compiled, kernel
+from inspector.tcp.chunklog import L_CAPTURE, L_LENGTH, L_OFFSET, L_PACKET, L_PEER, L_SLOT, L_STREAM, L_TIME
 from inspector.tcp.flows import free_conn
 from inspector.tcp.handing import new_row
 from inspector.tcp.holding import free_node, take_node
@@ -30,7 +31,6 @@ from inspector.tcp.layout import (
     N_SRC,
     N_TIME,
     NODE_COST,
-    NONE,
     O_CAPTURE,
     O_GAP,
     O_HOW,
@@ -41,14 +41,12 @@ from inspector.tcp.layout import (
     O_REASON,
     O_SLOT,
     O_SRC,
+    O_STREAM,
     O_TIME,
-    S_FORGET,
     S_GAP,
     S_ID,
     S_KEPT,
     S_KEPT_BYTES,
-    S_LOG,
-    S_LOG_COUNT,
     S_NEXT,
     S_OUT,
     S_OUT_COUNT,
@@ -56,9 +54,6 @@ from inspector.tcp.layout import (
     S_TOUCHED,
 )
 
-# rows of a chunk log: (L_WIDTH, n), sorted by slot, then offset
-L_SLOT, L_STREAM, L_OFFSET, L_LENGTH, L_TIME, L_CAPTURE, L_PACKET, L_PEER, L_WIDTH = range(9)
-FAR_SLOT = 1 << 62
 # rows of the runs: (n, U_WIDTH)
 U_SLOT, U_STREAM, U_OFFSET, U_AT, U_LENGTH, U_GAP, U_REASON, U_WIDTH = range(8)
 # rows of the ends: (n, E_WIDTH)
@@ -83,6 +78,7 @@ def order_rows(state: Any, streams: Any, out: Any, touched: Any, order: Any) -> 
 
 @kernel
 def open_run(runs: Any, u: int, s: int, stream: int, offset: int, at: int, gap: int, reason: int) -> None:
+    """Row u of the runs, without bytes yet."""
     runs[u, U_SLOT] = s
     runs[u, U_STREAM] = stream
     runs[u, U_OFFSET] = offset
@@ -90,6 +86,29 @@ def open_run(runs: Any, u: int, s: int, stream: int, offset: int, at: int, gap: 
     runs[u, U_LENGTH] = 0
     runs[u, U_GAP] = gap
     runs[u, U_REASON] = reason
+
+
+@kernel
+def note_end(ends: Any, e: int, out: Any, o: int) -> None:
+    """Row o of `out` as row e of the ends."""
+    ends[e, E_SLOT] = out[o, O_SLOT]
+    ends[e, E_STREAM] = out[o, O_STREAM]
+    ends[e, E_OFFSET] = out[o, O_OFFSET]
+    ends[e, E_HOW] = out[o, O_HOW]
+    ends[e, E_TIME] = out[o, O_TIME]
+
+
+@kernel
+def note_chunk(log: Any, q: int, out: Any, o: int) -> None:
+    """Row o of `out` as column q of the chunk log."""
+    log[L_SLOT, q] = out[o, O_SLOT]
+    log[L_STREAM, q] = out[o, O_STREAM]
+    log[L_OFFSET, q] = out[o, O_OFFSET]
+    log[L_LENGTH, q] = out[o, O_LENGTH]
+    log[L_TIME, q] = out[o, O_TIME]
+    log[L_CAPTURE, q] = out[o, O_CAPTURE]
+    log[L_PACKET, q] = out[o, O_PACKET]
+    log[L_PEER, q] = out[o, O_PEER]
 
 
 @kernel
@@ -138,11 +157,7 @@ def lay_out(
             length = out[o, O_LENGTH]
             gap = out[o, O_GAP]
             if out[o, O_HOW] != 0:
-                ends[e, E_SLOT] = s
-                ends[e, E_STREAM] = stream
-                ends[e, E_OFFSET] = out[o, O_OFFSET]
-                ends[e, E_HOW] = out[o, O_HOW]
-                ends[e, E_TIME] = out[o, O_TIME]
+                note_end(ends, e, out, o)
                 e += 1
             if length == 0 and gap == 0:
                 continue
@@ -157,14 +172,7 @@ def lay_out(
             p += 1
             runs[u - 1, U_LENGTH] += length
             at += length
-            log[L_SLOT, q] = s
-            log[L_STREAM, q] = stream
-            log[L_OFFSET, q] = out[o, O_OFFSET]
-            log[L_LENGTH, q] = length
-            log[L_TIME, q] = out[o, O_TIME]
-            log[L_CAPTURE, q] = out[o, O_CAPTURE]
-            log[L_PACKET, q] = out[o, O_PACKET]
-            log[L_PEER, q] = out[o, O_PEER]
+            note_chunk(log, q, out, o)
             q += 1
         streams[s, S_OUT] = 0
         streams[s, S_OUT_COUNT] = 0
@@ -301,110 +309,3 @@ def bury(state: Any, conns: Any, streams: Any, nodes: Any) -> None:
             drop_kept(state, streams, nodes, s)
         free_conn(state, conns, streams, c)
         c = after
-
-
-@kernel
-def merge_logs(streams: Any, old: Any, old_count: int, new: Any, new_count: int, log: Any, ends: int) -> int:
-    """Chunks of `old` that are still needed and those of `new` into `log`; returns how many.
-
-    Of a stream's old chunks the first and last `ends` stay.
-    """
-    for j in range(old_count):
-        streams[old[L_SLOT, j], S_LOG_COUNT] = 0
-    for j in range(old_count):
-        if needed(streams, old, j):
-            streams[old[L_SLOT, j], S_LOG_COUNT] += 1
-    total = 0
-    i = 0
-    j = 0
-    while i < old_count or j < new_count:
-        s = old[L_SLOT, i] if i < old_count else FAR_SLOT
-        if j < new_count:
-            s = min(s, new[L_SLOT, j])
-        begin = total
-        survivors = streams[s, S_LOG_COUNT]
-        nth = 0
-        while i < old_count and old[L_SLOT, i] == s:
-            if needed(streams, old, i):
-                if nth < ends or nth >= survivors - ends:
-                    for row in range(L_WIDTH):
-                        log[row, total] = old[row, i]
-                    total += 1
-                nth += 1
-            i += 1
-        while j < new_count and new[L_SLOT, j] == s:
-            for row in range(L_WIDTH):
-                log[row, total] = new[row, j]
-            total += 1
-            j += 1
-        streams[s, S_LOG] = begin
-        streams[s, S_LOG_COUNT] = total - begin
-    return total
-
-
-@kernel
-def needed(streams: Any, log: Any, j: int) -> bool:
-    """Whether chunk j is of a stream that lives, and not forgotten."""
-    s = log[L_SLOT, j]
-    return streams[s, S_ID] == log[L_STREAM, j] + 1 and log[L_OFFSET, j] + log[L_LENGTH, j] > streams[s, S_FORGET]
-
-
-@kernel
-def find_chunks(streams: Any, log: Any, slots: Any, starts: Any, stops: Any, found: Any, ends: int) -> int:
-    """The chunks of stream ranges: found[q] = first, last + 1, how many to list; returns the sum of the last."""
-    total = 0
-    for q in range(len(slots)):
-        s = slots[q]
-        low = streams[s, S_LOG]
-        end = low + streams[s, S_LOG_COUNT]
-        high = end
-        while low < high:  # the first that ends after the start
-            middle = (low + high) >> 1
-            if log[L_OFFSET, middle] + log[L_LENGTH, middle] > starts[q]:
-                high = middle
-            else:
-                low = middle + 1
-        first = low
-        high = end
-        while low < high:  # the first that begins at the stop or after it
-            middle = (low + high) >> 1
-            if log[L_OFFSET, middle] >= stops[q]:
-                high = middle
-            else:
-                low = middle + 1
-        found[q, 0] = first
-        found[q, 1] = low
-        found[q, 2] = min(low - first, 2 * ends)
-        total += found[q, 2]
-    return total
-
-
-@kernel
-def list_chunks(log: Any, found: Any, captures: Any, packets: Any, offsets: Any, first: Any, last: Any) -> int:
-    """Captures and packets of the ranges found, neighbours of the same packet once; returns how many."""
-    total = 0
-    for q in range(len(found)):
-        offsets[q] = total
-        count = found[q, 2]
-        first[q] = NONE
-        last[q] = NONE
-        for nth in range(count):
-            j = found[q, 0] + nth
-            if 2 * nth >= count:
-                j = found[q, 1] - count + nth
-            time = log[L_TIME, j]
-            if nth == 0 or time < first[q]:
-                first[q] = time
-            if nth == 0 or time > last[q]:
-                last[q] = time
-            if (
-                total > offsets[q]
-                and packets[total - 1] == log[L_PACKET, j]
-                and captures[total - 1] == log[L_CAPTURE, j]
-            ):
-                continue
-            captures[total] = log[L_CAPTURE, j]
-            packets[total] = log[L_PACKET, j]
-            total += 1
-    offsets[len(found)] = total
-    return total

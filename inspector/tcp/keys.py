@@ -86,7 +86,8 @@ def find_pair(table: Any, keys: Any, seg: Any, i: int) -> int:
 @kernel
 def join_hash(endpoint: int, number: int, kind: int) -> int:
     """The hash of an endpoint that waits to be joined: `number` is what the other half must acknowledge."""
-    return (endpoint ^ number ^ (number << 24) ^ (kind << 59)) & 0x7FFFFFFFFFFFFFFF
+    spread = number * 0x5BD1E995  # below 2**63; neighbouring numbers must not become neighbours in the table
+    return (endpoint ^ spread ^ (spread >> 29) ^ (kind << 59)) & 0x7FFFFFFFFFFFFFFF
 
 
 @kernel

