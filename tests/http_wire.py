@@ -151,7 +151,7 @@ class Feeder:
 
 
 NUMBERS = (
-    "id", "kind", "version", "start", "head_end", "end", "status", "attempt", "body_bytes", "gap_bytes", "marks",
+    "id", "slot", "kind", "version", "start", "head_end", "end", "status", "attempt", "body_bytes", "gap_bytes", "marks",
 )  # fmt: skip
 
 

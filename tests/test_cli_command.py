@@ -42,6 +42,7 @@ class Answer:
 def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
     fake = Answer()
     monkeypatch.setattr(cli, "_inspect", fake)
+    monkeypatch.setattr(cli, "_summarise", fake)
     return fake
 
 

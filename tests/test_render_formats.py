@@ -40,7 +40,7 @@ MIRROR_KEYS = {
 
 
 def text(sample: Sample, form: str, mirrors: bool = True, exchanges: bool = False, columns: int = 120) -> str:
-    return "".join(render(sample, form, show_mirrors=mirrors, show_exchanges=exchanges, columns=columns, colour=False))
+    return "".join(render(sample, form, mirrors, exchanges, columns, False))
 
 
 def test_json_is_the_contract() -> None:
@@ -121,7 +121,7 @@ def test_ndjson_is_fast() -> None:
     best = 9.0
     for _ in range(3):
         began = time.perf_counter()
-        size = sum(len(line) for line in json_v1.mirrors(views))
+        size = sum(len(piece) for piece in json_v1.mirror_lines(views))
         best = min(best, time.perf_counter() - began)
     assert size > 4000 * 1000
     assert best / 4000 < 60e-6  # 66,142 in about 1.5 s on an idle core is 23 us each; the rest is for a busy machine
@@ -236,7 +236,7 @@ def test_table_keeps_numbers_as_they_are() -> None:
 
 def test_colour_is_never_alone() -> None:
     plain = text(rich(), "table")
-    painted = "".join(render(rich(), "table", show_mirrors=True, show_exchanges=False, columns=120, colour=True))
+    painted = "".join(render(rich(), "table", True, False, 120, True))
     assert "\x1b[32mdiscarded\x1b[0m" in painted
     assert "\x1b[1;31mleaked\x1b[0m" in painted
     assert re.sub(r"\x1b\[[\d;]*m", "", painted) == plain

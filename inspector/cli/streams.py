@@ -127,7 +127,7 @@ class Output:
                 self.file = sys.stdout
             else:
                 fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                self.file = open(fd, "w", encoding="utf-8", newline="")
+                self.file = open(fd, "w", encoding="utf-8", newline="")  # noqa: SIM115 - `close` does it
         self.encoding = self.file.encoding or "utf-8"
         self.narrow = self.encoding.lower().replace("-", "") != "utf8"
 

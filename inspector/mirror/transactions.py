@@ -18,6 +18,8 @@ from inspector.mirror.signs import Signs, blend, number, prepare
 from inspector.mirror.tables import NONE, Exchanges, Mirrors, Reason, Sign
 from inspector.table import I64, U8, U32, Bool
 
+AHEAD = 50_000_000  # ns: an unmarked copy is sent no earlier than this before its original
+BEHIND = 1_000_000_000  # ns: and no later than this after the original or its downstream was answered
 MOSTLY = 0.8  # a server gets unmarked copies only when at least this part of its requests are beyond the count
 
 
@@ -163,12 +165,19 @@ def _unmarked(w: _Work) -> None:
     new = np.flatnonzero((w.original >= 0) & (before < 0))
     _undo_retries(w, new)
     new = new[w.original[new] >= 0]
+    o = w.original[new]
+    lag = e.request_time[new] - e.request_time[o]
+    end = np.maximum(e.response_end_time[o], e.response_end_time[w.downstream[o]])
+    far = (lag < -AHEAD) | (e.request_time[new] > np.maximum(end, e.request_time[o]) + BEHIND)
+    w.original[new[far]] = NONE
+    w.found[new[far]] = 0
+    new = new[~far]
     w.found[new] |= np.uint32(Sign.COUNT)
 
 
 def _roles(w: _Work, mine: Bool) -> tuple[NDArray[np.float64], Bool]:
-    """By row: the part of its server's requests (from the same sender) that the downstream asked for, and whether the
-    downstream was ever seen to be given exactly what that server answered."""
+    """By row: the part of its server's requests (from the same sender) that the downstream asked for, and whether that
+    server is known to answer the downstream: by an answer that was handed on, or by the host name it is asked for."""
     rows = np.flatnonzero(mine)
     share = np.zeros(len(w.e))
     equal = np.zeros(len(w.e), bool)
@@ -190,7 +199,10 @@ def _roles(w: _Work, mine: Bool) -> tuple[NDArray[np.float64], Bool]:
         & ((e.response_facts[rows] & e.response_facts[mates] & known) != 0)
         & (((e.response_facts[rows] | e.response_facts[mates]) & np.uint32(Fact.BODY_GAP)) == 0)
     )
-    equal[rows] = (np.bincount(pair, same, size) > 0)[pair]
+    # Bodies may be cut off or recoded: a server that is asked by the downstream's own host name says as much.
+    named = taken & (e.host[rows] == e.host[mates]) & (e.host[rows] != 0)
+    asked = np.maximum(np.bincount(pair, taken, size), 1)
+    equal[rows] = ((np.bincount(pair, same, size) > 0) | (np.bincount(pair, named, size) >= MOSTLY * asked))[pair]
     return share, equal
 
 

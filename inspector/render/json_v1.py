@@ -38,6 +38,7 @@ MIRROR = (
 )
 WITHIN = {"request": ("method", "path", "host"), "arrived": ("response", "acknowledged")}
 CELLS = tuple(cell for key in MIRROR for cell in WITHIN.get(key, (key,)))
+GAP = ("side", "bytes", "reason")
 STEP = ("capture", "packet", "says")
 CHUNK = 1024  # views that are read together
 _FLAG = ("false", "true")
@@ -54,6 +55,9 @@ def _object(keys: Iterable[str], indent: int | None, **values: str) -> str:
         return "{" + ", ".join(items) + "}"
     inner = "\n" + " " * (indent + 1)
     return "{" + inner + ("," + inner).join(items) + "\n" + " " * indent + "}"
+
+
+_GAP = _object(GAP, None)
 
 
 def text(value: str | None) -> str:
@@ -109,7 +113,7 @@ def _gaps(x: ExchangeColumns) -> list[str]:
     out = ["[]"] * len(x)
     for i, gaps in enumerate(x.gaps) if any(x.gaps) else ():
         if gaps:
-            out[i] = json.dumps([{"side": g.side, "bytes": g.bytes, "reason": g.reason} for g in gaps])
+            out[i] = "[" + ", ".join([_GAP % (text(g.side), g.bytes, text(g.reason)) for g in gaps]) + "]"
     return out
 
 

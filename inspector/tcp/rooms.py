@@ -13,7 +13,7 @@ from inspector.tcp.copies import WAYS
 from inspector.tcp.keys import rehash
 
 I64 = NDArray[np.int64]
-PRINTS = 1 << 16  # buckets of packet fingerprints
+PRINTS = 1 << 15  # buckets of packet fingerprints, 4 packets each: copies come close together
 
 
 @dataclass(frozen=True)
