@@ -16,6 +16,7 @@ from inspector.http.tables import Messages, Protocol
 from inspector.inspection.assemble import Assembler, Placed, protocol_counts
 from inspector.inspection.summary import Encrypted, Seen
 from inspector.inspection.tally import Tally
+from inspector.inspection.twins import Twins
 from inspector.mirror.present import format_endpoint
 from inspector.mirror.settle import Batch, Rules, Settler
 from inspector.mirror.signs import is_loopback
@@ -48,6 +49,7 @@ class Pipeline:
         self.tracker = Tracker()
         self.parser = Parser()
         self.assembler = Assembler()
+        self.twins = Twins() if len(self.readers) > 1 else None
         self.settler = Settler(rules)
         self.tally = Tally()
         self.clock = 0
@@ -62,6 +64,8 @@ class Pipeline:
         Steps are cut at every EPOCH segments, wherever blocks end, so that results do not depend on the block size.
         """
         for block in merge(self.readers):
+            if self.twins:
+                self.twins.add(block.segments)
             first, n = 0, len(block.segments)
             while first < n:
                 last = min(n, first + EPOCH - self.segments % EPOCH)
@@ -99,7 +103,10 @@ class Pipeline:
         slot = messages.slot
         where = self.tracker.streams(slot)
         captures, packets, first, last = self.tracker.locate(slot, messages.start, messages.end)
-        capture, packets = one_capture(captures, packets, len(self.readers))
+        if self.twins is None:
+            capture = np.zeros(len(packets), np.int16)
+        else:
+            capture, packets = self.twins.in_one_capture(captures, packets)
         return Placed.build(
             connection=where.connection,
             capture=capture,
@@ -193,20 +200,6 @@ class Pipeline:
                 )
             )
         return out
-
-
-def one_capture(captures: Ragged, packets: Ragged, n: int) -> tuple[np.ndarray, Ragged]:
-    """Packet numbers of one capture a message: that of its first packet. Others' packets are left out."""
-    if n == 1 or not len(packets.values):
-        return np.zeros(len(packets), np.int16), packets
-    filled = packets.lengths > 0
-    first = np.zeros(len(packets), np.int16)
-    first[filled] = captures.values[packets.offsets[:-1][filled]]
-    owner = np.repeat(np.arange(len(packets)), packets.lengths)
-    keep = captures.values == first[owner]
-    offsets = np.zeros(len(packets) + 1, np.int64)
-    np.cumsum(np.bincount(owner[keep], minlength=len(packets)), out=offsets[1:])
-    return first, Ragged(packets.values[keep], offsets)
 
 
 def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:
