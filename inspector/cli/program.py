@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -182,8 +183,7 @@ def _summarise(paths: Sequence[str], suffix: str, window: float, match: tuple[st
 
     with streams.telling() as progress:
         found = stream(*paths, suffix=suffix, window=window, match=match, progress=progress)
-        for _ in found:
-            pass
+        deque(found, maxlen=0)  # lets go of each batch before the next is made
         return found
 
 
@@ -206,8 +206,7 @@ def _list_mirrors(
             return found
         if not to_the_end:
             return None
-        for _ in batches:
-            pass
+        deque(batches, maxlen=0)
         return found
 
 
@@ -217,7 +216,10 @@ def _lines(found: Stream, progress: streams.Progress | None) -> Iterator[Iterato
     for decided in found:
         if progress is not None:
             progress.clear()
-        yield mirror_lines(decided.presenter.mirrors(decided.rows, decided.first_number))
+        lines = mirror_lines(decided.presenter.mirrors(decided.rows, decided.first_number))
+        del decided  # the batch goes with its last line, before the next is made
+        yield lines
+        del lines
 
 
 def _warn(captures: Sequence[CaptureView]) -> None:

@@ -10,6 +10,10 @@ from inspector.http.tables import Messages
 from inspector.mirror.tables import NONE, Exchanges
 from inspector.ragged import Ragged, gather
 from inspector.table import I16, I64, U8, U16, U64, Bool, Table
+from inspector.tcp import Tracker
+from inspector.tcp.tables import UNKNOWN
+
+ACK_WAIT = 1_000_000_000  # ns: a response's acknowledgement is waited for no longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,6 @@ class Placed(Table):
     wire_lo: U64
     synced: Bool
     mate: I64  # the other direction's stream number
-    acknowledged: Bool  # the other side acknowledged the message's last byte
     packets: Ragged
 
 
@@ -41,6 +44,7 @@ class Assembler:
         self._messages: list[Messages] = []
         self._placed: list[Placed] = []
         self._unanswered: list[I64] = []
+        self._ended: list[I64] = []
         self._lossy = np.empty(0, np.int64)
 
     def add(self, messages: Messages, placed: Placed) -> None:
@@ -59,23 +63,49 @@ class Assembler:
         if len(streams):
             self._lossy = np.union1d(self._lossy, streams)
 
-    def take(self, final: bool) -> tuple[Exchanges, Exchanges]:
-        """(ended, pending): exchanges that have ended since the last call, and requests that still wait for a response
-        (they stay here)."""
+    def ended(self, streams: I64, acknowledged: I64) -> None:
+        """How far streams that have ended were acknowledged."""
+        if len(streams):
+            self._ended.append(np.stack([streams, acknowledged]))
+
+    def take(self, final: bool, clock: int, tracker: Tracker) -> tuple[Exchanges, Exchanges]:
+        """(ended, pending): exchanges that have ended since the last call, and those that still wait for a response or for
+        its acknowledgement (they stay here). clock: capture time, ns."""
         messages, placed = Messages.concat(self._messages), Placed.concat(self._placed)
         gone = np.concatenate(self._unanswered) if self._unanswered else np.empty(0, np.int64)
         asks = messages.kind == 1
+        acked, open_streams = self._acked(messages, tracker)
         answered = np.isin(messages.id, messages.request[~asks])
         waits = asks & ~answered & ~np.isin(messages.id, gone)
+        late = ~asks & ~acked & open_streams & (placed.last_time > clock - ACK_WAIT)
+        waits |= late | (asks & np.isin(messages.id, messages.request[late]))
         if final:
             waits[:] = False
         lossy = np.isin(np.where(asks, placed.mate, messages.stream), self._lossy)
-        ended = join(messages.take(~waits), placed.take(~waits), lossy[~waits])
-        pending = join(messages.take(waits), placed.take(waits), lossy[waits])
+        ended = join(messages.take(~waits), placed.take(~waits), lossy[~waits], acked[~waits])
+        pending = join(messages.take(waits), placed.take(waits), lossy[waits], acked[waits])
         self._messages, self._placed = [messages.take(waits)], [placed.take(waits)]
         # A request can be given up before its own end is seen: keep the news for its row.
         self._unanswered = [np.setdiff1d(gone, messages.id)] if len(gone) else []
+        if self._ended:
+            ends = np.concatenate(self._ended, axis=1)
+            self._ended = [ends[:, np.isin(ends[0], messages.stream[waits])]]
         return ended, pending
+
+    def _acked(self, messages: Messages, tracker: Tracker) -> tuple[Bool, Bool]:
+        """Which messages the other side acknowledged to their end, and which belong to streams that are still open."""
+        if not len(messages):
+            return np.zeros(0, bool), np.zeros(0, bool)
+        still = tracker.streams(messages.slot).stream == messages.stream
+        offset = np.where(still, tracker.acknowledged(messages.slot), UNKNOWN)
+        if self._ended:
+            ends = np.concatenate(self._ended, axis=1)
+            ends = ends[:, np.argsort(ends[0], kind="stable")]
+            at = np.minimum(np.searchsorted(ends[0], messages.stream), ends.shape[1] - 1)
+            found = (ends[0][at] == messages.stream) if ends.shape[1] else np.zeros(len(messages), bool)
+            still &= ~found
+            offset = np.where(found, ends[1][at], offset) if ends.shape[1] else offset
+        return offset >= messages.end, still
 
 
 REQUEST_COLUMNS = (
@@ -88,10 +118,10 @@ PLACE_COLUMNS = (
 )  # fmt: skip
 
 
-def join(messages: Messages, placed: Placed, lossy: Bool) -> Exchanges:
+def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool) -> Exchanges:
     """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
 
-    lossy: (n,) beside the messages. An exchange has its first message's id.
+    lossy, acked: (n,) beside the messages. An exchange has its first message's id.
     """
     requests = np.flatnonzero(messages.kind == 1)
     responses = np.flatnonzero(messages.kind == 2)
@@ -136,7 +166,7 @@ def join(messages: Messages, placed: Placed, lossy: Bool) -> Exchanges:
         response_hash=np.where(answered, messages.body_hash[a], np.uint64(0)),
         request_gap=np.where(asked, messages.gap_bytes[q], 0),
         response_gap=np.where(answered, messages.gap_bytes[a], 0),
-        acknowledged=answered & placed.acknowledged[a],
+        acknowledged=answered & acked[a],
         text=blank(messages.text, q, asked),
         request_packets=blank(placed.packets, q, asked),
         response_packets=blank(placed.packets, a, answered),

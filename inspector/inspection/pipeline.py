@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector import kernel
 from inspector.capture import Reader, merge, open_captures
@@ -22,6 +23,7 @@ from inspector.mirror.settle import Batch, Rules, Settler
 from inspector.mirror.signs import is_loopback
 from inspector.mirror.views import CaptureView
 from inspector.ragged import Ragged
+from inspector.table import Bool
 from inspector.tcp import Tracker
 from inspector.tcp.tables import Connections, Gap, StreamBlock
 
@@ -82,7 +84,7 @@ class Pipeline:
         yield self._settle(True)
 
     def _settle(self, final: bool) -> Batch:
-        ended, pending = self.assembler.take(final)
+        ended, pending = self.assembler.take(final, self.clock, self.tracker)
         batch = self.settler.step(ended, pending, self.clock, final, self._encrypted_servers)
         self.tally.add(batch)
         return batch
@@ -96,6 +98,7 @@ class Pipeline:
         lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
         self.assembler.lost(np.unique(streams.runs.stream[lost]))
         self.assembler.unanswered(read.unanswered)
+        self.assembler.ended(streams.ends.stream, tracker.acknowledged(streams.ends.slot))
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
 
@@ -107,22 +110,26 @@ class Pipeline:
             capture = np.zeros(len(packets), np.int16)
         else:
             capture, packets = self.twins.in_one_capture(captures, packets)
+        # Without a SYN the side seen first passes for the client: who sends requests is.
+        turned = (messages.kind == 1) != where.from_client
+        client_hi, server_hi = swap(turned, where.client_hi, where.server_hi)
+        client_lo, server_lo = swap(turned, where.client_lo, where.server_lo)
+        client_port, server_port = swap(turned, where.client_port, where.server_port)
         return Placed.build(
             connection=where.connection,
             capture=capture,
             first_time=first,
             last_time=last,
-            client_hi=where.client_hi,
-            client_lo=where.client_lo,
-            client_port=where.client_port,
-            server_hi=where.server_hi,
-            server_lo=where.server_lo,
-            server_port=where.server_port,
-            wire_hi=where.wire_hi,
-            wire_lo=where.wire_lo,
+            client_hi=client_hi,
+            client_lo=client_lo,
+            client_port=client_port,
+            server_hi=server_hi,
+            server_lo=server_lo,
+            server_port=server_port,
+            wire_hi=np.where(turned, server_hi, where.wire_hi),
+            wire_lo=np.where(turned, server_lo, where.wire_lo),
             synced=where.synced,
             mate=where.mate,
-            acknowledged=self.tracker.acknowledged(slot) >= messages.end,
             packets=packets,
         )
 
@@ -200,6 +207,11 @@ class Pipeline:
                 )
             )
         return out
+
+
+def swap(turned: Bool, a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(a, b), exchanged where `turned`."""
+    return np.where(turned, b, a), np.where(turned, a, b)
 
 
 def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:

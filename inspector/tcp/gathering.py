@@ -112,6 +112,15 @@ def note_chunk(log: Any, q: int, out: Any, o: int) -> None:
 
 
 @kernel
+def add_piece(pieces: Any, p: int, runs: Any, u: int, src: int, length: int, at: int) -> int:
+    """Piece p is the next of run u; returns where the one after it will stand."""
+    pieces[p, 0] = src
+    pieces[p, 1] = length
+    runs[u, U_LENGTH] += length
+    return at + length
+
+
+@kernel
 def lay_out(
     state: Any,
     streams: Any,
@@ -128,27 +137,20 @@ def lay_out(
 
     Returns how many pieces, runs, chunks, ends and bytes. Kept pieces stand first and are given back.
     """
-    at = 0
-    p = 0
-    u = 0
-    q = 0
-    e = 0
-    k = 0
+    at = p = u = q = e = k = 0
     for t in range(len(touched)):
         s = touched[t]
         stream = streams[s, S_ID] - 1
         fresh = True
         n = streams[s, S_KEPT]
         while n != 0:
-            if fresh or nodes[n, N_PEER] > 0:
-                open_run(runs, u, s, stream, nodes[n, N_OFFSET], at, nodes[n, N_PEER], nodes[n, N_TIME])
+            gap = nodes[n, N_PEER]
+            if fresh or gap > 0:
+                open_run(runs, u, s, stream, nodes[n, N_OFFSET], at, gap, nodes[n, N_TIME])
                 u += 1
                 fresh = False
-            pieces[p, 0] = nodes[n, N_SRC]
-            pieces[p, 1] = nodes[n, N_LENGTH]
+            at = add_piece(pieces, p, runs, u - 1, nodes[n, N_SRC], nodes[n, N_LENGTH], at)
             p += 1
-            runs[u - 1, U_LENGTH] += nodes[n, N_LENGTH]
-            at += nodes[n, N_LENGTH]
             n = nodes[n, N_NEXT]
         drop_kept(state, streams, nodes, s)
         for _ in range(streams[s, S_OUT_COUNT]):
@@ -167,11 +169,8 @@ def lay_out(
                 fresh = False
             if length == 0:
                 continue
-            pieces[p, 0] = out[o, O_SRC]
-            pieces[p, 1] = length
+            at = add_piece(pieces, p, runs, u - 1, out[o, O_SRC], length, at)
             p += 1
-            runs[u - 1, U_LENGTH] += length
-            at += length
             note_chunk(log, q, out, o)
             q += 1
         streams[s, S_OUT] = 0

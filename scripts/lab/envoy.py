@@ -47,7 +47,7 @@ def upstream(scenario: Scenario, world: World, version: str, host: str, key_log:
     port = world.app_port
     endpoint = {"endpoint": {"address": address(host, port)}}
     cluster: Config = {
-        "name": name, "type": "STATIC", "connect_timeout": "2s",
+        "name": name, "type": "STATIC", "connect_timeout": "10s",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
         **http2_options(scenario),
     }  # fmt: skip
@@ -234,7 +234,7 @@ def original_destination(name: str, bind: str = "", **more: Any) -> Config:
         "name": name,
         "type": "ORIGINAL_DST",
         "lb_policy": "CLUSTER_PROVIDED",
-        "connect_timeout": "2s",
+        "connect_timeout": "10s",
         **more,
     }
     if bind:

@@ -141,7 +141,9 @@ def randomised(scenario: Scenario, rng: random.Random) -> Scenario:
     changed = {key: choose(rng, choices) for key, choices in sorted(scenario.vary.items())}
     varied = dataclasses.replace(scenario, **changed)
     count = rng.randint(*varied.count)
-    return dataclasses.replace(varied, requests=tuple(random_requests(rng, varied.kinds, count)))
+    return dataclasses.replace(
+        varied, requests=tuple(random_requests(rng, varied.kinds, count, short=varied.snaplen > 0))
+    )
 
 
 def pick(rng: random.Random) -> Scenario:

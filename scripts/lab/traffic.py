@@ -157,10 +157,10 @@ KINDS: dict[str, Maker] = {
 }  # fmt: skip
 
 
-def random_requests(rng: random.Random, kinds: Sequence[str], count: int) -> list[Request]:
+def random_requests(rng: random.Random, kinds: Sequence[str], count: int, *, short: bool = False) -> list[Request]:
     """`count` requests of the given kinds; now and then one is repeated, as equal requests are the hard ones.
 
-    ``equal`` among the kinds: one request, `count` times.
+    ``equal`` among the kinds: one request, `count` times. `short`: no more headers than curl sends, for captures that are cut.
     """
     if "equal" in kinds:
         only = _get(rng) | {"headers": headers(rng)}
@@ -171,6 +171,6 @@ def random_requests(rng: random.Random, kinds: Sequence[str], count: int) -> lis
             made.append(rng.choice(made))
             continue
         request = KINDS[rng.choice(list(kinds))](rng)
-        request["headers"] = headers(rng) | request.get("headers", {})
+        request["headers"] = ({} if short else headers(rng)) | request.get("headers", {})
         made.append(request)
     return made
