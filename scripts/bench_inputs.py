@@ -23,10 +23,11 @@ MAGICS = {  # first four bytes: byte order, ticks per second
     b"\x4d\x3c\xb2\xa1": ("<", 10**9),
     b"\xa1\xb2\x3c\x4d": (">", 10**9),
 }
-ETHERNET, SLL2 = 1, 276
-LINKS = {ETHERNET: (14, 12), SLL2: (20, 0)}  # length of the link header, where its protocol stands
+ETHERNET, RAW, SLL2 = 1, 101, 276
+LINKS = {ETHERNET: (14, 12), RAW: (0, -1), SLL2: (20, 0)}  # length of the link header, where its protocol stands
 SLL2_LONGER = 6  # bytes by which the SLL2 header is longer than Ethernet's
 CHUNK = 1 << 14  # records written at a time
+FAIR = 64 << 20  # bytes that a capture should have to say something about speed
 SECOND, THIRD = 128, 8  # values that the second and third octet of an address take in turn
 LIMIT = SECOND * THIRD
 ADDRESS_TEXT = re.compile(rb"\b10\.(2[2-5]\d)\.([01])\.\d")
@@ -35,7 +36,7 @@ HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 class Recorded:
-    """A pcap file of link type Ethernet or LINUX_SLL2 in memory.
+    """A pcap file of link type Ethernet, RAW or LINUX_SLL2 in memory.
 
     `start`: offset of each record (its 16 byte header); `captured`: bytes of each packet.
     """
@@ -48,7 +49,7 @@ class Recorded:
         self.order, self.ticks = MAGICS[raw[:4]]
         self.link = struct.unpack_from(self.order + "I", raw, 20)[0] & 0xFFFF
         if self.link not in LINKS:
-            raise ValueError(f"{path.name}: link type {self.link}; Ethernet (1) or LINUX_SLL2 (276) is needed")
+            raise ValueError(f"{path.name}: link type {self.link}; 1, 101 or 276 is needed")
         self.start, self.captured = records(raw, self.order, packets)
         end = int(self.start[-1] + 16 + self.captured[-1])
         self.header = raw[:24]
@@ -57,8 +58,8 @@ class Recorded:
         self.time: I64 = seconds * self.ticks + fraction
         self.span = int(self.time.max() - self.time.min()) * (len(self.time) + 1) // len(self.time) + 1
         self.address = self._addresses()
-        self.address_text = np.array([m.start(1) for m in ADDRESS_TEXT.finditer(self.data)], np.int64)
-        self.request_id = np.array([m.start(1) for m in REQUEST_ID.finditer(self.data)], np.int64)
+        self.address_text = np.array([m.start(1) for m in ADDRESS_TEXT.finditer(self.data.data)], np.int64)
+        self.request_id = np.array([m.start(1) for m in REQUEST_ID.finditer(self.data.data)], np.int64)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -73,7 +74,9 @@ class Recorded:
         link = self.start[self.captured >= length + 20] + 16
         ip = link + length
         data = self.data
-        is_ip = (data[link + protocol] == 8) & (data[link + protocol + 1] == 0) & (data[ip] >> 4 == 4)
+        is_ip = data[ip] >> 4 == 4
+        if protocol >= 0:
+            is_ip &= (data[link + protocol] == 8) & (data[link + protocol + 1] == 0)
         found = np.concatenate([ip[is_ip] + 12, ip[is_ip] + 16])
         return np.sort(found[data[found] == 10])
 
@@ -92,7 +95,8 @@ class Recorded:
             out.write(header)
             for turn in range(times):
                 for chunk, starts in self._repetition(turn):
-                    out.write(to_ethernet(chunk, starts, self.order) if ethernet and self.link == SLL2 else chunk)
+                    piece = to_ethernet(chunk, starts, self.order) if ethernet and self.link == SLL2 else chunk
+                    out.write(piece.data)
 
     def _repetition(self, turn: int) -> Iterator[tuple[U8, I64]]:
         """Pieces of one repetition, with the offsets of the records in each."""
@@ -126,7 +130,8 @@ class Recorded:
 def records(raw: bytes, order: str, packets: int | None) -> tuple[I64, I64]:
     """Offset and captured length of each whole record."""
     length = struct.Struct(order + "I")
-    starts, sizes = [], []
+    starts: list[int] = []
+    sizes: list[int] = []
     at, end = 24, len(raw)
     while at + 16 <= end and (packets is None or len(starts) < packets):
         size = length.unpack_from(raw, at + 8)[0]
@@ -175,7 +180,7 @@ def shift_text(out: U8, places: I64, turn: int) -> None:
 def shift_ids(out: U8, places: I64, turn: int) -> None:
     """Another request id: its first three hex digits count up by the turn."""
     digits = [np.where(out[places + k] > 57, out[places + k] - 87, out[places + k] - 48) for k in range(3)]
-    value = digits[0].astype(np.int64) * 256 + digits[1] * np.int64(16) + digits[2] + turn
+    value: I64 = digits[0].astype(np.int64) * 256 + digits[1] * np.int64(16) + digits[2] + turn
     for k, bits in enumerate((8, 4, 0)):
         out[places + k] = HEX[value >> bits & 15]
 
@@ -215,7 +220,10 @@ def compress(path: Path, target: Path) -> None:
 
 def choose(root: Path) -> tuple[Path, int]:
     """The capture to measure with where none is named, and how often it is repeated to have a fair size."""
-    for path in (root.parent / "shared/captures/perf/client-400k.pcap.zst", root / "captures/perf/client-400k.pcap.zst"):
+    for path in (
+        root.parent / "shared/captures/perf/client-400k.pcap.zst",
+        root / "captures/perf/client-400k.pcap.zst",
+    ):
         if path.exists():
             return path, 1
     sizes = []
@@ -228,4 +236,4 @@ def choose(root: Path) -> tuple[Path, int]:
     if not sizes:
         raise FileNotFoundError("no capture to measure with: name one")
     size, path = max(sizes)
-    return path, min(SECOND - 20, (32 << 20) // size + 1)
+    return path, min(LIMIT // 16, FAIR // size + 1)

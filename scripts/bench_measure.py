@@ -33,9 +33,7 @@ class Run:
     error: str
 
 
-def measure(
-    command: Sequence[str], output: Path, extra: Mapping[str, str] | None = None, timeout: float = 3600
-) -> Run:
+def measure(command: Sequence[str], output: Path, extra: Mapping[str, str] | None = None, timeout: float = 3600) -> Run:
     """Run a command with its standard output in the file `output`; `extra` goes into its environment.
 
     A command that takes longer than `timeout` seconds is killed.

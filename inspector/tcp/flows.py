@@ -6,7 +6,7 @@ from typing import Any
 
 from inspector.kernel import kernel
 from inspector.seq import MASK, distance
-from inspector.tcp.handing import end_stream
+from inspector.tcp.handing import end_stream, tell_ends
 from inspector.tcp.holding import give_up, stop_waiting
 from inspector.tcp.joining import join_answer, join_numbers, set_client, set_server, set_wire
 from inspector.tcp.keys import add_join, add_pair, append, remove_keys, unlink
@@ -242,6 +242,7 @@ def close(
         if streams[s, S_RING] != 0:
             nodes[RING_LIST + streams[s, S_RING], N_SLOT] = 0
             streams[s, S_RING] = 0
+    tell_ends(state, conns, streams, out, c)
     remove_keys(state, table, keys, conns, c, 0)
     unlink(conns, C_PREV, C_FOLLOWING, c)
     state[G_IN_EMPTY + conns[c, C_LIST]] -= 1

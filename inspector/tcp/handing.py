@@ -44,10 +44,12 @@ from inspector.tcp.layout import (
     PIECE,
     RING,
     RING_LIST,
+    S_END_TIME,
     S_END_TOLD,
     S_ENDED,
     S_FIRST,
     S_GAP,
+    S_HELD,
     S_ID,
     S_NEXT,
     S_OUT,
@@ -167,10 +169,23 @@ def end_stream(state: Any, conns: Any, streams: Any, out: Any, s: int, how: int,
     if streams[s, S_STARTED] == 0:
         streams[s, S_STARTED] = 1
         streams[s, S_FIRST] = streams[s, S_NEXT]
-    if conns[c, C_PAYLOAD] != 0:
-        tell_end(state, streams, out, s, time)
+    streams[s, S_END_TIME] = time
+    tell_ends(state, conns, streams, out, c)
     if streams[s ^ 1, S_ENDED] != 0:
         relist(state, conns, c, CLOSED)
+
+
+@kernel
+def tell_ends(state: Any, conns: Any, streams: Any, out: Any, c: int) -> None:
+    """Tell the ends of connection c that were not told yet: each as soon as nothing of the other stream is held back.
+
+    What the other stream said may have to be read before this one's last bytes.
+    """
+    if conns[c, C_PAYLOAD] == 0:
+        return
+    for s in range(2 * c, 2 * c + 2):
+        if streams[s, S_ENDED] != 0 and streams[s, S_END_TOLD] == 0 and streams[s ^ 1, S_HELD] == 0:
+            tell_end(state, streams, out, s, streams[s, S_END_TIME])
 
 
 @kernel

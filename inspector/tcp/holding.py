@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from inspector.kernel import kernel
-from inspector.tcp.handing import add_gap, byte_at, emit, end_stream
+from inspector.tcp.handing import add_gap, byte_at, emit, end_stream, tell_ends
 from inspector.tcp.keys import append, unlink
 from inspector.tcp.layout import (
     CUT,
@@ -47,6 +47,7 @@ from inspector.tcp.layout import (
     PIECE,
     S_ACKED,
     S_END_TIME,
+    S_END_TOLD,
     S_ENDED,
     S_ENDING,
     S_FIRST,
@@ -262,6 +263,8 @@ def drain(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) ->
         take_first(state, conns, streams, nodes, out, s)
     if streams[s, S_HELD] == 0 and streams[s, S_ENDING] == HOW_RST and streams[s, S_ENDED] == 0:
         end_stream(state, conns, streams, out, s, HOW_RST, streams[s, S_END_TIME])
+    elif streams[s, S_HELD] == 0 and streams[s ^ 1, S_ENDED] != 0 and streams[s ^ 1, S_END_TOLD] == 0:
+        tell_ends(state, conns, streams, out, s >> 1)
 
 
 @kernel

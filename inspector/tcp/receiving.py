@@ -7,7 +7,7 @@ from typing import Any
 from inspector.kernel import kernel
 from inspector.seq import MASK, distance
 from inspector.tcp.flows import wait_at_source
-from inspector.tcp.handing import add_gap, differs_handed, emit, end_stream, relist, tell_end
+from inspector.tcp.handing import add_gap, differs_handed, emit, end_stream, relist, tell_ends
 from inspector.tcp.holding import drain, head_of, hold, insert, note_acknowledged, start, stop_waiting, wait
 from inspector.tcp.keys import remove_keys
 from inspector.tcp.layout import (
@@ -52,7 +52,6 @@ from inspector.tcp.layout import (
     S_BASE,
     S_BASED,
     S_END_TIME,
-    S_END_TOLD,
     S_ENDED,
     S_ENDING,
     S_FIRST,
@@ -301,9 +300,7 @@ def visit(
         relist(state, conns, c, which)
     if seg[T_LENGTH, i] > 0 and conns[c, C_PAYLOAD] == 0:
         conns[c, C_PAYLOAD] = 1
-        for t in range(2 * c, 2 * c + 2):
-            if streams[t, S_ENDED] != 0 and streams[t, S_END_TOLD] == 0:
-                tell_end(state, streams, out, t, conns[c, C_LAST])
+        tell_ends(state, conns, streams, out, c)
     sides = conns[c, C_SIDES]
     if sides != 3:
         conns[c, C_SIDES] = sides | (1 << (s & 1))
