@@ -49,8 +49,8 @@ class Bench:
         self.say(f"input {path.name}, {self.times} times")
         self.recorded = Recorded(path, QUICK_PACKETS if options.quick else None)
         self.packets = len(self.recorded) * self.times
-        self.warm = options.cache is not None and any(options.cache.glob("kernels-*/*"))
-        self.env = tools.environment(options.cache or folder / "kernels", self.times > 1)
+        self.cache: Path = options.cache or folder / "kernels"
+        self.env = tools.environment(self.cache, self.times > 1)
         self.result: dict[str, Any] = {
             "date": datetime.date.today().isoformat(),
             "revision": revision(),
@@ -89,12 +89,14 @@ class Bench:
         return measure(command, output := self.folder / "stdout", env, self.options.timeout), output
 
     def first_use(self) -> None:
+        """The first run, which compiles the kernels unless the cache has them."""
         self.say("first use: kernels are compiled")
-        forced = {**self.env, "INSPECTOR_KERNELS": "compiled"} if self.times > 1 else self.env
-        run, _ = self.run(tool_on(tools.inspector("--show-mirrors", "--format", "ndjson"), self.base), forced)
+        before = sum(1 for _ in self.cache.rglob("*"))
+        run, _ = self.run(tool_on(tools.inspector("--show-mirrors", "--format", "ndjson"), self.base), self.env)
         if run.status:
             raise SystemExit(f"inspect fails on the input: {run.error}")
-        self.result["first_use"] = {"seconds": run.seconds, "rss": run.rss, "warm": self.warm}
+        warm = before > 0 and before == sum(1 for _ in self.cache.rglob("*"))
+        self.result["first_use"] = {"seconds": run.seconds, "rss": run.rss, "warm": warm}
 
     def compare(self) -> None:
         """At 1x every tool; at 4x those that come near."""
@@ -180,14 +182,17 @@ class Bench:
             ("scan: a request each", 0, scans // 5, lambda p, k: made.scan(p, k, payload=True)),
         ]
         env = {**self.env, "INSPECTOR_KERNELS": "compiled"}
+        source = self.folder / "made.pcap"
+        made.mirrored(source, 1, 1)
+        self.counted(source, packets_in(source), env, 1)
+        start = self.counted(source, packets_in(source), env, 1).get("seconds", 0.0)
         rows = []
         for name, mirrors, size, make in loads:
-            row: dict[str, Any] = {"load": name, "mirrors": 4 * size * mirrors}
-            for which, count in (("small", size), ("large", 4 * size)):
-                self.say(f"{name}: {count:,}")
-                source = self.folder / "made.pcap"
+            row: dict[str, Any] = {"load": name, "mirrors": 4 * size * mirrors, "start": start}
+            for which, count in (("warm", size // 5), ("small", size), ("large", 4 * size)):
+                self.say(f"{name}: {count:,}" + (", to warm up" if which == "warm" else ""))
                 make(source, count)
-                packets = count if not mirrors else packets_in(source)
+                packets = packets_in(source) if mirrors else count
                 row[which] = self.counted(source, packets, env, 1)
                 source.unlink()
             rows.append(row)

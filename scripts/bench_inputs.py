@@ -31,7 +31,7 @@ FAIR = 64 << 20  # bytes that a capture should have to say something about speed
 SECOND, THIRD = 128, 8  # values that the second and third octet of an address take in turn
 LIMIT = SECOND * THIRD
 ADDRESS_TEXT = re.compile(rb"\b10\.(2[2-5]\d)\.([01])\.\d")
-REQUEST_ID = re.compile(rb"(?i)\bx-request-id: ?([0-9a-f]{3})[0-9a-f]{5}-")
+REQUEST_ID = re.compile(rb"\b[Xx]-[Rr]equest-[Ii][Dd]: ?([0-9a-f]{3})[0-9a-f]{5}-")
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -179,8 +179,10 @@ def shift_text(out: U8, places: I64, turn: int) -> None:
 
 def shift_ids(out: U8, places: I64, turn: int) -> None:
     """Another request id: its first three hex digits count up by the turn."""
-    digits = [np.where(out[places + k] > 57, out[places + k] - 87, out[places + k] - 48) for k in range(3)]
-    value: I64 = digits[0].astype(np.int64) * 256 + digits[1] * np.int64(16) + digits[2] + turn
+    value = np.full(len(places), turn, np.int64)
+    for k, unit in enumerate((256, 16, 1)):
+        digit = out[places + k].astype(np.int64)
+        value += np.where(digit > 57, digit - 87, digit - 48) * unit
     for k, bits in enumerate((8, 4, 0)):
         out[places + k] = HEX[value >> bits & 15]
 
@@ -227,7 +229,7 @@ def choose(root: Path) -> tuple[Path, int]:
         if path.exists():
             return path, 1
     sizes = []
-    for path in sorted((root / "captures").glob("*.pcap*")):
+    for path in sorted((root / "captures").glob("*-client.pcap*")):  # those of a pod have no tunnels
         try:
             recorded = Recorded(path)
         except ValueError:

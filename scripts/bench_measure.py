@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -50,6 +51,8 @@ def measure(command: Sequence[str], output: Path, extra: Mapping[str, str] | Non
 
 def _launch(job: dict[str, object]) -> dict[str, object]:
     """In the small process: start the command, wait, read the kernel's account of it."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))  # a runaway command must not take the machine with it
     output, timeout = str(job["output"]), float(str(job["timeout"]))
     errors = output + ".err"
     late = False
@@ -79,9 +82,9 @@ def _launch(job: dict[str, object]) -> dict[str, object]:
         seconds = time.perf_counter() - began
         signal.setitimer(signal.ITIMER_REAL, 0)
         child.returncode = os.waitstatus_to_exitcode(status)  # waited for: Popen must not do it again
-    with open(errors, "rb") as err:
-        err.seek(max(0, os.path.getsize(errors) - TAIL))
-        error_text = err.read().decode("utf-8", "replace")
+    with open(errors, "rb") as said:
+        said.seek(max(0, os.path.getsize(errors) - TAIL))
+        error_text = said.read().decode("utf-8", "replace")
     os.unlink(errors)
     return {
         "seconds": seconds,

@@ -53,7 +53,7 @@ def machine(versions: dict[str, str]) -> dict[str, Any]:
         "processor": ", ".join(models) or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "load_before": os.getloadavg()[0],
         "versions": versions,
     }
@@ -114,6 +114,7 @@ def growth_table(rows: list[dict[str, Any]]) -> str:
 
 def special_table(rows: list[dict[str, Any]]) -> str:
     out = []
+    start = rows[0]["start"]
     for row in rows:
         small, large = row["small"], row["large"]
         times = large["packets"] / small["packets"]
@@ -122,11 +123,12 @@ def special_table(rows: list[dict[str, Any]]) -> str:
         if "failed" in small or "failed" in large:
             cells += ["", "", "", ""]
         else:
-            cells += [f"{large['seconds'] / small['seconds']:.1f} for {times:.1f}"]
+            ratio = (large["seconds"] - start) / max(small["seconds"] - start, 1e-3)
+            cells += [f"{ratio:.1f} for {times:.1f}"]
             cells += [megabytes(small["rss"]), megabytes(large["rss"]), f"{large['mirrors']:,} of {row['mirrors']:,}"]
         out.append(cells)
     heads = ["load", "packets", "seconds", "packets", "seconds", "times as long", "peak MB", "peak MB", "mirrors found"]
-    return table(heads, out, range(1, 9))
+    return table(heads, out, range(1, 9)) + f"\n\nTimes as long: without the {seconds(start)} s that a start takes."
 
 
 def stages_table(rows: list[dict[str, Any]]) -> str:
@@ -155,7 +157,7 @@ def machine_text(result: dict[str, Any]) -> str:
         f"run {m['load_before']:.1f}.\n{versions}.\n\n"
         f"Measured {result['date']} at revision {result['revision']}; input {result['input']['name']}: "
         f"{result['input']['packets']:,} packets, {result['input']['bytes'] / 1e6:,.0f} MB, "
-        f"{result['rounds']} rounds, tools in turn.\n"
+        f"tools in turn, rounds: {result['rounds']}.\n"
         f"First use (kernels compiled and cached): {result['first_use']['seconds']:.1f} s, "
         f"{megabytes(result['first_use']['rss'])} MB"
         + (" (the cache was warm already).\n" if result["first_use"]["warm"] else ".\n")

@@ -184,4 +184,3 @@ def skip_gap(s: int, size: int, cut: bool, state: I64, rows: I64) -> int:
 def body_complete(s: int, state: I64) -> bool:
     """Whether a gap went exactly to the end of a length-delimited body, or beyond."""
     return state[s, MODE] == BODY and state[s, REMAIN] == 0
-

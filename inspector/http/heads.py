@@ -279,12 +279,8 @@ def read_headers(
             )  # fmt: skip
             return MOVED
         state[s, LINES] += 1
-        name, value, size = field_line(
-            data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell
-        )
+        name, value, size = field_line(data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell)
         if name != UNNAMED:
-            note_field(
-                name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell
-            )
+            note_field(name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
         at = i + 1
         begin = at

@@ -51,7 +51,8 @@ NEXT_FACTS = 17  # MIDSTREAM, RESYNCED: facts of the next message
 HELD = 18  # id of the request for whose response a HOLD waits
 PEER = 19  # the message's first byte came in a packet that acknowledged this offset
 SYNCED = 20  # its start was captured
-PEERS = 21  # the last distinct peers, CARRIED of them
+TURN = 21  # the first offset above POS that the other side is known to have had in full when it spoke next
+PEERS = 22  # the last distinct peers, CARRIED of them
 CARRIED = 8
 STREAM_WIDTH = PEERS + CARRIED
 

@@ -154,7 +154,11 @@ def exact_fit(
         asked_at = pool[node, N_PEER]
         if asked_at == start:
             break
-        if asked_at == UNKNOWN and start == state[s, FIRST_OFFSET] and pool[node, N_START] == state[s ^ 1, FIRST_OFFSET]:
+        if (
+            asked_at == UNKNOWN
+            and start == state[s, FIRST_OFFSET]
+            and pool[node, N_START] == state[s ^ 1, FIRST_OFFSET]
+        ):
             break  # both are the first that was seen of their streams
         skipped += 1
         node = pool[node, N_NEXT]

@@ -20,6 +20,7 @@ from inspector.http.layout import (
     CODING_NONE,
     COMPLETE,
     CONNECT,
+    ENDED,
     FLAG_CLOSE,
     FLAG_KEEP_ALIVE,
     FLAG_UPGRADE,
@@ -71,12 +72,14 @@ from inspector.http.layout import (
     ROW_WIDTH,
     SCANNED,
     SEARCH,
+    SEEN,
     START,
     STOPPED,
     STREAM,
     T_HOST,
     T_METHOD,
     T_TARGET,
+    TURN,
     UNKNOWN_METHOD,
     UNTIL_CLOSE,
     UPGRADED,
@@ -86,8 +89,10 @@ from inspector.http.tables import Protocol
 from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum
 from inspector.kernel import kernel
 from inspector.table import I64, U8, U64
+from inspector.tcp.tables import End
 
 TUNNEL = int(Protocol.TUNNEL)
+FIN = int(End.FIN)
 
 
 @kernel
@@ -150,7 +155,9 @@ def begin_row(s: int, version: int, state: I64, rows: I64, hashes: U64, lanes: U
 
 
 @kernel
-def finish(s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64) -> None:
+def finish(
+    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64
+) -> None:
     """The message of stream `s` ends at POS."""
     row = state[s, ROW]
     rows[R_END, row] = state[s, POS]
@@ -228,7 +235,16 @@ def tunnel(
 
 @kernel
 def host_from_target(
-    rows: I64, hashes: U64, row: int, method: int, text: U8, line: U8, line_words: U64, counters: I64, limits: I64, cell: U64
+    rows: I64,
+    hashes: U64,
+    row: int,
+    method: int,
+    text: U8,
+    line: U8,
+    line_words: U64,
+    counters: I64,
+    limits: I64,
+    cell: U64,
 ) -> None:
     """Without a Host field: the authority of an absolute-form or authority-form target (RFC 9112 section 3.2)."""
     i = rows[R_AT + T_TARGET, row]
@@ -290,7 +306,13 @@ def content(s: int, state: I64, rows: I64, row: int) -> int:
 @kernel
 def doubtful(s: int, state: I64, conns: I64) -> bool:
     """Whether the request of stream `s`'s response was lost: had it been HEAD, what the head says of a body would not hold."""
-    return state[s, METHOD] == UNKNOWN_METHOD and conns[s >> 1, LOST] != 0 and state[s ^ 1, STREAM] != NONE
+    if state[s, METHOD] != UNKNOWN_METHOD or conns[s >> 1, LOST] == 0 or state[s ^ 1, STREAM] == NONE:
+        return False
+    # It was not HEAD where the body ends just where the client spoke next, or where the stream ends.
+    end = state[s, POS] + state[s, LENGTH]
+    if state[s, LENGTH] <= 0 or state[s, CODING] != CODING_NONE:
+        return True
+    return state[s, TURN] != end and (state[s, TURN] > state[s, POS] or state[s, ENDED] != FIN or state[s, SEEN] != end)
 
 
 @kernel

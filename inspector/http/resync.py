@@ -58,6 +58,17 @@ def confirmed(offset: int, time: int, state: I64, other: int, chunks: I64, low: 
 
 
 @kernel
+def next_turn(offset: int, state: I64, other: int, chunks: I64, low: int, high: int) -> int:
+    """The first offset above `offset` that stream `other` acknowledged with a packet of its own, UNKNOWN without one."""
+    if state[other, STREAM] != -1:
+        for k in range(CARRIED):
+            if state[other, PEERS + k] > offset:
+                return state[other, PEERS + k]
+    row = first_not_below(chunks, CHUNK_PEER, low, high, offset + 1)
+    return chunks[row, CHUNK_PEER] if row < high else UNKNOWN
+
+
+@kernel
 def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
     """Keep the last distinct peers of a stream for the next blocks: the first CARRIED going back from its last chunk."""
     found = 0
@@ -101,4 +112,3 @@ def start_line_at(data: U8, at: int, end: int, kind: int, other_kind: int) -> tu
         if status >= found:
             return status, RESPONSE
     return found, REQUEST
-

@@ -36,6 +36,7 @@ from inspector.http.layout import (
     KIND,
     L_PENDING,
     L_WAIT,
+    METHOD,
     MODE,
     NONE,
     POS,
@@ -53,10 +54,12 @@ from inspector.http.layout import (
     START,
     STOPPED,
     SYNCED,
+    TURN,
+    UNKNOWN_METHOD,
     UNTIL_CLOSE,
 )
 from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
-from inspector.http.resync import chunk_of, confirmed, first_not_below, start_line_at
+from inspector.http.resync import chunk_of, confirmed, first_not_below, next_turn, start_line_at
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
 from inspector.kernel import kernel
 from inspector.table import I64, U8, U64
@@ -94,9 +97,7 @@ def start_message(
     row = chunk_of(chunks, low, high, state[s, POS])
     peer = chunks[row, CHUNK_PEER] if row >= 0 else UNKNOWN + 0
     if state[s, KIND] == REQUEST:
-        found = begin_request(
-            s, data, words, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell
-        )
+        found = begin_request(s, data, words, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell)
     else:
         found = begin_response(
             s, data, at, end, peer, state, conns, pool, rows, hashes, lanes, unanswered, counters, limits
@@ -153,6 +154,8 @@ def step(
             unanswered, counters, limits, cell,
         )  # fmt: skip
     if mode == HEADERS:
+        if state[s, METHOD] == UNKNOWN_METHOD:
+            state[s, TURN] = next_turn(state[s, POS], state, s ^ 1, chunks, other_low, other_high)
         return read_headers(
             s, data, words, at, end, last, line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
             news, unanswered, counters, limits, cell,

@@ -57,7 +57,9 @@ def server_name(data: U8, at: int, end: int, into: U8) -> tuple[int, int, int]:
     if size < stop:
         return waiting, 0, 0
     i = 38  # after the handshake header, legacy_version and random
-    for width in range(3):  # legacy_session_id, cipher_suites, legacy_compression_methods: each with its length before it
+    for width in range(
+        3
+    ):  # legacy_session_id, cipher_suites, legacy_compression_methods: each with its length before it
         bytes_of_length = 2 if width == 1 else 1
         if i + bytes_of_length > stop:
             return INVALID_LINE, 0, 0

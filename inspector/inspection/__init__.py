@@ -109,8 +109,7 @@ class Decided:
 
     def views(self) -> Iterator[MirrorView]:
         """The mirrors as objects."""
-        for k, row in enumerate(self.rows.tolist()):
-            yield self.presenter.mirror(row, self.first_number + k)
+        return iter(self.presenter.mirrors(self.rows, self.first_number))
 
 
 class Stream:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from inspector.mirror.signs import Signs, number
-from inspector.mirror.tables import Exchanges, Sign
+from inspector.mirror.tables import NONE, Exchanges, Sign
 from inspector.table import I64, U32, Bool
 
 KNOWN = 3  # exchanges with a request that a server must have had for its part to be told
@@ -49,14 +49,19 @@ def place(
     free = free[~np.isin(free, original)]
     # Lost originals stand in where a copy has none.
     bare = known[(original[known] < 0) & gets_copies[key[known]]]
-    _couple(e, s, orphans[is_mirrored[key[orphans]]], bare, original, found, window, lost_copies=False)
-    _couple(e, s, orphans[gets_copies[key[orphans]]], free, original, found, window, lost_copies=True)
+    _couple(
+        e, s, orphans[is_mirrored[key[orphans]]], bare, original, found, downstream, claimed, window, lost_copies=False
+    )
+    _couple(
+        e, s, orphans[gets_copies[key[orphans]]], free, original, found, downstream, claimed, window, lost_copies=True
+    )
     _served(e, s, orphans, known, original, downstream, claimed, window)
 
 
 def _couple(
-    e: Exchanges, s: Signs, orphans: I64, others: I64, original: I64, found: U32, window: int, lost_copies: bool
-) -> None:
+    e: Exchanges, s: Signs, orphans: I64, others: I64, original: I64, found: U32, downstream: I64, claimed: I64,
+    window: int, lost_copies: bool,
+) -> None:  # fmt: skip
     """Pair orphans with requests of the same proxy that lack a mate: the latest sent before the orphan was answered."""
     if not len(orphans) or not len(others):
         return
@@ -79,6 +84,8 @@ def _couple(
         else:
             continue
         if o >= 0:
+            if downstream[m] >= 0:  # for want of its original the copy had passed for it
+                downstream[o], claimed[downstream[m]], downstream[m] = downstream[m], o, NONE
             original[m] = o
             found[m] = np.uint32(Sign.COUNT | Sign.ORDER)
 
@@ -118,7 +125,12 @@ def _served(
     """Give originals without a downstream exchange the response that their proxy gave soon after theirs, if it is equal."""
     mates = np.unique(original[original >= 0])
     bare = mates[(downstream[mates] < 0) & (e.status[mates] >= 0)]
-    served = orphans[np.isin(s.serves[orphans], s.sender[bare]) | np.isin(s.serves_self[orphans], s.sender[bare])]
+    # Downstream exchanges without an upstream one: their requests were lost, or the requests of their originals.
+    unserved = np.flatnonzero((e.request_time >= 0) & (claimed < 0) & (downstream < 0) & (e.status >= 0))
+    served = np.concatenate([orphans, unserved])
+    mine = np.isin(s.serves[served], s.sender[bare]) | np.isin(s.serves_self[served], s.sender[bare])
+    served = served[mine & (claimed[served] < 0)]
+    served = served[np.argsort(e.response_time[served], kind="stable")]
     bare = bare[np.argsort(e.response_time[bare], kind="stable")]
     used = np.zeros(len(served), bool)
     steps = STEPS
@@ -146,7 +158,10 @@ def _given(e: Exchanges, s: Signs, o: int, served: I64, window: int) -> int:
     """The first of `served` that was answered like `o` and not before it, -1 without one."""
     t = e.response_time[o]
     for d in served[(e.response_time[served] >= t) & (e.response_time[served] <= t + window)][:64].tolist():
-        if s.sender[o] in (s.serves[d], s.serves_self[d], s.serves_wire[d]) and same(e, d, o):
+        asked = e.request_time[o] if e.request_time[o] >= 0 else t
+        mine = s.sender[o] in (s.serves[d], s.serves_self[d], s.serves_wire[d])
+        alike = e.request_time[o] < 0 or e.request_time[d] < 0 or e.target[o] == e.target[d]
+        if mine and alike and e.request_time[d] <= asked and same(e, d, o):
             return int(d)
     return -1
 

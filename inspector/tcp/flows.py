@@ -66,6 +66,7 @@ from inspector.tcp.layout import (
     S_STARTED,
     S_SYN,
     S_SYNCED,
+    S_TOUCHED,
     S_WIDTH,
     SYN,
     T_CAPTURE,
@@ -247,12 +248,14 @@ def close(
     unlink(conns, C_PREV, C_FOLLOWING, c)
     state[G_IN_EMPTY + conns[c, C_LIST]] -= 1
     conns[c, C_LIST] = -1
-    if conns[c, C_PAYLOAD] == 0:  # nobody has heard of its slots
+    if conns[c, C_PAYLOAD] == 0:
         state[G_WITHOUT_PAYLOAD] += 1
-        free_conn(state, conns, streams, c)
-        return
-    write_row(conns, streams, done, c, state[G_DONE])
-    state[G_DONE] += 1
+        if streams[2 * c, S_TOUCHED] == 0 and streams[2 * c + 1, S_TOUCHED] == 0:  # nobody has heard of its slots
+            free_conn(state, conns, streams, c)
+            return
+    else:
+        write_row(conns, streams, done, c, state[G_DONE])
+        state[G_DONE] += 1
     conns[c, C_FOLLOWING] = state[G_DYING]
     state[G_DYING] = c
 
