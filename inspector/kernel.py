@@ -77,6 +77,20 @@ def _numba() -> Any:
     return numba
 
 
+def general(dispatcher: Any) -> Any:
+    """Compile one version for all values of an integer argument: numba makes one for each literal a caller passes."""
+    from numba.core import types as numba_types
+
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        plain = {name: numba_types.unliteral(value) for name, value in kws.items()}
+        return template(tuple(numba_types.unliteral(value) for value in args), plain)
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
 class Kernel(Generic[P, R]):
     """A function with two speeds. Calling it converts the arguments for the speed in force."""
 
@@ -119,7 +133,8 @@ class Kernel(Generic[P, R]):
             numba = _numba()
             twin = self._twin(lambda k: k.dispatcher)
             cache = bool(numba.config.CACHE_DIR)
-            self._dispatcher = numba.njit(nogil=True, cache=cache)(twin)
+            # Kernels allocate nothing: without numba's runtime no reference is counted at each call.
+            self._dispatcher = general(numba.njit(nogil=True, cache=cache, _nrt=False)(twin))
         return self._dispatcher
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:

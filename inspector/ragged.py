@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.kernel import compiled, kernel
+
 I64 = NDArray[np.int64]
 
 
@@ -73,10 +75,25 @@ class Ragged:
         return Ragged(np.concatenate([p.values for p in parts]), np.concatenate([*offsets, total]))
 
 
+@kernel
+def copy_runs(values: NDArray[Any], starts: I64, offsets: I64, out: NDArray[Any]) -> None:
+    """out[offsets[i] : offsets[i + 1]] = values[starts[i] : ...] for each run. Precondition: the runs lie in `values`."""
+    for i in range(len(starts)):
+        shift = starts[i] - offsets[i]
+        for k in range(offsets[i], offsets[i + 1]):
+            out[k] = values[k + shift]
+
+
 def gather(values: NDArray[Any], starts: I64, lengths: I64) -> Ragged:
     """Copy the runs `values[starts[i] : starts[i] + lengths[i]]` together. Precondition: all of them lie in `values`."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
+    if compiled():
+        source = values.view()
+        source.flags.writeable = False  # kernels are compiled for one kind of array only
+        out = np.empty(offsets[-1], values.dtype)
+        copy_runs(source, np.ascontiguousarray(starts, np.int64), offsets, out)
+        return Ragged(out, offsets)
     index = np.repeat(starts - offsets[:-1], lengths)
     index += np.arange(offsets[-1], dtype=np.int64)
     return Ragged(values[index], offsets)

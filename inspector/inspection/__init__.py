@@ -124,10 +124,14 @@ class Stream:
     def __iter__(self) -> Iterator[Decided]:
         number = 1
         for batch in self._pipeline.run():
-            rows = batch.decided
+            found, rows = batch.found, batch.decided
+            del batch  # the next step is made while this frame waits: nothing of the last one should stay
             if len(rows):
-                yield Decided(Presenter(batch.found.exchanges, batch.found.mirrors), rows, number)
+                decided = Decided(Presenter(found.exchanges, found.mirrors), rows, number)
                 number += len(rows)
+                del found
+                yield decided
+                del decided
 
     @property
     def captures(self) -> list[CaptureView]:

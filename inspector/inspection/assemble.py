@@ -44,6 +44,7 @@ class Assembler:
         self._messages: list[Messages] = []
         self._placed: list[Placed] = []
         self._unanswered: list[I64] = []
+        self.messages = 0  # added since they were last taken
         self._ended: list[I64] = []
         self._lossy = np.empty(0, np.int64)
 
@@ -52,6 +53,7 @@ class Assembler:
         if len(messages):
             self._messages.append(messages)
             self._placed.append(placed)
+            self.messages += len(messages)
 
     def unanswered(self, requests: I64) -> None:
         """Requests (message ids) that will get no response any more."""
@@ -72,6 +74,7 @@ class Assembler:
         """(ended, pending): exchanges that have ended since the last call, and those that still wait for a response or for
         its acknowledgement (they stay here). clock: capture time, ns."""
         messages, placed = Messages.concat(self._messages), Placed.concat(self._placed)
+        self.messages = 0
         gone = np.concatenate(self._unanswered) if self._unanswered else np.empty(0, np.int64)
         asks = messages.kind == 1
         acked, open_streams = self._acked(messages, tracker)

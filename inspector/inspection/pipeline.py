@@ -76,7 +76,8 @@ class Pipeline:
                 self.clock = max(self.clock, int(part.time.max()))
                 self.segments += last - first
                 first = last
-                if self.segments % EPOCH == 0:
+                # A large pool is looked at less often, so that the work stays in proportion to what is new.
+                if self.segments % EPOCH == 0 and 2 * self.assembler.messages >= len(self.settler.pool):
                     yield self._settle(False)
             if self.progress:
                 self.progress(block.position, self.total)

@@ -18,6 +18,8 @@ from inspector.mirror.transactions import Found, find
 from inspector.table import I64, Bool
 
 GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
+LATE = 3_000_000_000  # ns: a copy is sent no later than this after its original was answered (a shorter window counts)
+AROUND = 10_000_000  # ns: requests closer than this may be paired in another order
 FAR = np.iinfo(np.int64).max
 
 
@@ -98,30 +100,31 @@ class Settler:
         return ~blocked & (at < limit) & (at <= clock - late)
 
     def _gone(self, found: Found, waiting: Bool, settled: Bool, clock: int) -> Bool:
-        """Which exchanges are not needed any more: they ended before everything that is still open began."""
+        """Which exchanges are not needed any more.
+
+        A decided transaction leaves when it ended before anything that is still to come, and was not in flight when a
+        request began that is still undecided (it could be that one's rival). What is no mirror's leaves when no copy
+        of it can follow: see LATE.
+        """
         e, t = found.exchanges, found.mirrors
         asked = effective_time(e)
-        recent = waiting & (asked > clock - self.rules.window)
-        horizon = min(int(asked[recent].min()) if recent.any() else clock, clock - self.guard)
-        if not settled.all():
-            held = np.concatenate([t.mirror[~settled], t.original[~settled], t.downstream[~settled]])
-            held = held[held >= 0]
-            horizon = min(horizon, max(int(asked[held].min()), clock - self.rules.window))
         end = np.maximum(e.response_end_time, e.request_end_time)
-        last = end.copy()
-        # The members of a transaction leave together.
         mirrored = np.zeros(len(e), bool)
-        for members in (t.mirror, t.original, t.downstream):
-            there = members >= 0
-            mirrored[members[there]] = True
-        whole = np.maximum(end[t.mirror], 0)
+        last = end.copy()
+        whole = end[t.mirror].copy()
         for members in (t.original, t.downstream):
             whole = np.maximum(whole, np.where(members >= 0, end[np.maximum(members, 0)], 0))
         whole[~settled] = FAR
-        for members in (t.original, t.downstream, t.mirror):
+        # The members of a transaction leave together, and the copies of one original as well.
+        for members in (t.mirror, t.original, t.downstream):
             there = members >= 0
+            mirrored[members[there]] = True
             np.maximum.at(last, members[there], whole[there])
-        # A copy of the same original may have a later end: once more, from the original to its copies.
         shared = t.original >= 0
         np.maximum.at(last, t.mirror[shared], last[t.original[shared]])
-        return ~waiting & (last < np.where(mirrored, horizon, min(horizon, clock - self.rules.window)))
+        undecided = np.concatenate([asked[waiting], asked[t.mirror[~settled]], asked[t.original[~settled & shared]]])
+        undecided.sort()
+        begun = np.searchsorted(undecided, asked - AROUND)
+        rival = np.searchsorted(undecided, end + AROUND, side="right") > begun
+        rest = clock - self.guard - np.where(mirrored, 0, min(LATE, self.rules.window))
+        return ~waiting & (last < rest) & ~(rival & (end > clock - self.rules.window))
