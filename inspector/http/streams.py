@@ -53,6 +53,7 @@ from inspector.http.layout import (
     SEEN,
     START,
     STOPPED,
+    STREAM,
     SYNCED,
     TURN,
     UNKNOWN_METHOD,
@@ -114,13 +115,20 @@ def start_message(
 @kernel
 def search(
     s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int, other_low: int, other_high: int,
-    state: I64, news: I64, counters: I64,
+    state: I64, news: I64, counters: I64, limits: I64,
 ) -> int:  # fmt: skip
-    """After a lost boundary: the first packet that begins a message where the other side confirms it (see resync)."""
+    """After a lost boundary: the first packet that begins a message where the other side confirms it (see resync).
+
+    A packet that acknowledges bytes of the other side that were not handed over yet waits for them: they may confirm it.
+    """
     row = first_not_below(chunks, CHUNK_OFFSET, low, high, state[s, POS])
     while row < high and base + chunks[row, CHUNK_OFFSET] < end:
         offset = chunks[row, CHUNK_OFFSET]
         at = base + offset
+        behind = state[s ^ 1, STREAM] != NONE and state[s ^ 1, ENDED] == 0 and chunks[row, CHUNK_PEER] > state[s ^ 1, SEEN]
+        if behind and end - at <= limits[L_WAIT]:
+            state[s, POS] = offset
+            return WAITING
         if confirmed(offset, chunks[row, CHUNK_TIME], state, s ^ 1, chunks, other_low, other_high):
             found, kind = start_line_at(data, at, end, state[s, KIND], state[s ^ 1, KIND])
             if found == VALID_LINE:
@@ -165,7 +173,7 @@ def step(
             s, data, at, end, state[s, SYNCED] != 0, last, state, conns, rows, news, unanswered, counters
         )
     if mode == SEARCH:
-        return search(s, data, base, end, last, chunks, low, high, other_low, other_high, state, news, counters)
+        return search(s, data, base, end, last, chunks, low, high, other_low, other_high, state, news, counters, limits)
     if mode == STOPPED:
         state[s, POS] = end - base
         return WAITING
