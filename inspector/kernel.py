@@ -79,13 +79,14 @@ def _numba() -> Any:
 
 def general(dispatcher: Any) -> Any:
     """Compile one version for all values of an integer argument: numba makes one for each literal a caller passes."""
-    from numba.core import types as numba_types
+    from numba.core import types
 
+    unliteral: Any = types.unliteral
     template = dispatcher.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:
-        plain = {name: numba_types.unliteral(value) for name, value in kws.items()}
-        return template(tuple(numba_types.unliteral(value) for value in args), plain)
+        plain = {name: unliteral(value) for name, value in kws.items()}
+        return template(tuple(unliteral(value) for value in args), plain)
 
     dispatcher.get_call_template = get_call_template
     return dispatcher

@@ -133,9 +133,7 @@ class Feeder:
                 s.kept = []
             elif s.slot in consumed:
                 upto = consumed[s.slot]
-                s.kept = [
-                    (max(o, upto), d[max(0, upto - o) :], t, p) for o, d, t, p in s.kept if o + len(d) > upto
-                ]
+                s.kept = [(max(o, upto), d[max(0, upto - o) :], t, p) for o, d, t, p in s.kept if o + len(d) > upto]
             s.due = False
             s.ended = None
         self.kept_bytes = max(self.kept_bytes, sum(len(k[1]) for s in self.streams for k in s.kept))
@@ -146,7 +144,9 @@ class Feeder:
 
     def kinds(self) -> list[tuple[int, Protocol, bytes]]:
         return [
-            (int(p.slot[i]), Protocol(int(p.protocol[i])), p.sni.bytes(i)) for p in self.protocols for i in range(len(p))
+            (int(p.slot[i]), Protocol(int(p.protocol[i])), p.sni.bytes(i))
+            for p in self.protocols
+            for i in range(len(p))
         ]
 
 
@@ -161,10 +161,7 @@ def dicts(messages: Messages) -> list[dict[str, Any]]:
     starts = {int(i): int(s) for i, s in zip(messages.id, messages.start, strict=True)}
     out = []
     for i in range(len(messages)):
-        row = {
-            name: int(getattr(messages, name)[i])
-            for name in NUMBERS
-        }
+        row = {name: int(getattr(messages, name)[i]) for name in NUMBERS}
         for name in ("body_hash", "trace", "span", "parent", "headers", "target", "request_id"):
             row[name + "_hash" if name != "body_hash" else name] = int(getattr(messages, name)[i])
         row["facts"] = Fact(int(messages.facts[i]))

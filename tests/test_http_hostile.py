@@ -97,7 +97,9 @@ def test_both_speeds_give_the_same_tables(steps, synced, how):
 @settings(max_examples=60, deadline=None)
 @given(traffic(), st.sampled_from(list(End)))
 def test_small_limits_hold(steps, how):
-    options = Options(head_limit=40, header_lines=2, field_limit=3, target_limit=2, pending=2, wait_limit=20, chunk_line_limit=4)
+    options = Options(
+        head_limit=40, header_lines=2, field_limit=3, target_limit=2, pending=2, wait_limit=20, chunk_line_limit=4
+    )
     messages = tables(steps, True, how, options)[0]
     assert (messages.text.lengths <= 64 + 2 + 4 * 3).all()
 

@@ -102,7 +102,11 @@ def test_request(mode, name):
 RESPONSES = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", BASE, b"ab"),
     "no-reason": (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab", BASE, b"ab"),
-    "chunked": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", BASE | Fact.CHUNKED, b"ab"),
+    "chunked": (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        BASE | Fact.CHUNKED,
+        b"ab",
+    ),
     "204": (b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", BASE | Fact.NO_BODY, b""),
     "304": (b"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n", BASE | Fact.NO_BODY, b""),
     "interim": (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 H\r\nLink: x\r\n\r\n" + OK, BASE | Fact.INTERIM, b""),
@@ -177,7 +181,13 @@ def test_fields(mode):
     assert (m["content_type"], m["attempt"], m["version"]) == (b"application/grpc+proto", 3, 11)
     assert (m["trace_hash"], m["span_hash"], m["parent_hash"]) == tuple(h(i) for i in ids)
     assert Mark(m["marks"]) == (
-        Mark.REQUEST_ID | Mark.XFF | Mark.ENVOY_INTERNAL | Mark.SAMPLED_0 | Mark.CONTENT_ENCODING | Mark.TRACE | Mark.GRPC
+        Mark.REQUEST_ID
+        | Mark.XFF
+        | Mark.ENVOY_INTERNAL
+        | Mark.SAMPLED_0
+        | Mark.CONTENT_ENCODING
+        | Mark.TRACE
+        | Mark.GRPC
     )
     assert m["request_id_hash"] == h(b"r-1")
     (r,) = both(b"", b"HTTP/1.1 200 OK\r\nServer: istio-envoy\r\nx-envoy-upstream-service-time: 3\r\n\r\n")
@@ -204,7 +214,9 @@ def test_trace_context(mode, header, parts, marks):
 
 def test_headers_hash_covers_end_to_end_lines_in_any_order(mode):
     lines = [b"Accept: */*", b"cookie:a=b", b"Accept: x"]
-    touched = b"Host: a\r\nProxy-Foo: 1\r\nX-Envoy-Any: 2\r\nX-Istio-X: 1\r\nX-Forwarded-Host: b\r\nDate: now\r\nTE: x\r\n"
+    touched = (
+        b"Host: a\r\nProxy-Foo: 1\r\nX-Envoy-Any: 2\r\nX-Istio-X: 1\r\nX-Forwarded-Host: b\r\nDate: now\r\nTE: x\r\n"
+    )
     expect = (h(b"accept:*/*") + h(b"cookie:a=b") + h(b"accept:x")) % 2**64
     for order in (lines, lines[::-1]):
         (m,) = both(b"GET / HTTP/1.1\r\n" + touched + b"\r\n".join(order) + b"\r\n\r\n")
@@ -260,7 +272,9 @@ def test_server_name(mode, record):
     name = b"outbound_.80_.version-v2_.catalog.istioinaction.svc.cluster.local"
     hello = client_hello(name)
     data = b"".join(
-        b"\x16\x03\x01" + len(p).to_bytes(2, "big") + p for i in range(0, len(hello), record) if (p := hello[i : i + record])
+        b"\x16\x03\x01" + len(p).to_bytes(2, "big") + p
+        for i in range(0, len(hello), record)
+        if (p := hello[i : i + record])
     )
     server = b"\x16\x03\x03\x00\x04\x02\x00\x00\x00" + b"\x17\x03\x03\x00\x01\x00"
     expect = [(0, Protocol.TLS, name), (1, Protocol.TLS, b"")]

@@ -145,7 +145,8 @@ C_NEXT_ID = 4
 C_FREE = 5  # a list of free nodes
 C_NODES = 6  # nodes ever used
 C_AGAIN = 7  # a request stream was released from HOLD
-COUNTER_WIDTH = 8
+C_UNCONFIRMED = 8  # packets behind a gap that begin like a message, but nothing shows that one begins there
+COUNTER_WIDTH = 9
 
 # Columns of news: what a stream is, and a server name in the text.
 NEWS_WIDTH = 5

@@ -154,6 +154,11 @@ class Parser:
         self._line = np.zeros(max(o.head_limit, 65536) + 64, np.uint8)
         self._cell = np.zeros(1, np.uint64)
 
+    @property
+    def unconfirmed(self) -> int:
+        """Packets behind a gap that begin like a message and were left out: nothing shows that one begins there."""
+        return int(self._counters[at.C_UNCONFIRMED])
+
     def feed(self, block: StreamBlock, synced: Synced) -> Read:
         """Read one block of streams.
 

@@ -23,6 +23,7 @@ from inspector.http.layout import (
     C_ROWS,
     C_TEXT,
     C_UNANSWERED,
+    C_UNCONFIRMED,
     CHUNK_OFFSET,
     CHUNK_PEER,
     CHUNK_TIME,
@@ -125,7 +126,9 @@ def search(
     while row < high and base + chunks[row, CHUNK_OFFSET] < end:
         offset = chunks[row, CHUNK_OFFSET]
         at = base + offset
-        behind = state[s ^ 1, STREAM] != NONE and state[s ^ 1, ENDED] == 0 and chunks[row, CHUNK_PEER] > state[s ^ 1, SEEN]
+        behind = (
+            state[s ^ 1, STREAM] != NONE and state[s ^ 1, ENDED] == 0 and chunks[row, CHUNK_PEER] > state[s ^ 1, SEEN]
+        )
         if behind and end - at <= limits[L_WAIT]:
             state[s, POS] = offset
             return WAITING
@@ -140,6 +143,8 @@ def search(
             if found == PARTIAL_LINE and not last:
                 state[s, POS] = offset
                 return WAITING
+        elif start_line_at(data, at, end, state[s, KIND], state[s ^ 1, KIND])[0] == VALID_LINE:
+            counters[C_UNCONFIRMED] += 1
         row += 1
     state[s, POS] = end - base
     return WAITING

@@ -179,6 +179,7 @@ class Pipeline:
             snaplen=max((i.snaplen for i in infos), default=0),
             gap_bytes=counts.get("gap_bytes", 0),
             conflicts=counts.get("conflicts", 0),
+            unconfirmed=self.parser.unconfirmed,
         )
 
     def captures(self) -> list[CaptureView]:

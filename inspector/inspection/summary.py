@@ -33,6 +33,7 @@ class Seen:
     snaplen: int
     gap_bytes: int
     conflicts: int
+    unconfirmed: int = 0
 
 
 def summarise(tally: Tally, seen: Seen) -> SummaryView:
@@ -134,6 +135,12 @@ def unseen(tally: Tally, seen: Seen) -> list[str]:
         )
     if seen.gap_bytes:
         out.append(f"{plural(seen.gap_bytes, 'byte')} of TCP streams are missing from the capture.")
+    if seen.unconfirmed:
+        verb = "looks" if seen.unconfirmed == 1 else "look"
+        out.append(
+            f"{plural(seen.unconfirmed, 'packet')} behind such a gap {verb} like the start of a request or response, but no "
+            "other packet confirms it: left out."
+        )
     return out
 
 

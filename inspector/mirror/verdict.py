@@ -128,6 +128,23 @@ def answered_before(d: int, o: int, nums: I64) -> bool:
 
 
 @kernel
+def admit(
+    ds: I64, d_family: I64, low: int, family: int, at: int, nums: I64, crowd: I64, size: int
+) -> tuple[int, int, bool]:
+    """Add the downstream requests of `family` sent up to time `at` to the crowd: (next place in ds, size, was it full?)."""
+    full = False
+    while low < len(ds) and (d_family[low] < family or (d_family[low] == family and nums[ds[low], 5] <= at)):
+        if d_family[low] == family:
+            if size == CROWD:
+                full = True
+                size = 0
+            crowd[size] = low
+            size += 1
+        low += 1
+    return low, size, full
+
+
+@kernel
 def judge(
     js: I64,
     j_family: I64,
@@ -164,16 +181,8 @@ def judge(
         d = downstream[j]
         anchor = o if o >= 0 else m
         at = nums[anchor, 5]
-        while low < len(ds) and (
-            d_family[low] < j_family[i] or (d_family[low] == j_family[i] and nums[ds[low], 5] <= at)
-        ):
-            if d_family[low] == j_family[i]:
-                if size == CROWD:
-                    over = True
-                    size = 0
-                crowd[size] = low
-                size += 1
-            low += 1
+        low, size, full = admit(ds, d_family, low, j_family[i], at, nums, crowd, size)
+        over = over or full
         result = outcome(d, o, m, again, nums, hashes, marks, lossy)
         count = 1
         kept = 0
