@@ -15,8 +15,10 @@ Rules for a kernel, so that both speeds agree:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import platform
 import sys
 import types
 import warnings
@@ -60,6 +62,31 @@ def cache_folder() -> Path:
         if b"@kernel" in text:
             key.update(str(source.relative_to(here)).encode() + b"\0" + text)
     return Path(root) / f"kernels-{sys.implementation.cache_tag}-{key.hexdigest()[:16]}"
+
+
+def warmed() -> bool:
+    """Whether kernels were compiled to the end before, for this version and processor: then they load in a moment."""
+    return _marker().exists()
+
+
+def mark_warm() -> None:
+    """Remember that a compiled run came to its end."""
+    with contextlib.suppress(OSError):
+        _marker().touch()
+
+
+def _marker() -> Path:
+    return cache_folder() / f"warm-{platform.machine()}-{_processor()}"
+
+
+def _processor() -> str:
+    """A short name of the processor: numba compiles for the one it runs on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))][:2] or lines[:1]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
 def _numba() -> Any:

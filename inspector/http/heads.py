@@ -37,6 +37,8 @@ from inspector.http.layout import (
     STREAM,
     T_METHOD,
     T_TARGET,
+    TURN,
+    UNKNOWN_METHOD,
 )
 from inspector.http.matching import match
 from inspector.http.messages import announce, begin_row, end_head, finish_early, lose
@@ -247,6 +249,14 @@ def whole_line(data: U8, words: U64, at: int, begin: int, end: int) -> tuple[int
 
 
 @kernel
+def begins_response(data: U8, at: int, end: int) -> bool:
+    """Whether "HTTP/" stands at `at`, or too few bytes to tell."""
+    return end - at < 5 or (
+        data[at] == 72 and data[at + 1] == 84 and data[at + 2] == 84 and data[at + 3] == 80 and data[at + 4] == 47
+    )
+
+
+@kernel
 def read_headers(
     s: int, data: U8, words: U64, at: int, end: int, last: bool,
     line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
@@ -273,6 +283,8 @@ def read_headers(
         state[s, POS] += i + 1 - at
         state[s, HEAD_BYTES] += i + 1 - at
         if empty:
+            if state[s, METHOD] == UNKNOWN_METHOD and begins_response(data, i + 1, end):
+                state[s, TURN] = state[s, POS]
             end_head(
                 s, state, conns, pool, rows, hashes, text, lanes, tails, line, line_words,
                 news, unanswered, counters, limits, cell,

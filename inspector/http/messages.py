@@ -308,9 +308,10 @@ def doubtful(s: int, state: I64, conns: I64) -> bool:
     """Whether the request of stream `s`'s response was lost: had it been HEAD, what the head says of a body would not hold."""
     if state[s, METHOD] != UNKNOWN_METHOD or conns[s >> 1, LOST] == 0 or state[s ^ 1, STREAM] == NONE:
         return False
-    # It was not HEAD where the body ends just where the client spoke next, or where the stream ends.
+    # It was not HEAD where the body ends just where the client spoke next, or where the stream ends, and does not begin
+    # like the next response.
     end = state[s, POS] + state[s, LENGTH]
-    if state[s, LENGTH] <= 0 or state[s, CODING] != CODING_NONE:
+    if state[s, LENGTH] <= 0 or state[s, CODING] != CODING_NONE or state[s, TURN] == state[s, POS]:
         return True
     return state[s, TURN] != end and (state[s, TURN] > state[s, POS] or state[s, ENDED] != FIN or state[s, SEEN] != end)
 

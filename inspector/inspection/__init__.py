@@ -52,6 +52,7 @@ class Inspection:
         self.captures: list[CaptureView] = pipeline.captures()
         self.summary: SummaryView = summarise(pipeline.tally, pipeline.seen())
         self.damaged: bool = pipeline.damaged()
+        self.timings: dict[str, float] = dict(pipeline.timings)
 
     @cached_property
     def _presenter(self) -> Presenter:
@@ -148,6 +149,11 @@ class Stream:
         """Whether an input was cut short or damaged."""
         return self._pipeline.damaged()
 
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds spent in each stage."""
+        return dict(self._pipeline.timings)
+
 
 def inspect(
     *captures: str | BinaryIO,
@@ -156,15 +162,16 @@ def inspect(
     match: tuple[str, ...] = (),
     block_bytes: int = 4 << 20,
     progress: Callable[[int, int | None], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Inspection:
     """Read captures as one view, find every mirrored request and judge it.
 
     captures: paths, "-" for stdin, or binary files. suffix: what the proxy appends to a copy's host ("" for none).
     window: seconds between a copy and its original. match: the signs that may pair (empty: all). block_bytes: how much is
-    read at a time. progress: called with (bytes read, total or None).
+    read at a time. progress: called with (bytes read, total or None). notice: called with a sentence before something slow.
     Raises CaptureError for an input that cannot be read, UsageError for options that make no sense.
     """
-    pipeline = _pipeline(captures, suffix, window, match, block_bytes, progress)
+    pipeline = _pipeline(captures, suffix, window, match, block_bytes, progress, notice)
     kept = Kept()
     for batch in pipeline.run():
         kept.add(batch)
@@ -178,9 +185,10 @@ def stream(
     match: tuple[str, ...] = (),
     block_bytes: int = 4 << 20,
     progress: Callable[[int, int | None], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Stream:
     """Like `inspect`, in memory that does not grow with the captures: mirrors are handed out when they are decided."""
-    return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress))
+    return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress, notice))
 
 
 def _pipeline(
@@ -190,9 +198,10 @@ def _pipeline(
     match: tuple[str, ...],
     block_bytes: int,
     progress: Callable[[int, int | None], None] | None,
+    notice: Callable[[str], None] | None,
 ) -> Pipeline:
     if not captures:
         raise UsageError("no capture given", "name a file, or - for a pipe")
     if not window > 0:
         raise UsageError("the window must be longer than 0 seconds")
-    return Pipeline(captures, Rules(suffix, int(window * 1e9), signs_of(tuple(match))), block_bytes, progress)
+    return Pipeline(captures, Rules(suffix, int(window * 1e9), signs_of(tuple(match))), block_bytes, progress, notice)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector import kernel
-from inspector.capture import Reader, merge, open_captures
+from inspector.capture import Block, Reader, Segments, merge, open_captures
 from inspector.http.parser import Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.assemble import Assembler, Placed, protocol_counts
@@ -23,12 +25,14 @@ from inspector.mirror.settle import Batch, Rules, Settler
 from inspector.mirror.signs import is_loopback
 from inspector.mirror.views import CaptureView
 from inspector.ragged import Ragged
-from inspector.table import Bool
+from inspector.table import U8, Bool
 from inspector.tcp import Tracker
 from inspector.tcp.tables import Connections, Gap, StreamBlock
 
 EPOCH = 1 << 15  # segments between two steps of deciding
-COMPILE_FROM = 8 << 20  # bytes of input from which compiled kernels pay for loading numba
+COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading numba
+COMPILE_COLD = 48 << 20  # and for compiling them, which takes about a minute once
+COMPILING = "compiling the inner loops, once for this version and processor; this takes about a minute"
 
 
 class Pipeline:
@@ -40,9 +44,12 @@ class Pipeline:
         rules: Rules,
         block_bytes: int,
         progress: Callable[[int, int | None], None] | None,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
-        if large(captures):
-            kernel.use("compiled")
+        self.notice = notice
+        self.timings: dict[str, float] = defaultdict(float)
+        self._compile_from = COMPILE_FROM if kernel.warmed() else COMPILE_COLD
+        self._choose_speed(size_of(captures))
         self.readers: list[Reader] = []
         for capture in captures:
             self.readers += open_captures(capture, len(self.readers), block_bytes)
@@ -60,42 +67,78 @@ class Pipeline:
         self._encrypted_servers: set[tuple[int, int]] = set()
         self.segments = 0
 
+    def _choose_speed(self, size: int) -> None:
+        """Run kernels compiled from a certain size of the input on. They may change their speed between two blocks."""
+        if size < self._compile_from or kernel.compiled():
+            return
+        if not kernel.warmed() and self.notice:
+            self.notice(COMPILING)
+        kernel.use("compiled")
+
     def run(self) -> Iterator[Batch]:
         """Read everything; a Batch each time something was decided, the last one when the input has ended.
 
         Steps are cut at every EPOCH segments, wherever blocks end, so that results do not depend on the block size.
         """
-        for block in merge(self.readers):
+        blocks = merge(self.readers)
+        while True:
+            with self._timed("capture"):
+                block = next(blocks, None)
+            if block is None:
+                break
+            self._choose_speed(sum(r.info.bytes for r in self.readers))
             if self.twins:
                 self.twins.add(block.segments)
-            first, n = 0, len(block.segments)
-            while first < n:
-                last = min(n, first + EPOCH - self.segments % EPOCH)
-                part = block.segments if last - first == n else block.segments.take(np.arange(first, last))
-                self._step(self.tracker.feed(part, block.data))
-                self.clock = max(self.clock, int(part.time.max()))
-                self.segments += last - first
-                first = last
-                # A large pool is looked at less often, so that the work stays in proportion to what is new.
-                if self.segments % EPOCH == 0 and 2 * self.assembler.messages >= len(self.settler.pool):
-                    yield self._settle(False)
+            yield from self._segments(block)
             if self.progress:
                 self.progress(block.position, self.total)
-        self._step(self.tracker.finish())
+        self._step(self._feed(None, None))
         yield self._settle(True)
+        if kernel.compiled():
+            kernel.mark_warm()
+
+    def _segments(self, block: Block) -> Iterator[Batch]:
+        first, n = 0, len(block.segments)
+        while first < n:
+            last = min(n, first + EPOCH - self.segments % EPOCH)
+            part = block.segments if last - first == n else block.segments.take(np.arange(first, last))
+            self._step(self._feed(part, block.data))
+            self.clock = max(self.clock, int(part.time.max()))
+            self.segments += last - first
+            first = last
+            # A large pool is looked at less often, so that the work stays in proportion to what is new.
+            if self.segments % EPOCH == 0 and 2 * self.assembler.messages >= len(self.settler.pool):
+                yield self._settle(False)
+
+    def _feed(self, segments: Segments | None, data: U8 | None) -> StreamBlock:
+        with self._timed("tcp"):
+            return self.tracker.finish() if segments is None or data is None else self.tracker.feed(segments, data)
+
+    @contextlib.contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Count the time spent in a stage, in seconds."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] += time.perf_counter() - start
 
     def _settle(self, final: bool) -> Batch:
-        ended, pending = self.assembler.take(final, self.clock, self.tracker)
-        batch = self.settler.step(ended, pending, self.clock, final, self._encrypted_servers)
-        self.tally.add(batch)
+        with self._timed("exchanges"):
+            ended, pending = self.assembler.take(final, self.clock, self.tracker)
+        with self._timed("mirrors"):
+            batch = self.settler.step(ended, pending, self.clock, final, self._encrypted_servers)
+            self.tally.add(batch)
         return batch
 
     def _step(self, streams: StreamBlock) -> None:
         tracker = self.tracker
-        read = self.parser.feed(streams, tracker.synced)
+        with self._timed("http"):
+            read = self.parser.feed(streams, tracker.synced)
         self._protocols(read.protocols.protocol, read.protocols.slot, read.protocols.sni)
         if len(read.messages):
-            self.assembler.add(read.messages, self._place(read.messages))
+            with self._timed("exchanges"):
+                self.assembler.add(read.messages, self._place(read.messages))
         lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
         self.assembler.lost(np.unique(streams.runs.stream[lost]))
         self.assembler.unanswered(read.unanswered)
@@ -226,11 +269,11 @@ def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:
     return total
 
 
-def large(captures: tuple[str | BinaryIO, ...]) -> bool:
-    """Whether the input is worth compiled kernels. Compressed files hold several times their size."""
+def size_of(captures: tuple[str | BinaryIO, ...]) -> int:
+    """Bytes of input, about: compressed files hold several times their size; pipes are not known yet."""
     size = 0
     for capture in captures:
         if isinstance(capture, str) and os.path.isfile(capture):
             packed = capture.endswith((".gz", ".zst", ".xz", ".lz4"))
             size += os.path.getsize(capture) * (6 if packed else 1)
-    return size >= COMPILE_FROM
+    return size
