@@ -10,16 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CaptureError", "Inspection", "InspectorError", "UsageError", "__version__", "inspect"]
+__all__ = ["CaptureError", "Inspection", "InspectorError", "UsageError", "__version__", "inspect", "stream"]
 
 if TYPE_CHECKING:
     from inspector.errors import CaptureError, InspectorError, UsageError
-    from inspector.inspection import Inspection, inspect
+    from inspector.inspection import Inspection, inspect, stream
 
 
 def __getattr__(name: str) -> Any:
     """Load the pipeline only when it is used, so that `inspect --help` stays quick."""
-    if name in ("Inspection", "inspect"):
+    if name in ("Inspection", "inspect", "stream"):
         from inspector import inspection
 
         return getattr(inspection, name)

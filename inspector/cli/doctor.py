@@ -1,0 +1,50 @@
+"""`inspect doctor`: what this installation has, and kernels compiled ahead."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import time
+
+import click
+
+from inspector.cli import streams
+
+PACKAGES = ("numpy", "numba", "pandas", "scipy", "click", "tabulate", "zstandard", "lz4", "scapy", "pyshark")
+TOOLS = ("tshark", "tcpdump")
+
+
+@click.command("doctor", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--warm", is_flag=True, help="Compile the inner loops now; a large capture then starts at once.")
+def doctor(warm: bool) -> int:
+    """Say what this installation has: versions, tools, and whether the inner loops are compiled."""
+    import inspector
+    from inspector import kernel
+
+    lines = [f"mirror-inspector {inspector.__version__}, Python {platform.python_version()} on {platform.machine()}"]
+    bad = 0
+    for name in PACKAGES:
+        try:
+            lines.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(f"{name} is missing: pip install {name}")
+            bad = 1
+    lines += [f"{tool} {shutil.which(tool) or 'not installed (needed only for comparisons)'}" for tool in TOOLS]
+    folder = kernel.cache_folder()
+    above = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(above, os.W_OK):
+        lines.append(f"{above} cannot be written: kernels are compiled at each large capture; set INSPECTOR_CACHE")
+        bad = 1
+    state = "compiled" if kernel.warmed() else "not compiled yet: inspect doctor --warm"
+    lines.append(f"kernels in {folder}: {state}")
+    streams.write([[line + "\n" for line in lines]], None)
+    if warm and not kernel.warmed():
+        from inspector.inspection.warm import warm as compile_all
+
+        start = time.perf_counter()
+        streams.say("compiling the inner loops; this takes about a minute")
+        compile_all()
+        streams.say(f"compiled in {time.perf_counter() - start:.0f} s")
+    return bad
