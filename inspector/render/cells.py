@@ -93,7 +93,15 @@ def share(s: Share) -> str:
     """The observed share of requests that were mirrored, with its interval."""
     if s.percent is None:
         return "no request that could have been mirrored"
-    text = f"{s.mirrored:,} of {count(s.eligible, 'request')} mirrored: {s.percent:.3g} %"
+    text = f"{s.mirrored:,} of {count(s.eligible, 'request')} mirrored: {percent(s.percent)} %"
     if s.low is None or s.high is None:
         return text
-    return f"{text} (95 % interval {s.low:.3g} to {s.high:.3g} %)"
+    return f"{text} (95 % interval {percent(s.low)} to {percent(s.high)} %)"
+
+
+def percent(value: float | None) -> str:
+    """A percentage with three digits; never rounded to all or nothing."""
+    if value is None:
+        return "?"
+    near = 99 < value < 100 or 0 < value < 1
+    return f"{value:.2f}" if near else f"{value:.3g}"
