@@ -18,7 +18,6 @@ from inspector.mirror.transactions import Found, find
 from inspector.table import I64, Bool
 
 GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
-LATE = 3_000_000_000  # ns: a copy is sent no later than this after its original was answered (a shorter window counts)
 AROUND = 10_000_000  # ns: requests closer than this may be paired in another order
 FAR = np.iinfo(np.int64).max
 
@@ -103,8 +102,8 @@ class Settler:
         """Which exchanges are not needed any more.
 
         A decided transaction leaves when it ended before anything that is still to come, and was not in flight when a
-        request began that is still undecided (it could be that one's rival). What is no mirror's leaves when no copy
-        of it can follow: see LATE.
+        request began that is still undecided (it could be that one's rival). What is no mirror's leaves when the
+        window for a copy of it has passed.
         """
         e, t = found.exchanges, found.mirrors
         asked = effective_time(e)
@@ -126,5 +125,5 @@ class Settler:
         undecided.sort()
         begun = np.searchsorted(undecided, asked - AROUND)
         rival = np.searchsorted(undecided, end + AROUND, side="right") > begun
-        rest = clock - self.guard - np.where(mirrored, 0, min(LATE, self.rules.window))
+        rest = clock - self.guard - np.where(mirrored, 0, self.rules.window)
         return ~waiting & (last < rest) & ~(rival & (end > clock - self.rules.window))
