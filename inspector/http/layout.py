@@ -8,7 +8,6 @@ from __future__ import annotations
 from inspector.http.tables import Fact
 
 NONE = -1
-NEVER = 1 << 62
 
 # Kinds of message, and of stream.
 REQUEST = 1
@@ -160,7 +159,6 @@ L_PENDING = 4
 L_WAIT = 5
 L_CHUNK_LINE = 6
 L_HELLO = 7
-LIMIT_WIDTH = 8
 
 # Columns of packed runs and chunks.
 RUN_OFFSET = 0

@@ -187,7 +187,7 @@ def stream(
     progress: Callable[[int, int | None], None] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> Stream:
-    """Like `inspect`, in memory that does not grow with the captures: mirrors are handed out when they are decided."""
+    """Like `inspect`, but nothing is kept: mirrors are handed out when they are decided."""
     return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress, notice))
 
 
