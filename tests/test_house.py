@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "inspector"
 ROOMS = [
-    ["errors", "seq", "kernel", "ragged", "table"],
+    ["errors", "lang", "seq", "kernel", "ragged", "table"],
     ["capture"],
     ["tcp"],
     ["http"],
@@ -18,6 +18,7 @@ ROOMS = [
     ["mesh"],
     ["inspection"],
     ["render"],
+    ["lessons"],
     ["batch"],
     ["referee"],
     ["cli"],
