@@ -16,6 +16,7 @@ Rules for a kernel, so that both speeds agree:
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import platform
@@ -23,14 +24,18 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 
+from inspector import native
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_tell: Callable[[str], None] | None = None
 _compiled = os.environ.get("INSPECTOR_KERNELS", "") == "compiled"
 
 
@@ -48,20 +53,23 @@ def compiled() -> bool:
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: a folder the user may write, named by sources, Python, numba and processor.
+    """Where compiled kernels are kept: a folder the user may write, named by Python, compiler and processor.
 
     `INSPECTOR_CACHE` overrides the root; the default follows XDG_CACHE_HOME.
     """
     root = os.environ.get("INSPECTOR_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mirror-inspector"
     )
-    key = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in sorted(here.rglob("*.py")):
-        text = source.read_bytes()
-        if b"@kernel" in text:
-            key.update(str(source.relative_to(here)).encode() + b"\0" + text)
-    return Path(root) / f"kernels-{sys.implementation.cache_tag}-{key.hexdigest()[:16]}"
+    return Path(root) / f"kernels-{_toolchain()}"
+
+
+@functools.cache
+def _toolchain() -> str:
+    """What machine code depends on beside a kernel's source."""
+    checks = "checked-" if os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0") else ""
+    parts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), _processor())
+    key = hashlib.sha256("\n".join((*parts, native.LAYOUT)).encode()).hexdigest()[:16]
+    return f"{sys.implementation.cache_tag}-{checks}{key}"
 
 
 def warmed() -> bool:
@@ -76,7 +84,19 @@ def mark_warm() -> None:
 
 
 def _marker() -> Path:
-    return cache_folder() / f"warm-{platform.machine()}-{_processor()}"
+    return cache_folder() / f"warm-{_sources()}"
+
+
+@functools.cache
+def _sources() -> str:
+    """One hash of all sources with kernels in them."""
+    key = hashlib.sha256()
+    here = Path(__file__).parent
+    for source in sorted(here.rglob("*.py")):
+        text = source.read_bytes()
+        if b"@kernel" in text:
+            key.update(str(source.relative_to(here)).encode() + b"\0" + text)
+    return key.hexdigest()[:16]
 
 
 def _processor() -> str:
@@ -89,19 +109,25 @@ def _processor() -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
-def _numba() -> Any:
-    import numba
+def writable_folder() -> Path | None:
+    """The cache folder, made for this user only; None where it cannot be made."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder
 
-    config: Any = numba.config
-    if not getattr(_numba, "ready", False):
-        folder = cache_folder()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            config.CACHE_DIR = str(folder)
-        except OSError:
-            config.CACHE_DIR = ""
-        _numba.ready = True  # type: ignore[attr-defined]
-    return numba
+
+def on_compile(tell: Callable[[str], None] | None) -> None:
+    """`tell` is called with a kernel's name each time one has been compiled."""
+    global _tell
+    _tell = tell
+
+
+def _progress(name: str) -> None:
+    if _tell is not None:
+        _tell(name)
 
 
 def general(dispatcher: Any) -> Any:
@@ -128,8 +154,10 @@ class Kernel(Generic[P, R]):
         self.__name__ = function.__name__
         self.__module__ = function.__module__
         self.__wrapped__ = function
+        self._label = f"{function.__module__.removeprefix('inspector.')}.{function.__name__}"
         self._plain: Callable[..., Any] | None = None
         self._dispatcher: Any = None
+        self._entries: dict[tuple[Any, ...], native.Entry] = {}
 
     def _twin(self, pick: Callable[[Kernel[..., Any]], Any]) -> types.FunctionType:
         """The same code with every global kernel it names replaced by `pick(kernel)`."""
@@ -156,18 +184,48 @@ class Kernel(Generic[P, R]):
 
     @property
     def dispatcher(self) -> Any:
-        """The numba dispatcher (compiles at its first call for new argument types, or loads from the cache)."""
+        """The numba dispatcher: what other kernels' compilation calls."""
         if self._dispatcher is None:
-            numba = _numba()
+            import numba
+
             twin = self._twin(lambda k: k.dispatcher)
-            cache = bool(numba.config.CACHE_DIR)
-            # Kernels allocate nothing: without numba's runtime no reference is counted at each call.
-            self._dispatcher = general(numba.njit(nogil=True, cache=cache, _nrt=False)(twin))
+            # Kernels allocate nothing: without numba's runtime no reference is counted at each call. They are called from
+            # other kernels and through `native` only.
+            options = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+            self._dispatcher = general(numba.njit(**options)(twin))
         return self._dispatcher
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"{self._label}-{self.digest}"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What this kernel's machine code is made of: its own code, the kernels it calls, the integers it reads."""
+        function = cast(types.FunctionType, self.function)
+        code, space = function.__code__, function.__globals__
+        key = hashlib.sha256(code.co_code)
+        key.update(repr(code.co_consts).encode())
+        for name in code.co_names:
+            value = space.get(name)
+            told = value.digest if isinstance(value, Kernel) else str(value) if isinstance(value, int) else ""
+            key.update(f"{name}={told};".encode())
+        return key.hexdigest()[:24]
+
+    def _native(self, key: tuple[Any, ...]) -> native.Entry:
+        """The compiled kernel for a signature, from the cache where it is there."""
+        folder = writable_folder()
+        entry = native.load(folder, self._name, key) if folder else None
+        if entry is None:
+            entry = native.make(folder, self._name, key, self.dispatcher)
+            _progress(self._label)
+        self._entries[key] = entry
+        return entry
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if _compiled:
-            return cast(R, self.dispatcher(*args, **kwargs))
+            key, flat = native.lay_out(args)
+            return cast(R, (self._entries.get(key) or self._native(key))(flat))
         views = [memoryview(cast(Any, a)) if isinstance(a, np.ndarray) else a for a in args]
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             return cast(R, self.plain(*views, **kwargs))

@@ -89,10 +89,8 @@ def gather(values: NDArray[Any], starts: I64, lengths: I64) -> Ragged:
     offsets = np.zeros(len(starts) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     if compiled():
-        source = values.view()
-        source.flags.writeable = False  # kernels are compiled for one kind of array only
         out = np.empty(offsets[-1], values.dtype)
-        copy_runs(source, np.ascontiguousarray(starts, np.int64), offsets, out)
+        copy_runs(np.ascontiguousarray(values), np.ascontiguousarray(starts, np.int64), offsets, out)
         return Ragged(out, offsets)
     index = np.repeat(starts - offsets[:-1], lengths)
     index += np.arange(offsets[-1], dtype=np.int64)

@@ -219,9 +219,8 @@ def _scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -
 def scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -> None:
     """target[places[p] ...] = source[begins[p] ...], lengths[p] bytes each."""
     if compiled():
-        source = source.view()
-        source.flags.writeable = False
-        _scatter(source, begins, target, places, lengths)
+        whole = np.ascontiguousarray
+        _scatter(source, whole(begins), target, whole(places), whole(lengths))
         return
     for begin, place, length in zip(begins.tolist(), places.tolist(), lengths.tolist(), strict=True):
         target[place : place + length] = source[begin : begin + length]

@@ -1,0 +1,169 @@
+"""Compiled kernels as machine code on disk: made once with numba, loaded later by llvmlite alone.
+
+numba's own cache needs numba to be imported and every kernel's types to be unpickled again: most of a second and 60 MB before the
+first packet is read. The object code is all that a later run needs. A kernel is called by numba's calling convention
+(`numba/core/callconv.py`, CPUCallConv): `status = f(&result, &exception, *arguments)`, an array being seven or more of them
+(`numba/core/datamodel/models.py`, ArrayModel): memory info, parent, items, item size, data, shape and strides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LAYOUT = "1"  # of the cached files
+SCALARS = {"int64": ctypes.c_int64, "uint64": ctypes.c_uint64, "bool": ctypes.c_int8}
+_lock = threading.RLock()
+_engine: Any = None
+
+
+class Entry:
+    """A kernel compiled for one signature, ready to be called."""
+
+    def __init__(self, address: int, dims: tuple[int, ...], result: list[str]) -> None:
+        """`dims`: of each argument its dimensions, 0 for an integer; `result`: the scalar types it gives."""
+        kinds: list[Any] = []
+        for n in dims:
+            kinds += [ctypes.c_int64] * (5 + 2 * n) if n else [ctypes.c_int64]
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(address)
+        fields = [(f"f{k}", SCALARS[word]) for k, word in enumerate(result)]
+        self._shape = type("Result", (ctypes.Structure,), {"_fields_": fields or [("none", ctypes.c_void_p)]})
+        self._result = [(name, word == "bool") for (name, _), word in zip(fields, result, strict=True)]
+
+    def __call__(self, arguments: list[int]) -> Any:
+        """Run it on arguments laid out by `lay_out`. Raises IndexError where it was compiled with bound checks and one failed."""
+        out, exception = self._shape(), ctypes.c_void_p()
+        status = self._call(ctypes.byref(out), ctypes.byref(exception), *arguments)
+        if status:
+            raise IndexError(f"an inner loop stopped with status {status}")
+        values = [bool(getattr(out, name)) if truth else getattr(out, name) for name, truth in self._result]
+        if len(values) < 2:
+            return values[0] if values else None
+        return tuple(values)
+
+
+def lay_out(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
+    """The signature of arguments (a dtype's letter and the dimensions for an array, 0 for an integer), and the arguments as
+    the calling convention has them. Raises TypeError for an array that is not C-contiguous."""
+    key: list[Any] = []
+    flat: list[int] = []
+    for a in args:
+        if type(a) is np.ndarray:
+            face = a.__array_interface__
+            if face["strides"] is not None:
+                if a.size > 1 and not a.flags.c_contiguous:
+                    raise TypeError("an inner loop takes arrays without holes only")
+            shape = face["shape"]
+            item = a.itemsize
+            key.append(face["typestr"] + str(len(shape)))
+            if len(shape) == 1:
+                n = shape[0]
+                flat += (0, 0, n, item, face["data"][0], n, item)
+            else:
+                rows, columns = shape
+                flat += (0, 0, rows * columns, item, face["data"][0], rows, columns, columns * item, item)
+        else:
+            key.append(0)
+            flat.append(int(a))
+    return tuple(key), flat
+
+
+def load(folder: Path, name: str, key: tuple[Any, ...]) -> Entry | None:
+    """The kernel `name` for signature `key` from the cache in `folder`; None where it is not there, or not whole."""
+    head = _file(folder, name, key)
+    try:
+        with head.open("rb") as file:
+            about = json.loads(file.readline())
+            code = file.read()
+        if len(code) != about["size"] or about["key"] != list(key):
+            return None
+        return _entry(code, about["symbol"], key, about["result"])
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError):
+        return None
+
+
+def make(folder: Path | None, name: str, key: tuple[Any, ...], dispatcher: Any) -> Entry:
+    """Compile `dispatcher` (of numba) for signature `key`; kept in `folder` where one can be written."""
+    from numba import types
+    from numba.core import types as core
+
+    with _lock:
+        signature = tuple(_type(types, part) for part in key)
+        dispatcher.compile(signature)
+        compiled = dispatcher.overloads[signature]
+        result = _words(core, compiled.fndesc.restype)
+        symbol = compiled.fndesc.llvm_func_name
+        code = compiled.library.serialize_using_object_code()[2][0]
+        if folder is not None:
+            about = {"symbol": symbol, "key": list(key), "result": result, "size": len(code)}
+            _write(_file(folder, name, key), json.dumps(about).encode() + b"\n" + code)
+        return _entry(code, symbol, key, result)
+
+
+def _file(folder: Path, name: str, key: tuple[Any, ...]) -> Path:
+    words = "".join(str(part).strip("<|=") for part in key)
+    if len(words) > 150:
+        import hashlib
+
+        words = hashlib.sha256(words.encode()).hexdigest()[:40]
+    return folder / f"{name}-{words}.o"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all: other processes may write the same file."""
+    with contextlib.suppress(OSError):
+        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with open(handle, "wb") as file:
+            file.write(data)
+        os.replace(partial, path)
+
+
+def _type(types: Any, part: Any) -> Any:
+    """One part of a signature as numba's type."""
+    if part == 0:
+        return types.int64
+    from numba.np.numpy_support import from_dtype
+
+    return types.Array(from_dtype(np.dtype(part[:-1])), int(part[-1]), "C")
+
+
+def _words(types: Any, result: Any) -> list[str]:
+    """The scalar types of a kernel's result."""
+    if result is types.none:
+        return []
+    parts = list(result) if isinstance(result, types.BaseTuple) else [result]
+    return ["bool" if isinstance(types.unliteral(p), types.Boolean) else str(types.unliteral(p)) for p in parts]
+
+
+def _entry(code: bytes, symbol: str, key: tuple[Any, ...], result: list[str]) -> Entry:
+    return Entry(_address(code, symbol), tuple(0 if part == 0 else int(part[-1]) for part in key), result)
+
+
+def _address(code: bytes, symbol: str) -> int:
+    """Link object code into the process: where `symbol` stands. Raises RuntimeError where it cannot."""
+    import llvmlite.binding as llvm
+
+    global _engine
+    with _lock:
+        if _engine is None:
+            for start in ("initialize", "initialize_native_target", "initialize_native_asmprinter"):
+                start_it: Callable[[], None] = getattr(llvm, start)
+                with contextlib.suppress(RuntimeError):  # newer releases do the first by themselves, and say so
+                    start_it()
+            machine = llvm.Target.from_default_triple().create_target_machine()
+            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        _engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        _engine.finalize_object()
+        address: int = _engine.get_function_address(symbol)
+        if not address:
+            raise RuntimeError(f"no {symbol} in the object code")
+        return address
