@@ -94,7 +94,7 @@ def _sources() -> str:
     here = Path(__file__).parent
     for source in sorted(here.rglob("*.py")):
         text = source.read_bytes()
-        if b"@kernel" in text:
+        if b"@kernel" in text or b"@cold" in text:
             key.update(str(source.relative_to(here)).encode() + b"\0" + text)
     return key.hexdigest()[:16]
 
@@ -148,8 +148,9 @@ def general(dispatcher: Any) -> Any:
 class Kernel(Generic[P, R]):
     """A function with two speeds. Calling it converts the arguments for the speed in force."""
 
-    def __init__(self, function: Callable[P, R]) -> None:
+    def __init__(self, function: Callable[P, R], inline: bool = True) -> None:
         self.function = function
+        self._inline = inline
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__module__ = function.__module__
@@ -191,8 +192,9 @@ class Kernel(Generic[P, R]):
             twin = self._twin(lambda k: k.dispatcher)
             # Kernels allocate nothing: without numba's runtime no reference is counted at each call. They are called from
             # other kernels and through `native` only.
+            jit: Any = numba.njit
             options = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-            self._dispatcher = general(numba.njit(**options)(twin))
+            self._dispatcher = general(jit(**options, forceinline=self._inline)(twin))
         return self._dispatcher
 
     @functools.cached_property
@@ -204,7 +206,7 @@ class Kernel(Generic[P, R]):
         """What this kernel's machine code is made of: its own code, the kernels it calls, the integers it reads."""
         function = cast(types.FunctionType, self.function)
         code, space = function.__code__, function.__globals__
-        key = hashlib.sha256(code.co_code)
+        key = hashlib.sha256(code.co_code + bytes([self._inline]))
         key.update(repr(code.co_consts).encode())
         for name in code.co_names:
             value = space.get(name)
@@ -232,5 +234,11 @@ class Kernel(Generic[P, R]):
 
 
 def kernel(function: Callable[P, R]) -> Kernel[P, R]:
-    """Mark an inner loop. See the module's rules."""
+    """Mark an inner loop. See the module's rules. Compiled, it becomes part of each kernel that calls it: as a call, every
+    array would be passed as seven numbers or more, which took half of the time of short kernels."""
     return Kernel(function)
+
+
+def cold(function: Callable[P, R]) -> Kernel[P, R]:
+    """Mark a kernel that runs rarely: it stays a call, which keeps its callers small and quick to compile."""
+    return Kernel(function, inline=False)

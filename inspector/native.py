@@ -59,9 +59,8 @@ def lay_out(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
     for a in args:
         if type(a) is np.ndarray:
             face = a.__array_interface__
-            if face["strides"] is not None:
-                if a.size > 1 and not a.flags.c_contiguous:
-                    raise TypeError("an inner loop takes arrays without holes only")
+            if face["strides"] is not None and a.size > 1 and not a.flags.c_contiguous:
+                raise TypeError("an inner loop takes arrays without holes only")
             shape = face["shape"]
             item = a.itemsize
             key.append(face["typestr"] + str(len(shape)))

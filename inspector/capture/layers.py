@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from inspector.capture import faults
 from inspector.capture.octets import Octets, be16, be32, host16
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 
 # What follows: EtherTypes (IEEE 802), and two of our own below 0x600.
 NOTHING = 0
@@ -87,7 +87,7 @@ def cooked(protocol: int, hardware: int) -> int:
     return NOTHING
 
 
-@kernel
+@cold
 def nflog(data: Octets, at: int, cap: int, big: int) -> tuple[int, int]:
     """LINKTYPE_NFLOG: family, version, resource; then type-length-values, of which NFULA_PAYLOAD (9) is the packet."""
     if cap - at < 4:
@@ -106,7 +106,7 @@ def nflog(data: Octets, at: int, cap: int, big: int) -> tuple[int, int]:
     return NOTHING, at
 
 
-@kernel
+@cold
 def ppp(data: Octets, at: int, cap: int) -> tuple[int, int]:
     """RFC 1661, 1662: address and control (FF 03) may be absent, the protocol may be compressed to one byte."""
     if cap - at < 4:
@@ -154,7 +154,7 @@ def to_network(data: Octets, at: int, cap: int, following: int) -> tuple[int, in
     return following, at
 
 
-@kernel
+@cold
 def gre(data: Octets, at: int, cap: int) -> tuple[int, int]:
     """RFC 2784, 2890; version 1 is RFC 2637 (PPTP). Source routes (RFC 1701) are not read."""
     if cap - at < 4:
@@ -197,7 +197,7 @@ def udp_tunnel(data: Octets, at: int, cap: int) -> tuple[int, int]:
     return NOTHING, at
 
 
-@kernel
+@cold
 def tunnel(data: Octets, at: int, cap: int, protocol: int) -> tuple[int, int]:
     """What IP protocol `protocol`, whose header starts at `at`, carries: NOTHING where it is no tunnel."""
     if protocol == 17:

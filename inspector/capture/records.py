@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from inspector.capture.decode import AT, CAPTURED, LENGTH, TIME
 from inspector.capture.octets import Octets, Rows, host32
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 
 HEADER = 16
 LONGEST = 1 << 24  # no packet is longer on the wire
@@ -39,7 +39,7 @@ def strict(data: Octets, at: int, big: int, unit: int, limit: int) -> int:
     return 1
 
 
-@kernel
+@cold
 def chain(data: Octets, at: int, end: int, final: int, big: int, unit: int, limit: int, longest: int) -> int:
     """What follows from `at` on: whether up to `longest` records, or all to the end of the file, are sound.
 

@@ -28,7 +28,7 @@ from inspector.http.layout import (
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE, find_line_end
 from inspector.http.trace import hex_digit
 from inspector.http.xxh64 import add_sum
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 
 # What a step of the body came to.
@@ -109,7 +109,7 @@ def read_chunk_end(s: int, data: U8, at: int, end: int, state: I64, rows: I64) -
     return MOVED
 
 
-@kernel
+@cold
 def read_trailers(s: int, data: U8, words: U64, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
     """Trailer lines up to the empty one (RFC 9112 section 7.1.2)."""
     while True:
@@ -155,7 +155,7 @@ def read_body(
     return MOVED
 
 
-@kernel
+@cold
 def skip_gap(s: int, size: int, cut: bool, state: I64, rows: I64) -> int:
     """`size` bytes are missing in a body: how many of them are known to belong to it, -1 where the framing is lost."""
     row = state[s, ROW]

@@ -31,11 +31,11 @@ from inspector.http.layout import (
 from inspector.http.matching import drop_all
 from inspector.http.resync import carry_peers
 from inspector.http.streams import FIN, end_stream, read_stream, room
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 
 
-@kernel
+@cold
 def peek(
     s: int, data: U8, runs: I64, run: int, run_end: int, state: I64, conns: I64, rows: I64, news: I64, unanswered: I64,
     counters: I64,
@@ -54,7 +54,7 @@ def peek(
         )  # fmt: skip
 
 
-@kernel
+@cold
 def settle(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters: I64) -> None:
     """Give up the pending requests of a connection if no response can come any more."""
     if conns[c, COUNT] == 0:
@@ -70,7 +70,8 @@ def settle(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters:
 @kernel
 def read_connection(
     i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
-    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
@@ -100,7 +101,8 @@ def read_connection(
                 2 * c + side, data, words, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
                 active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1],
                 active[i, A_CHUNKS + 1 - side], active[i, A_CHUNKS + 2 - side],
-                line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+                line, line_words, names, table, known, known_words,
+            state, conns, pool, rows, hashes, text, lanes, tails,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip
             if came_to == ROOM_DUE:
@@ -126,14 +128,15 @@ def read_connection(
 @kernel
 def read_block(
     i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
-    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """The active connections from `i` on: which one to go on with once there is more room, or their number."""
     while i < len(active):
         if read_connection(
-            i, active, data, words, runs, chunks, line, line_words, names, table,
+            i, active, data, words, runs, chunks, line, line_words, names, table, known, known_words,
             state, conns, pool, rows, hashes, text, lanes, tails, news, unanswered, counters, limits, cell,
         ) == ROOM_DUE:  # fmt: skip
             return i

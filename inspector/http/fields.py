@@ -49,7 +49,7 @@ from inspector.http.names import (
 from inspector.http.tables import Mark
 from inspector.http.trace import note_trace
 from inspector.http.xxh64 import M, xxh64
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 
 REQUEST_ID_MARK = int(Mark.REQUEST_ID)
@@ -111,7 +111,20 @@ def blank(c: int) -> bool:
     return c == 32 or c == 9 or c == 13 or c == 10
 
 
-@kernel
+@cold
+def value_bounds(data: U8, at: int, end: int) -> tuple[int, int]:
+    """Where the trimmed value of the field line `data[at:end]`, which is not folded, begins and ends. It has a ":"."""
+    while data[at] != 58:
+        at += 1
+    at += 1
+    while at < end and blank(data[at]):
+        at += 1
+    while end > at and blank(data[end - 1]):
+        end -= 1
+    return at, end
+
+
+@cold
 def field_value(data: U8, i: int, end: int, folded: bool, line: U8, size: int) -> int:
     """The trimmed value `data[i:end]` follows in `line` at `size`: where it ends there.
 
@@ -157,7 +170,7 @@ def store(
         hashes[H_METHOD + field, row] = xxh64(data, words, i, size, cell)
 
 
-@kernel
+@cold
 def append_forwarded(
     line: U8, line_words: U64, i: int, end: int,
     rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
@@ -211,7 +224,7 @@ def note_length(line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: 
         i += 1
 
 
-@kernel
+@cold
 def note_tokens(line: U8, i: int, end: int, state: I64, s: int, connection: bool) -> None:
     """The comma-separated tokens of Connection, or of Transfer-Encoding (the last coding counts)."""
     while i < end:
@@ -308,7 +321,7 @@ def note_field(
         note_sign(name, line, i, end, rows, row)
 
 
-@kernel
+@cold
 def field_line(
     data: U8, at: int, end: int, folded: bool, line: U8, line_words: U64, names: U8, table: I64,
     rows: I64, hashes: U64, row: int, cell: U64,

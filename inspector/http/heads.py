@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from inspector.http.fields import field_line, note_field, store
+from inspector.http.fields import field_line, note_field, store, value_bounds
+from inspector.http.known import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.layout import (
     C_AGAIN,
     C_NEWS,
     C_TEXT,
     CONNECT,
     ENDED,
+    H_HEADERS,
     HEAD,
     HEAD_BYTES,
     HEAD_TOO_LONG,
@@ -56,7 +58,8 @@ from inspector.http.startline import (
 )
 from inspector.http.tables import Protocol
 from inspector.http.tls import server_name
-from inspector.kernel import kernel
+from inspector.http.xxh64 import M
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 from inspector.tcp.tables import UNKNOWN
 
@@ -76,7 +79,7 @@ ROOM_DUE = 2  # an output is full
 PAUSED = 3  # the stream waits for the other direction
 
 
-@kernel
+@cold
 def stop_with(s: int, protocol: int, state: I64, news: I64, counters: I64) -> None:
     """Stream `s` is `protocol` and is read no further; the same is said of the other direction if nothing else is known of it."""
     state[s, MODE] = STOPPED
@@ -87,7 +90,7 @@ def stop_with(s: int, protocol: int, state: I64, news: I64, counters: I64) -> No
         announce(other, protocol, state, news, counters)
 
 
-@kernel
+@cold
 def first_bytes(
     s: int, data: U8, at: int, end: int, synced: bool, last: bool,
     state: I64, conns: I64, rows: I64, news: I64, unanswered: I64, counters: I64,
@@ -133,7 +136,7 @@ def first_bytes(
     return MOVED
 
 
-@kernel
+@cold
 def hello(
     s: int, data: U8, at: int, end: int, last: bool,
     line: U8, state: I64, text: U8, news: I64, counters: I64, limits: I64,
@@ -235,17 +238,21 @@ def skip_empty_lines(s: int, data: U8, at: int, end: int, state: I64) -> int:
 
 
 @kernel
-def whole_line(data: U8, words: U64, at: int, begin: int, end: int) -> tuple[int, bool]:
-    """The index of the LF that ends the header line at `at`, `end` where there is none, and whether it is folded.
+def whole_line(data: U8, words: U64, at: int, begin: int, end: int) -> tuple[int, bool, int]:
+    """The index of the LF that ends the header line at `at`, `end` where there is none, whether it is folded, and its place
+    among the known lines (-1: none).
 
     begin: no LF stands before it.
     """
     folded = False
-    i = find_line_end(data, words, begin, end)
+    i, place = line_key(data, words, at, end) if begin == at else (begin, -1)
+    if place < 0:
+        i = find_line_end(data, words, i, end)
     while 0 < i - at and i + 1 < end and (data[i + 1] == 32 or data[i + 1] == 9) and (i > at + 1 or data[at] != 13):
         folded = True
+        place = -1
         i = find_line_end(data, words, i + 1, end)
-    return i, folded
+    return i, folded, place
 
 
 @kernel
@@ -256,17 +263,35 @@ def begins_response(data: U8, at: int, end: int) -> bool:
     )
 
 
+@cold
+def new_line(
+    s: int, data: U8, words: U64, at: int, i: int, folded: bool, place: int,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64, state: I64, rows: I64, hashes: U64, row: int,
+    text: U8, counters: I64, limits: I64, cell: U64,
+) -> None:  # fmt: skip
+    """The field line `data[at:i]` is read, and takes its `place` (-1: none) among the known ones."""
+    before = hashes[H_HEADERS, row] & M
+    name, value, size = field_line(data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell)
+    if place >= 0 and data[i - 1] == 13:
+        begin, end = (at, i) if name == UNNAMED else value_bounds(data, at, i - 1)
+        learn(data, words, at, i, place, name, begin - at, end - at, known, known_words)
+        known_words[place, KNOWN_WORDS] = (hashes[H_HEADERS, row] - before) & M
+    if name != UNNAMED:
+        note_field(name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
+
+
 @kernel
 def read_headers(
     s: int, data: U8, words: U64, at: int, end: int, last: bool,
-    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8, news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """Header lines up to the empty one. A line is whole when the byte after it shows that it is not folded."""
     row = state[s, ROW]
     begin = at + state[s, SCANNED]
     while True:
-        i, folded = whole_line(data, words, at, begin, end)
+        i, folded, place = whole_line(data, words, at, begin, end)
         if state[s, HEAD_BYTES] + i - at >= limits[L_HEAD] or state[s, LINES] > limits[L_LINES]:
             rows[R_FACTS, row] |= HEAD_TOO_LONG
             finish_early(
@@ -291,8 +316,15 @@ def read_headers(
             )  # fmt: skip
             return MOVED
         state[s, LINES] += 1
-        name, value, size = field_line(data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell)
-        if name != UNNAMED:
-            note_field(name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
+        if place >= 0 and recall(data, words, at, i, place, known, known_words):
+            name, value, size = known[place, NAME], at + known[place, VALUE], at + known[place, VALUE_END]
+            hashes[H_HEADERS, row] = (hashes[H_HEADERS, row] + known_words[place, KNOWN_WORDS]) & M
+            if name != UNNAMED:
+                note_field(name, data, words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
+        else:
+            new_line(
+                s, data, words, at, i, folded, place, line, line_words, names, table, known, known_words,
+                state, rows, hashes, row, text, counters, limits, cell,
+            )  # fmt: skip
         at = i + 1
         begin = at

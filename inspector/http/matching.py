@@ -37,12 +37,12 @@ from inspector.http.layout import (
     START,
     UNKNOWN_METHOD,
 )
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64
 from inspector.tcp.tables import UNKNOWN
 
 
-@kernel
+@cold
 def give_up(request: int, unanswered: I64, counters: I64) -> None:
     """The request will get no response any more."""
     unanswered[counters[C_UNANSWERED]] = request
@@ -70,7 +70,7 @@ def pop(conns: I64, c: int, pool: I64, counters: I64) -> int:
     return node
 
 
-@kernel
+@cold
 def drop_front(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters: I64) -> None:
     """The first pending request is given up."""
     request = pool[pop(conns, c, pool, counters), N_ID]
@@ -79,7 +79,7 @@ def drop_front(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, count
     release(state, 2 * c + 1, request, counters)
 
 
-@kernel
+@cold
 def drop_all(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters: I64) -> None:
     """All pending requests of a connection are given up."""
     while conns[c, COUNT] > 0:
@@ -187,7 +187,7 @@ def match(s: int, start: int, peer: int, state: I64, conns: I64, pool: I64, unan
     return pool[node, N_ID]
 
 
-@kernel
+@cold
 def lose_boundary(s: int, at: int, state: I64, conns: I64, counters: I64) -> None:
     """Where messages of stream `s` begin and end is unknown from before offset `at` on."""
     c = s >> 1

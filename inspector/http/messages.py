@@ -87,7 +87,7 @@ from inspector.http.layout import (
 from inspector.http.matching import give_up, lose_boundary, push, release
 from inspector.http.tables import Protocol
 from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 from inspector.tcp.tables import End
 
@@ -172,7 +172,7 @@ def finish(
         state[s, HELD] = rows[R_ID, row]
 
 
-@kernel
+@cold
 def drop_interim(s: int, state: I64, rows: I64, unanswered: I64, counters: I64) -> None:
     """The final response after an interim one will not be found: the request has no response."""
     row = state[s, ROW]
@@ -184,7 +184,7 @@ def drop_interim(s: int, state: I64, rows: I64, unanswered: I64, counters: I64) 
         state[s, ROW] = NONE
 
 
-@kernel
+@cold
 def finish_early(
     s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64,
     cell: U64, unanswered: I64, counters: I64, limits: I64,
@@ -205,7 +205,7 @@ def finish_early(
     finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
 
 
-@kernel
+@cold
 def lose(s: int, at: int, state: I64, conns: I64, rows: I64, unanswered: I64, counters: I64) -> None:
     """Stream `s` looks for its next message from offset `at` on. Precondition: it is in none, but for an interim response."""
     drop_interim(s, state, rows, unanswered, counters)
@@ -216,7 +216,7 @@ def lose(s: int, at: int, state: I64, conns: I64, rows: I64, unanswered: I64, co
     lose_boundary(s, at, state, conns, counters)
 
 
-@kernel
+@cold
 def tunnel(
     s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64,
     news: I64, counters: I64,
@@ -233,7 +233,7 @@ def tunnel(
     counters[C_AGAIN] = 1
 
 
-@kernel
+@cold
 def host_from_target(
     rows: I64,
     hashes: U64,
@@ -303,7 +303,7 @@ def content(s: int, state: I64, rows: I64, row: int) -> int:
     return 0
 
 
-@kernel
+@cold
 def doubtful(s: int, state: I64, conns: I64) -> bool:
     """Whether the request of stream `s`'s response was lost: had it been HEAD, what the head says of a body would not hold."""
     if state[s, METHOD] != UNKNOWN_METHOD or conns[s >> 1, LOST] == 0 or state[s ^ 1, STREAM] == NONE:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inspector.http import layout as at
 from inspector.http.connections import read_block
+from inspector.http.known import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
 from inspector.http.names import build
 from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.ragged import Ragged, gather
@@ -126,6 +127,8 @@ class Parser:
     def __init__(self, options: Options | None = None) -> None:
         self.options = o = options or Options()
         self._names, self._table = build()
+        self._known = np.zeros((KNOWN, KNOWN_WIDTH), np.int64)
+        self._known_words = np.zeros((KNOWN, KNOWN_WORDS + 1), np.uint64)
         self._limits = np.array(
             [
                 o.head_limit,
@@ -173,7 +176,8 @@ class Parser:
         done = 0
         while True:
             done = read_block(
-                done, active, data, words, runs, chunks, line, line_words, self._names, self._table, self._state, self._conns,
+                done, active, data, words, runs, chunks, line, line_words, self._names, self._table,
+                self._known, self._known_words, self._state, self._conns,
                 self._pool, self._rows, self._hashes, self._text, self._lanes, self._tails, self._news,
                 self._unanswered, self._counters, self._limits, self._cell,
             )  # fmt: skip

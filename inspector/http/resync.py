@@ -17,7 +17,7 @@ from inspector.http.layout import (
     STREAM,
 )
 from inspector.http.startline import VALID_LINE, request_line, status_line
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8
 from inspector.tcp.tables import UNKNOWN
 
@@ -34,14 +34,14 @@ def first_not_below(chunks: I64, column: int, low: int, high: int, value: int) -
     return low
 
 
-@kernel
+@cold
 def chunk_of(chunks: I64, low: int, high: int, offset: int) -> int:
     """The row of the chunk that holds the byte at `offset`, or -1."""
     row = first_not_below(chunks, CHUNK_OFFSET, low, high, offset + 1) - 1
     return row if row >= low else -1
 
 
-@kernel
+@cold
 def confirmed(offset: int, time: int, state: I64, other: int, chunks: I64, low: int, high: int) -> bool:
     """Whether stream `other` sent a packet, not later than `time`, that acknowledged exactly `offset` of this stream.
 
@@ -57,7 +57,7 @@ def confirmed(offset: int, time: int, state: I64, other: int, chunks: I64, low: 
     return row < high and chunks[row, CHUNK_PEER] == offset and chunks[row, CHUNK_TIME] <= time
 
 
-@kernel
+@cold
 def next_turn(offset: int, state: I64, other: int, chunks: I64, low: int, high: int) -> int:
     """The first offset above `offset` that stream `other` acknowledged with a packet of its own, UNKNOWN without one."""
     if state[other, STREAM] != -1:
@@ -68,7 +68,7 @@ def next_turn(offset: int, state: I64, other: int, chunks: I64, low: int, high: 
     return chunks[row, CHUNK_PEER] if row < high else UNKNOWN
 
 
-@kernel
+@cold
 def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
     """Keep the last distinct peers of a stream for the next blocks: the first CARRIED going back from its last chunk."""
     found = 0
@@ -99,7 +99,7 @@ def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
         row -= 1
 
 
-@kernel
+@cold
 def start_line_at(data: U8, at: int, end: int, kind: int, other_kind: int) -> tuple[int, int]:
     """What stands at `at`, and which kind of message it begins; `kind` 0 leaves the choice to the bytes and the other side."""
     found = 0

@@ -63,7 +63,7 @@ from inspector.http.layout import (
 from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
 from inspector.http.resync import chunk_of, confirmed, first_not_below, next_turn, start_line_at
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 from inspector.tcp.tables import UNKNOWN, End, Gap
 
@@ -113,7 +113,7 @@ def start_message(
     return MOVED
 
 
-@kernel
+@cold
 def search(
     s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int, other_low: int, other_high: int,
     state: I64, news: I64, counters: I64, limits: I64,
@@ -154,7 +154,8 @@ def search(
 def step(
     s: int, data: U8, words: U64, base: int, end: int, last: bool, chunks: I64, low: int, high: int,
     other_low: int, other_high: int,
-    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
@@ -170,7 +171,8 @@ def step(
         if state[s, METHOD] == UNKNOWN_METHOD:
             state[s, TURN] = next_turn(state[s, POS], state, s ^ 1, chunks, other_low, other_high)
         return read_headers(
-            s, data, words, at, end, last, line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+            s, data, words, at, end, last, line, line_words, names, table, known, known_words,
+            state, conns, pool, rows, hashes, text, lanes, tails,
             news, unanswered, counters, limits, cell,
         )  # fmt: skip
     if mode == FIRST:
@@ -198,7 +200,7 @@ def step(
     return WAITING if found == WAITING else MOVED
 
 
-@kernel
+@cold
 def gap(
     s: int, offset: int, missing: int, cut: bool,
     line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
@@ -233,7 +235,7 @@ def gap(
             lose(s, offset, state, conns, rows, unanswered, counters)
 
 
-@kernel
+@cold
 def end_stream(
     s: int, how: int, offset: int,
     line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
@@ -259,7 +261,8 @@ def end_stream(
 def read_stream(
     s: int, data: U8, words: U64, runs: I64, run: int, run_end: int, chunks: I64, low: int, high: int,
     other_low: int, other_high: int,
-    line: U8, line_words: U64, names: U8, table: I64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
@@ -284,7 +287,8 @@ def read_stream(
                 return ROOM_DUE
             came_to = step(
                 s, data, words, base, base + stop, last, chunks, low, high, other_low, other_high,
-                line, line_words, names, table, state, conns, pool, rows, hashes, text, lanes, tails,
+                line, line_words, names, table, known, known_words,
+            state, conns, pool, rows, hashes, text, lanes, tails,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip
             if came_to == PAUSED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import U8
 
 
@@ -16,7 +16,7 @@ def number(data: U8, at: int, size: int) -> int:
     return value
 
 
-@kernel
+@cold
 def gather_handshake(data: U8, at: int, end: int, into: U8) -> tuple[int, int]:
     """Copy the fragments of the handshake records in `data[at:end]` one after another into `into`.
 
@@ -39,7 +39,7 @@ def gather_handshake(data: U8, at: int, end: int, into: U8) -> tuple[int, int]:
     return size, 1
 
 
-@kernel
+@cold
 def server_name(data: U8, at: int, end: int, into: U8) -> tuple[int, int, int]:
     """The server name of the ClientHello in `data[at:end]`: what was found, its start and its length in `into`.
 

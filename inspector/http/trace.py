@@ -10,7 +10,7 @@ from inspector.http.layout import H_PARENT, H_SPAN, H_TRACE, R_MARKS, R_TRACE_LE
 from inspector.http.names import B3, TRACEPARENT, X_B3_PARENTSPANID, X_B3_SAMPLED, X_B3_SPANID, X_B3_TRACEID
 from inspector.http.tables import Mark
 from inspector.http.xxh64 import xxh64
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 
 TRACE_MARK = int(Mark.TRACE)
@@ -56,7 +56,7 @@ def hex_digit(c: int) -> int:
     return -1
 
 
-@kernel
+@cold
 def note_parts(
     line: U8, line_words: U64, i: int, end: int, w3c: bool, rows: I64, hashes: U64, row: int, cell: U64
 ) -> None:
@@ -91,7 +91,7 @@ def note_parts(
         hashes[H_PARENT, row] = xxh64(line, line_words, i, stop - i, cell)
 
 
-@kernel
+@cold
 def note_trace(
     name: int, line: U8, line_words: U64, i: int, end: int, rows: I64, hashes: U64, row: int, cell: U64
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp.handing import end_stream, tell_ends
 from inspector.tcp.holding import give_up, stop_waiting
@@ -103,7 +103,7 @@ def clear_stream(streams: Any, s: int, number: int) -> None:
     streams[s, S_RELEASED] = -1
 
 
-@kernel
+@cold
 def create(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
     """A new connection for segment i; returns the slot of its stream. Who answers a SYN is the server."""
     c = state[G_FREE_CONNS]
@@ -158,7 +158,7 @@ def create(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any
     return slot
 
 
-@kernel
+@cold
 def wait_at_source(
     state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int, number: int, kind: int
 ) -> None:
@@ -168,7 +168,7 @@ def wait_at_source(
     add_join(state, table, keys, conns, slot, seg[T_SRC, i], hi, lo, seg[T_SPORT, i], number, kind)
 
 
-@kernel
+@cold
 def same_connection(conns: Any, streams: Any, nodes: Any, s: int, isn1: int, answer: bool) -> bool:
     """Whether a SYN (or SYN,ACK: `answer`) with initial sequence number isn1 - 1 belongs to stream s."""
     if streams[s, S_SYN] != 0:
@@ -184,7 +184,7 @@ def same_connection(conns: Any, streams: Any, nodes: Any, s: int, isn1: int, ans
     return 0 <= lowest - offset <= (1 << 18)
 
 
-@kernel
+@cold
 def assign(
     state: Any,
     table: Any,
@@ -219,7 +219,7 @@ def assign(
     return s
 
 
-@kernel
+@cold
 def close(
     state: Any,
     table: Any,
@@ -260,7 +260,7 @@ def close(
     state[G_DYING] = c
 
 
-@kernel
+@cold
 def free_conn(state: Any, conns: Any, streams: Any, c: int) -> None:
     """The slots of connection c may be used again."""
     for s in range(2 * c, 2 * c + 2):
@@ -271,7 +271,7 @@ def free_conn(state: Any, conns: Any, streams: Any, c: int) -> None:
     state[G_CONN_ROOM] += 1
 
 
-@kernel
+@cold
 def write_row(conns: Any, streams: Any, done: Any, c: int, z: int) -> None:
     """Connection c as row z of `done`."""
     for column in range(C_WIDTH):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.kernel import compiled, kernel
+from inspector.kernel import cold, compiled, kernel
 from inspector.tcp.chunklog import L_CAPTURE, L_LENGTH, L_OFFSET, L_PACKET, L_PEER, L_SLOT, L_STREAM, L_TIME
 from inspector.tcp.flows import free_conn
 from inspector.tcp.handing import new_row
@@ -226,7 +226,7 @@ def scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) ->
         target[place : place + length] = source[begin : begin + length]
 
 
-@kernel
+@cold
 def drop_kept(state: Any, streams: Any, nodes: Any, s: int) -> None:
     """Stream s keeps nothing any more."""
     n = streams[s, S_KEPT]

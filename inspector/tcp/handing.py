@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.tcp.keys import append, unlink
 from inspector.tcp.layout import (
     C_FOLLOWING,
@@ -137,7 +137,7 @@ def emit(state: Any, streams: Any, nodes: Any, out: Any, s: int, n: int, start: 
     streams[s, S_NEXT] = stop
 
 
-@kernel
+@cold
 def add_gap(state: Any, conns: Any, streams: Any, out: Any, s: int, length: int, reason: int) -> None:
     """`length` bytes of stream s, from the next offset on, will not come."""
     if streams[s, S_GAP] > 0 and streams[s, S_REASON] != reason:
@@ -152,7 +152,7 @@ def add_gap(state: Any, conns: Any, streams: Any, out: Any, s: int, length: int,
     conns[s >> 1, C_GAP_BYTES] += length
 
 
-@kernel
+@cold
 def tell_end(state: Any, streams: Any, out: Any, s: int, time: int) -> None:
     """A row of `out` that says how stream s ended."""
     o = new_row(state, streams, out, s, streams[s, S_NEXT])
@@ -161,7 +161,7 @@ def tell_end(state: Any, streams: Any, out: Any, s: int, time: int) -> None:
     streams[s, S_END_TOLD] = 1
 
 
-@kernel
+@cold
 def end_stream(state: Any, conns: Any, streams: Any, out: Any, s: int, how: int, time: int) -> None:
     """Stream s ends at its next offset. Of a connection without payload nobody need know."""
     c = s >> 1
@@ -175,7 +175,7 @@ def end_stream(state: Any, conns: Any, streams: Any, out: Any, s: int, how: int,
         relist(state, conns, c, CLOSED)
 
 
-@kernel
+@cold
 def tell_ends(state: Any, conns: Any, streams: Any, out: Any, c: int) -> None:
     """Tell the ends of connection c that were not told yet: each as soon as nothing of the other stream is held back.
 
@@ -194,7 +194,7 @@ def byte_at(data: Any, store: Any, src: int, j: int) -> int:
     return data[src + j] if src >= 0 else store[j - 1 - src]
 
 
-@kernel
+@cold
 def differs_handed(streams: Any, nodes: Any, out: Any, data: Any, store: Any, s: int, start: int, stop: int) -> int:
     """1 where the piece at hand differs in start..stop from the bytes handed out, as far as they are still held.
 

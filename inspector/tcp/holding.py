@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.tcp.handing import add_gap, byte_at, emit, end_stream, tell_ends
 from inspector.tcp.keys import append, unlink
 from inspector.tcp.layout import (
@@ -114,7 +114,7 @@ def seek(nodes: Any, head: int, offset: int) -> int:
     return at
 
 
-@kernel
+@cold
 def insert(state: Any, nodes: Any, head: int, kind: int, start: int, stop: int) -> None:
     """Hold start..stop of the piece at hand."""
     seek(nodes, head, start)
@@ -158,7 +158,7 @@ def fill_node(state: Any, nodes: Any, n: int, start: int, stop: int) -> None:
     append(nodes, N_OLDER, N_NEWER, 0, n)
 
 
-@kernel
+@cold
 def overlay(state: Any, nodes: Any, head: int, n: int, start: int, stop: int) -> None:
     """Bytes start..stop of the piece at hand take the place of cut ones inside node n."""
     begin = nodes[n, N_OFFSET]
@@ -175,7 +175,7 @@ def overlay(state: Any, nodes: Any, head: int, n: int, start: int, stop: int) ->
         insert(state, nodes, head, CUT, stop, end)
 
 
-@kernel
+@cold
 def put(state: Any, nodes: Any, head: int, start: int, stop: int, real: int) -> None:
     """Hold start..stop of the piece at hand, captured up to `real`, where nothing is held yet."""
     middle = min(max(start, real), stop)
@@ -185,7 +185,7 @@ def put(state: Any, nodes: Any, head: int, start: int, stop: int, real: int) -> 
         insert(state, nodes, head, CUT, middle, stop)
 
 
-@kernel
+@cold
 def hold(state: Any, streams: Any, nodes: Any, data: Any, store: Any, s: int, start: int, stop: int) -> int:
     """Hold what start..stop of the piece at hand adds. Returns 2 * (bytes added) + (1 where held bytes differ)."""
     head = head_of(state, streams, nodes, s)
@@ -239,7 +239,7 @@ def drop_first(state: Any, streams: Any, nodes: Any, s: int, n: int) -> None:
     free_node(state, nodes, n)
 
 
-@kernel
+@cold
 def take_first(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) -> None:
     """Hand out the first held piece. Precondition: it starts at the next offset (or before)."""
     n = nodes[streams[s, S_HELD], N_NEXT]
@@ -256,7 +256,7 @@ def take_first(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: in
         end_stream(state, conns, streams, out, s, HOW_FIN, time)
 
 
-@kernel
+@cold
 def drain(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) -> None:
     """Hand out what is held and now in order; a stream that was reset ends when nothing is held any more."""
     while streams[s, S_HELD] != 0 and nodes[nodes[streams[s, S_HELD], N_NEXT], N_OFFSET] <= streams[s, S_NEXT]:
@@ -267,7 +267,7 @@ def drain(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) ->
         tell_ends(state, conns, streams, out, s >> 1)
 
 
-@kernel
+@cold
 def start(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int) -> None:
     """A stream without SYN starts at the lowest offset held."""
     stop_waiting(streams, s)
@@ -303,7 +303,7 @@ def wait(state: Any, streams: Any, s: int) -> None:
     append(streams, S_PREV, S_FOLLOWING, 0, s)
 
 
-@kernel
+@cold
 def give_up(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, goal: int) -> None:
     """Holes of stream s before offset `goal` become gaps."""
     if streams[s, S_HELD] != 0 and streams[s, S_STARTED] == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp.keys import add_pair, find_join, join_hash
 from inspector.tcp.layout import (
@@ -71,7 +71,7 @@ def set_wire(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
     conns[c, C_WIRE_PORT] = port
 
 
-@kernel
+@cold
 def join_answer(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
     """The slot for a SYN,ACK from an address that nobody was seen to call: of the SYN that it acknowledges."""
     hi = seg[T_DST_HI, i]
@@ -86,7 +86,7 @@ def join_answer(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg
     return other ^ 1
 
 
-@kernel
+@cold
 def join_numbers(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
     """The slot for a segment of an unknown flow whose numbers fit a half connection that shares an endpoint with it."""
     if seg[T_FLAGS, i] & ACK == 0:
@@ -129,7 +129,7 @@ def local(hi: int, lo: int) -> bool:
     return hi == 0 and (lo == 1 or (lo >> 24) == 0xFFFF7F)
 
 
-@kernel
+@cold
 def join(state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int, reply: bool) -> None:
     """Segment i opens the other half, stream `slot`, of a connection that NAT gave different addresses.
 

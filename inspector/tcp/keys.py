@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.tcp.layout import (
     C_ALIASES,
     C_KEYS,
@@ -159,7 +159,7 @@ def new_key(state: Any, table: Any, keys: Any, conns: Any, c: int, hash_: int, v
     return k
 
 
-@kernel
+@cold
 def add_pair(state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int) -> None:
     """From now on packets with the addresses of segment i belong to stream `slot`, the way back to its mate."""
     c = slot >> 1
@@ -172,7 +172,7 @@ def add_pair(state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, sl
     conns[c, C_ALIASES] += 1
 
 
-@kernel
+@cold
 def add_join(
     state: Any,
     table: Any,
@@ -199,7 +199,7 @@ def add_join(
     keys[k, K_PORTS] = (kind << 32) | (port << 16)
 
 
-@kernel
+@cold
 def remove_keys(state: Any, table: Any, keys: Any, conns: Any, c: int, joins_only: int) -> None:
     """Take the keys of connection c out of the table: all of them, or those that wait for a join."""
     k = conns[c, C_KEYS]

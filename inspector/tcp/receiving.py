@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp.flows import wait_at_source
 from inspector.tcp.handing import add_gap, differs_handed, emit, end_stream, relist, tell_ends
@@ -80,7 +80,7 @@ from inspector.tcp.layout import (
 )
 
 
-@kernel
+@cold
 def begin(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, number: int) -> None:
     """Sequence number `number` is the first byte of stream s."""
     if streams[s, S_BASED] == 0:
@@ -97,7 +97,7 @@ def begin(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, nu
         drain(state, conns, streams, nodes, out, s)
 
 
-@kernel
+@cold
 def acknowledge(
     state: Any,
     conns: Any,
@@ -132,7 +132,7 @@ def acknowledge(
     return at
 
 
-@kernel
+@cold
 def late_bytes(
     state: Any,
     conns: Any,
@@ -250,7 +250,7 @@ def await_start(state: Any, streams: Any, s: int, length: int) -> None:
         wait(state, streams, s)
 
 
-@kernel
+@cold
 def finned(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, at: int, time: int) -> None:
     """A FIN of stream s at offset `at`. One that contradicts bytes seen is not believed."""
     if streams[s, S_ENDED] != 0 or streams[s, S_ENDING] != 0 or at < streams[s, S_TOP]:
@@ -268,7 +268,7 @@ def finned(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, a
         await_start(state, streams, s, 0)
 
 
-@kernel
+@cold
 def reset(state: Any, conns: Any, streams: Any, nodes: Any, out: Any, s: int, time: int) -> None:
     """A RST on stream s ends both directions; what is held still waits for the bytes before it."""
     for side in range(2):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.kernel import kernel
+from inspector.kernel import cold, kernel
 from inspector.tcp.copies import seen
 from inspector.tcp.flows import assign, close
 from inspector.tcp.holding import give_up, note_acknowledged, start, stop_waiting
@@ -87,7 +87,7 @@ def short(state: Any, table: Any, out: Any, done: Any) -> bool:
     )
 
 
-@kernel
+@cold
 def late(now: int, then: int, limit: int) -> bool:
     """Whether `limit` has passed since `then`, or the clock was set back."""
     return now - then > limit or then - now > BACKWARDS
@@ -114,7 +114,7 @@ def due(state: Any, conns: Any, streams: Any, nodes: Any) -> bool:
     )
 
 
-@kernel
+@cold
 def expired(
     state: Any,
     table: Any,
@@ -158,7 +158,7 @@ def expired(
     return 0
 
 
-@kernel
+@cold
 def note_alias(
     state: Any, table: Any, keys: Any, conns: Any, streams: Any, details: Any, seg: Any, i: int, d: int
 ) -> None:
