@@ -35,7 +35,7 @@ class Entry:
         for n in dims:
             kinds += [ctypes.c_int64] * (5 + 2 * n) if n else [ctypes.c_int64]
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(address)
-        fields = [(f"f{k}", SCALARS[word]) for k, word in enumerate(result)]
+        fields: list[tuple[str, Any]] = [(f"f{k}", SCALARS[word]) for k, word in enumerate(result)]
         self._shape = type("Result", (ctypes.Structure,), {"_fields_": fields or [("none", ctypes.c_void_p)]})
         self._result = [(name, word == "bool") for (name, _), word in zip(fields, result, strict=True)]
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 STAGES = [  # stage, module, what is wrapped ("." for a method); every public method of a class that ends in ".*"
-    ("capture", "inspector.inspection.pipeline", "merge"),
+    ("capture", "inspector.inspection.reading", "merge"),
     ("tcp", "inspector.tcp", "Tracker.*"),
     ("http", "inspector.http.parser", "Parser.*"),
     ("exchanges", "inspector.inspection.assemble", "Assembler.*"),

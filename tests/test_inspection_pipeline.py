@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import inspector
-from inspector.inspection import pipeline, stream
+from inspector.inspection import reading, stream
 from inspector.mirror.views import MirrorView
 
 CAPTURES = Path(__file__).resolve().parent.parent / "captures"
@@ -38,14 +38,14 @@ def test_blocks_of_any_size_give_the_same(name):
 @pytest.mark.parametrize("epoch", [50, 333])
 def test_deciding_early_decides_the_same(name, epoch, monkeypatch):
     want = mirrors(name)
-    monkeypatch.setattr(pipeline, "EPOCH", epoch)
+    monkeypatch.setattr(reading, "EPOCH", epoch)
     assert mirrors(name) == want
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stream_hands_out_each_mirror_once(name, monkeypatch):
     want = sorted(map(repr, mirrors(name)))
-    monkeypatch.setattr(pipeline, "EPOCH", 100)
+    monkeypatch.setattr(reading, "EPOCH", 100)
     running = stream(str(CAPTURES / name))
     views = [view for decided in running for view in decided.views()]
     assert sorted(repr(told(v)) for v in views) == want

@@ -18,6 +18,7 @@ from inspector.capture.tables import Block, CaptureInfo
 from inspector.errors import CaptureError
 from inspector.table import U8
 
+BUFFERS = 3  # a block that is worked on, one that waits, one that is being read
 BLOCK_BYTES = 4 << 20  # stays in the processor's cache: measured twice as fast as 32 MiB
 MAX_PACKETS = 1 << 17  # in one block
 SMALLEST = 1 << 10
@@ -49,6 +50,7 @@ class Reader:
         else:
             self.format = Pcapng(info)
         self._buffer: U8 = np.empty(0, np.uint8)
+        self._spare: list[U8] = [self._buffer] * (BUFFERS - 1)
         self._at = 0  # of the first byte in the buffer that is not read yet
         self._filled = 0
         self._base = 0  # offset in the capture of the buffer's first byte
@@ -60,7 +62,7 @@ class Reader:
         self.source.close()
 
     def blocks(self) -> Iterator[Block]:
-        """The blocks in order. `Block.data` is used again for the next one. Raises CaptureError."""
+        """The blocks in order. `Block.data` is used again for the next but one. Raises CaptureError."""
         try:
             yield from self._blocks()
         finally:
@@ -103,12 +105,12 @@ class Reader:
     def _fill(self) -> None:
         """More bytes into the buffer: what is not read yet moves to its front; it grows where that is all of it."""
         left = self._filled - self._at
-        if left == len(self._buffer):
-            larger = np.empty(2 * len(self._buffer), np.uint8)
-            larger[:left] = self._buffer[self._at : self._filled]
-            self._buffer = larger
-        elif self._at:
-            self._buffer[:left] = self._buffer[self._at : self._filled].copy()
+        following = self._spare.pop(0)
+        if len(following) < len(self._buffer) or left == len(self._buffer):
+            following = np.empty(len(self._buffer) * (2 if left == len(self._buffer) else 1), np.uint8)
+        following[:left] = self._buffer[self._at : self._filled]
+        self._spare.append(self._buffer)
+        self._buffer = following
         self._base += self._at
         self._at, self._filled = 0, left
         try:

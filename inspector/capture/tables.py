@@ -68,7 +68,7 @@ class Segments(Table):
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One block's worth of a capture. `data` is valid until the next block is asked for: its memory is used again."""
+    """One block's worth of a capture. `data` is valid until the next but one is asked for: its memory is used again."""
 
     data: NDArray[np.uint8]
     packets: Packets

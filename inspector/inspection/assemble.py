@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector.http.tables import Messages
 from inspector.mirror.tables import NONE, Exchanges
 from inspector.ragged import Ragged, gather
 from inspector.table import I16, I64, U8, U16, U64, Bool, Table
-from inspector.tcp import Tracker
 from inspector.tcp.tables import UNKNOWN
 
 ACK_WAIT = 1_000_000_000  # ns: a response's acknowledgement is waited for no longer
@@ -37,97 +38,115 @@ class Placed(Table):
     packets: Ragged
 
 
+@dataclass
+class News:
+    """What reading gives, in the order in which it was found."""
+
+    messages: list[Messages] = field(default_factory=list)  # that have ended
+    placed: list[Placed] = field(default_factory=list)  # beside them
+    unanswered: list[I64] = field(default_factory=list)  # ids of requests that will get no response any more
+    lossy: list[I64] = field(default_factory=list)  # streams with bytes that no packet had
+    ended: list[I64] = field(
+        default_factory=list
+    )  # (2, n): streams that have ended, and how far they were acknowledged
+
+
+@dataclass(frozen=True)
+class Acks:
+    """Streams that messages were found in and that are open: slot (ascending), number, and how far it was acknowledged
+    (UNKNOWN: not at all)."""
+
+    slot: I64
+    stream: I64
+    offset: I64
+
+
 class Assembler:
-    """Collects messages block by block and hands over the exchanges that have ended."""
+    """Collects messages step by step and hands over the exchanges that have ended."""
 
     def __init__(self) -> None:
-        self._messages: list[Messages] = []
-        self._placed: list[Placed] = []
-        self._unanswered: list[I64] = []
-        self.messages = 0  # added since they were last taken
-        self._ended: list[I64] = []
+        self._news = News()
         self._lossy = np.empty(0, np.int64)
+        self.fresh = 0  # messages added since they were last taken
 
-    def add(self, messages: Messages, placed: Placed) -> None:
-        """Take messages that have ended, with their places."""
-        if len(messages):
-            self._messages.append(messages)
-            self._placed.append(placed)
-            self.messages += len(messages)
+    def add(self, news: News) -> None:
+        """Take in what was read."""
+        mine = self._news
+        mine.messages += news.messages
+        mine.placed += news.placed
+        mine.unanswered += news.unanswered
+        mine.ended += news.ended
+        self.fresh += sum(map(len, news.messages))
+        if news.lossy:
+            self._lossy = np.unique(np.concatenate([self._lossy, *news.lossy]))
 
-    def unanswered(self, requests: I64) -> None:
-        """Requests (message ids) that will get no response any more."""
-        if len(requests):
-            self._unanswered.append(requests)
-
-    def lost(self, streams: I64) -> None:
-        """Streams with bytes that no packet had."""
-        if len(streams):
-            self._lossy = np.union1d(self._lossy, streams)
-
-    def ended(self, streams: I64, acknowledged: I64) -> None:
-        """How far streams that have ended were acknowledged."""
-        if len(streams):
-            self._ended.append(np.stack([streams, acknowledged]))
-
-    def take(self, final: bool, clock: int, tracker: Tracker) -> tuple[Exchanges, Exchanges]:
+    def take(self, final: bool, clock: int, acks: Acks) -> tuple[Exchanges, Exchanges]:
         """(ended, pending): exchanges that have ended since the last call, and those that still wait for a response or for
         its acknowledgement (they stay here). clock: capture time, ns."""
-        messages, placed = Messages.concat(self._messages), Placed.concat(self._placed)
-        self.messages = 0
-        gone = np.concatenate(self._unanswered) if self._unanswered else np.empty(0, np.int64)
-        asks = messages.kind == 1
-        acked, open_streams = self._acked(messages, tracker)
-        answered = np.isin(messages.id, messages.request[~asks])
-        waits = asks & ~answered & ~np.isin(messages.id, gone)
+        news = self._news
+        messages, placed = Messages.concat(news.messages), Placed.concat(news.placed)
+        self.fresh = 0
+        gone = np.concatenate([np.empty(0, np.int64), *news.unanswered])
+        ends = np.concatenate([np.empty((2, 0), np.int64), *news.ended], axis=1)
+        asks, ids = messages.kind == 1, messages.id
+        acked, open_streams = _acked(messages, ends, acks)
+        answers = messages.request[~asks]
+        answered = np.isin(messages.id, answers[answers >= 0])  # a narrow range of numbers: a table, no sort
+        waits = asks & ~answered
+        if len(gone):
+            waits &= ~np.isin(messages.id, gone)
         late = ~asks & ~acked & open_streams & (placed.last_time > clock - ACK_WAIT)
-        waits |= late | (asks & np.isin(messages.id, messages.request[late]))
+        waits |= late
+        if late.any():
+            waits |= asks & np.isin(messages.id, messages.request[late & (messages.request >= 0)])
         if final:
             waits[:] = False
         lossy = np.isin(np.where(asks, placed.mate, messages.stream), self._lossy)
-        ended = join(messages.take(~waits), placed.take(~waits), lossy[~waits], acked[~waits])
-        pending = join(messages.take(waits), placed.take(waits), lossy[waits], acked[waits])
-        self._messages, self._placed = [messages.take(waits)], [placed.take(waits)]
+        still, done = np.flatnonzero(waits), np.flatnonzero(~waits)
+        ended = join(messages, placed, lossy, acked, done)
+        messages, placed = messages.take(still), placed.take(still)
+        pending = join(messages, placed, lossy[still], acked[still], np.arange(len(still)))
         # A request can be given up before its own end is seen: keep the news for its row.
-        self._unanswered = [np.setdiff1d(gone, messages.id)] if len(gone) else []
-        if self._ended:
-            ends = np.concatenate(self._ended, axis=1)
-            self._ended = [ends[:, np.isin(ends[0], messages.stream[waits])]]
+        gone = np.setdiff1d(gone, ids) if len(gone) else gone
+        ends = ends[:, np.isin(ends[0], messages.stream)] if ends.shape[1] else ends
+        self._news = News([messages], [placed], [gone], [], [ends])
         return ended, pending
 
-    def _acked(self, messages: Messages, tracker: Tracker) -> tuple[Bool, Bool]:
-        """Which messages the other side acknowledged to their end, and which belong to streams that are still open."""
-        if not len(messages):
-            return np.zeros(0, bool), np.zeros(0, bool)
-        still = tracker.streams(messages.slot).stream == messages.stream
-        offset = np.where(still, tracker.acknowledged(messages.slot), UNKNOWN)
-        if self._ended:
-            ends = np.concatenate(self._ended, axis=1)
-            ends = ends[:, np.argsort(ends[0], kind="stable")]
-            at = np.minimum(np.searchsorted(ends[0], messages.stream), ends.shape[1] - 1)
-            found = (ends[0][at] == messages.stream) if ends.shape[1] else np.zeros(len(messages), bool)
-            still &= ~found
-            offset = np.where(found, ends[1][at], offset) if ends.shape[1] else offset
-        return offset >= messages.end, still
+
+def _acked(messages: Messages, ends: I64, acks: Acks) -> tuple[Bool, Bool]:
+    """Which messages the other side acknowledged to their end, and which belong to streams that are still open."""
+    if not len(messages):
+        return np.zeros(0, bool), np.zeros(0, bool)
+    at = np.minimum(np.searchsorted(acks.slot, messages.slot), max(len(acks.slot) - 1, 0))
+    still = acks.stream[at] == messages.stream if len(acks.slot) else np.zeros(len(messages), bool)
+    offset = np.where(still, acks.offset[at], UNKNOWN) if len(acks.slot) else np.full(len(messages), UNKNOWN)
+    if ends.shape[1]:
+        ends = ends[:, np.argsort(ends[0], kind="stable")]
+        at = np.minimum(np.searchsorted(ends[0], messages.stream), ends.shape[1] - 1)
+        found = ends[0][at] == messages.stream
+        still &= ~found
+        offset = np.where(found, ends[1][at], offset)
+    return offset >= messages.end, still
 
 
 REQUEST_COLUMNS = (
     "method", "target", "host", "request_id", "xff", "trace", "span", "parent", "headers", "method_end", "target_end",
     "host_end", "request_id_end", "xff_end", "content_type_end", "attempt",
 )  # fmt: skip
+SIDE_COLUMNS = {"facts": "facts", "marks": "marks", "bytes": "body_bytes", "hash": "body_hash", "gap": "gap_bytes"}
 PLACE_COLUMNS = (
     "connection", "client_hi", "client_lo", "client_port", "server_hi", "server_lo", "server_port", "wire_hi",
     "wire_lo", "synced",
 )  # fmt: skip
 
 
-def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool) -> Exchanges:
+def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool, rows: I64) -> Exchanges:
     """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
 
-    lossy, acked: (n,) beside the messages. An exchange has its first message's id.
+    lossy, acked: (n,) beside the messages. rows: those to join. An exchange has its first message's id.
     """
-    requests = np.flatnonzero(messages.kind == 1)
-    responses = np.flatnonzero(messages.kind == 2)
+    kind = messages.kind[rows]
+    requests, responses = rows[kind == 1], rows[kind == 2]
     requests = requests[np.argsort(messages.id[requests], kind="stable")]
     ids = messages.id[requests]
     at = np.minimum(np.searchsorted(ids, messages.request[responses]), max(len(ids) - 1, 0))
@@ -146,35 +165,31 @@ def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool) -> Exchan
     q, a = np.where(asked, request, 0), np.where(answered, response, 0)
     columns = {name: getattr(placed, name)[first] for name in PLACE_COLUMNS}
     for name in REQUEST_COLUMNS:
-        column = getattr(messages, name)
-        columns[name] = np.where(asked, column[q], np.array(-1 if name == "attempt" else 0, column.dtype))
+        columns[name] = _known(getattr(messages, name)[q], asked, NONE if name == "attempt" else 0)
+    for side, at, known in (("request", q, asked), ("response", a, answered)):
+        for name, source in SIDE_COLUMNS.items():
+            columns[f"{side}_{name}"] = _known(getattr(messages, source)[at], known, 0)
+        columns[f"{side}_time"] = _known(placed.first_time[at], known, NONE)
+        columns[f"{side}_end_time"] = _known(placed.last_time[at], known, NONE)
     capture = placed.capture[first]
     return Exchanges.build(
         id=messages.id[first],
         capture=capture,
         lossy=lossy[first],
         version=messages.version[first],
-        request_time=np.where(asked, placed.first_time[q], NONE),
-        request_end_time=np.where(asked, placed.last_time[q], NONE),
-        response_time=np.where(answered, placed.first_time[a], NONE),
-        response_end_time=np.where(answered, placed.last_time[a], NONE),
-        request_facts=np.where(asked, messages.facts[q], np.uint32(0)),
-        response_facts=np.where(answered, messages.facts[a], np.uint32(0)),
-        request_marks=np.where(asked, messages.marks[q], np.uint32(0)),
-        response_marks=np.where(answered, messages.marks[a], np.uint32(0)),
-        status=np.where(answered, messages.status[a], NONE),
-        request_bytes=np.where(asked, messages.body_bytes[q], 0),
-        response_bytes=np.where(answered, messages.body_bytes[a], 0),
-        request_hash=np.where(asked, messages.body_hash[q], np.uint64(0)),
-        response_hash=np.where(answered, messages.body_hash[a], np.uint64(0)),
-        request_gap=np.where(asked, messages.gap_bytes[q], 0),
-        response_gap=np.where(answered, messages.gap_bytes[a], 0),
+        status=_known(messages.status[a], answered, NONE),
         acknowledged=answered & acked[a],
         text=blank(messages.text, q, asked),
         request_packets=blank(placed.packets, q, asked),
         response_packets=blank(placed.packets, a, answered),
         **columns,
     )
+
+
+def _known(values: NDArray[Any], known: Bool, otherwise: int) -> NDArray[Any]:
+    """The values (a copy: it is changed), `otherwise` where they are not known."""
+    values[~known] = otherwise
+    return values
 
 
 def blank(runs: Ragged, index: I64, keep: Bool) -> Ragged:

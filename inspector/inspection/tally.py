@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inspector.capture.addresses import format_address
+from inspector.mirror.groups import numbered
 from inspector.mirror.settle import Batch
-from inspector.mirror.signs import number
+from inspector.mirror.signs import blend
 from inspector.mirror.tables import Reason, Verdict
 
 ROUTES = 100_000  # routes counted apart for the share; beyond, requests are counted on none
@@ -41,8 +42,8 @@ class Tally:
         unproven = t.verdict[rows] == Verdict.UNPROVEN
         self.reasons.update(t.reason[rows][unproven].tolist())
         if len(self.proxies) < PROXIES:
-            pairs = np.unique(np.stack([e.client_hi[m], e.client_lo[m]], axis=1), axis=0)
-            self.proxies.update((int(hi), int(lo)) for hi, lo in pairs.tolist())
+            first = m[numbered(blend(e.client_hi[m], e.client_lo[m]))[1]]
+            self.proxies.update(zip(e.client_hi[first].tolist(), e.client_lo[first].tolist(), strict=True))
         self._routes(batch)
 
     def _routes(self, batch: Batch) -> None:
@@ -60,8 +61,8 @@ class Tally:
         if not len(rows):
             return
         e = batch.found.exchanges
-        key = number(e.client_hi[rows], e.client_lo[rows], e.host[rows])
-        _, first, counts = np.unique(key, return_index=True, return_counts=True)
+        numbers, first = numbered(blend(e.client_hi[rows], e.client_lo[rows], e.host[rows]))
+        counts = np.bincount(numbers)
         for row, count in zip(rows[first].tolist(), counts.tolist(), strict=True):
             route = (int(e.client_hi[row]), int(e.client_lo[row]), int(e.host[row]))
             if route in into or len(into) < ROUTES:

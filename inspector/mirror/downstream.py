@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.kernel import kernel
+from inspector.mirror.groups import meeting, numbered
 from inspector.mirror.pairing import same_body
 from inspector.mirror.signs import Signs, blend
 from inspector.mirror.tables import NONE, Exchanges
@@ -152,7 +153,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Served:
-    """Every exchange under each address that its request may have been served by: rows and address numbers."""
+    """Every exchange under each address that its request may have been served by: rows (in their order) and address numbers."""
 
     row: I64
     address: I64
@@ -160,13 +161,15 @@ class Served:
     @staticmethod
     def of(e: Exchanges, s: Signs, upstream: Bool) -> Served:
         """Only addresses that also send requests (proxies) are kept."""
-        rows = np.arange(len(e))
-        senders = np.unique(s.sender[upstream])
+        senders = s.sender[upstream]
+        senders = senders[numbered(senders)[1]]
         parts = []
         for column in (s.serves, s.serves_wire, s.serves_self):
-            mine = rows[np.isin(column[rows], senders)]
+            mine = np.flatnonzero(np.isin(column, senders))
             parts.append((mine, column[mine]))
-        return Served(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
+        row, address = (np.concatenate([p[k] for p in parts]) for k in range(2))
+        order = np.argsort(row, kind="stable")
+        return Served(row[order], address[order])
 
 
 def assign(
@@ -202,28 +205,15 @@ def assign(
             continue
         fd = blend(address[di], *(column[di] for column in of_d))
         fx = blend(s.sender[x], *(column[x] for column in of_x))
-        shared = np.isin(fx, fd)
-        x, fx = x[shared], fx[shared]
+        x, nx, nd, lows = meeting(x, fx, d[di], fd, e.request_time)
         if not len(x):
             continue
-        ox = np.lexsort((e.request_time[x], fx))
-        lows = first_not_before(fd, e.request_time[d[di]], fx[ox], e.request_time[x][ox])
         answered = e.response_time[d[di]]
-        od = np.lexsort((e.request_time[d[di]], np.where(answered < 0, np.iinfo(np.int64).max, answered)))
+        od = np.argsort(np.where(answered < 0, np.iinfo(np.int64).max, answered), kind="stable")
         claim(
-            d[di][od], fd[od], lows[od], x[ox], fx[ox], lines.nums, lines.hashes, lines.keys, rank,
+            d[di][od], nd[od], lows[od], x, nx, lines.nums, lines.hashes, lines.keys, rank,
             late, sure, window, downstream, claimed, np.arange(len(x) + 1),
         )  # fmt: skip
-
-
-def first_not_before(family: I64, time: I64, families: I64, times: I64) -> I64:
-    """For each (family, time) the first place in the sorted (families, times) that is not before it."""
-    every = np.concatenate([families, family])
-    order = np.lexsort((np.arange(len(every)) < len(families), np.concatenate([times, time]), every))
-    place = np.cumsum(order < len(families))
-    out = np.empty(len(every), np.int64)
-    out[order] = place
-    return out[len(families) :]
 
 
 def nobody(n: int) -> I64:

@@ -96,12 +96,12 @@ def _shift(e: Exchanges, s: Signs, free: int, x: int, original: I64, found: U32)
     Equals that were sent one after another are paired in order; where a copy's request was lost, later copies have taken
     the originals of earlier ones. Returns that original, or -1 (then nothing was moved).
     """
-    family = np.flatnonzero(
-        (original >= 0) & (s.sender == s.sender[free]) & (e.method == e.method[free]) & (e.target == e.target[free])
-        & ((found & np.uint32(Sign.ORDER)) != 0)
+    low, high = max(x - NEAR, 0), max(free + NEAR, 0)
+    family = low + np.flatnonzero(
+        (original[low:high] >= 0) & (s.sender[low:high] == s.sender[free]) & (e.method[low:high] == e.method[free])
+        & (e.target[low:high] == e.target[free]) & ((found[low:high] & np.uint32(Sign.ORDER)) != 0)
     )  # fmt: skip
     moves: list[tuple[int, int]] = []
-    family = family[np.searchsorted(family, x - NEAR) : np.searchsorted(family, free + NEAR)]
     for _ in range(SHIFTS):
         fits = family[e.request_time[family] >= e.request_time[free]]
         if not len(fits):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
 from inspector.kernel import kernel
+from inspector.mirror.groups import in_groups, numbered
 from inspector.mirror.signs import Signs, number
 from inspector.mirror.tables import NONE, Exchanges, Sign
 from inspector.table import I64, U8, U32, Bool
@@ -185,9 +186,9 @@ def match(
 ) -> int:
     """Give each row of `copies` its original among `originals` of the same family; returns how many were paired.
 
-    order: (k,) rows sorted by (family, time); family: (n,) by row. `marked`: only pairs with a proxy's mark. Among equals
-    in flight together the earliest that has no copy at this server yet is taken, and the sign ORDER set; otherwise the
-    nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row: its last copy's server).
+    order: (k,) rows, family by family, in order of time within each; family: (n,) by row. `marked`: only pairs with a
+    proxy's mark. Among equals in flight together the earliest that has no copy at this server yet is taken, and the sign
+    ORDER set; otherwise the nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row: its last copy's server).
     """
     paired = 0
     for at in range(len(order)):
@@ -249,10 +250,11 @@ def columns(e: Exchanges, s: Signs, server: I64) -> tuple[NDArray[np.uint64], I6
     return np.ascontiguousarray(keys), np.ascontiguousarray(nums)
 
 
-def by_family(family: I64, time: I64, rows: Bool) -> I64:
-    """The rows of the mask `rows`, sorted by (family, time, row)."""
+def by_family(family: I64, rows: Bool) -> I64:
+    """The rows of the mask `rows`, family by family, in order of time within each. Precondition: rows are in order of time."""
     index = np.flatnonzero(rows)
-    return index[np.lexsort((time[index], family[index]))]
+    numbers, firsts = numbered(family[index])
+    return in_groups(index, numbers, len(firsts))
 
 
 def retried(e: Exchanges, sender: I64, upstream: Bool) -> Bool:

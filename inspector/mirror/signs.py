@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inspector.capture.addresses import format_address
 from inspector.http.tables import FIELDS, Mark
 from inspector.http.xxh64 import xxh64
+from inspector.mirror.groups import numbered
 from inspector.mirror.tables import Exchanges
 from inspector.table import I64, U64, Bool, Table
 
@@ -85,8 +86,8 @@ def blend(*columns: NDArray[Any]) -> I64:
 
 
 def number(*columns: NDArray[Any]) -> I64:
-    """Like `blend`, with the numbers 0, 1, 2, ...: (n,) int64."""
-    return np.unique(blend(*columns), return_inverse=True)[1].astype(np.int64)
+    """Like `blend`, with the numbers 0, 1, 2, ... in the order of rows: (n,) int64."""
+    return numbered(blend(*columns))[0]
 
 
 def prepare(exchanges: Exchanges, suffix: bytes) -> Signs:
@@ -119,7 +120,8 @@ def prepare(exchanges: Exchanges, suffix: bytes) -> Signs:
 def _base_hosts(e: Exchanges, suffix: bytes) -> tuple[U64, Bool]:
     if not suffix or not len(e):
         return e.host.copy(), np.zeros(len(e), bool)
-    bases, first, inverse = np.unique(e.host, return_index=True, return_inverse=True)
+    inverse, first = numbered(blend(e.host))
+    bases = e.host[first]
     suffixed = np.zeros(len(bases), bool)
     for k, row in enumerate(first.tolist()):
         found = without_suffix(text(e, row, "host"), suffix)
@@ -136,8 +138,7 @@ def _xff(e: Exchanges) -> tuple[U64, Bool]:
     rows = np.flatnonzero(e.xff != 0)
     if not len(rows):
         return base, own
-    key = number(e.xff[rows], e.client_hi[rows], e.client_lo[rows])
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    inverse, first = numbered(blend(e.xff[rows], e.client_hi[rows], e.client_lo[rows]))
     bases = np.zeros(len(first), np.uint64)
     owns = np.zeros(len(first), bool)
     for k, at in enumerate(rows[first].tolist()):

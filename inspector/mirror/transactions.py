@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inspector.http.tables import Fact
 from inspector.mirror import verdict
 from inspector.mirror.downstream import Lines, Served, assign, nobody
+from inspector.mirror.groups import in_groups, numbered
 from inspector.mirror.legs import legs
 from inspector.mirror.lost import effective_time, place
 from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
@@ -69,7 +70,7 @@ class _Work:
 
     def pair(self, family: I64, copies: Bool, originals: Bool, marked: bool) -> None:
         """Match within `family` and keep what the allowed signs carry."""
-        order = by_family(family, self.e.request_time, copies | originals)
+        order = by_family(family, copies | originals)
         if len(order):
             match(
                 order, family, self.keys, self.nums, copies, originals, marked, self.window,
@@ -301,11 +302,14 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
         rows, address = w.served.row, w.served.address
         of_d = blend(address, e.method[rows], e.target[rows])
         of_j = blend(s.sender[anchor[js]], e.method[d[js]], e.target[d[js]])
-        od = np.lexsort((asked[rows], of_d))
-        oj = np.lexsort((asked[anchor[js]], of_j))
+        oj = np.argsort(asked[anchor[js]], kind="stable")
+        numbers, firsts = numbered(np.concatenate([of_d, of_j[oj]]))
+        of_d, of_j = numbers[: len(of_d)], numbers[len(of_d) :]
+        od = in_groups(np.arange(len(rows)), of_d, len(firsts))
+        by_time, oj = oj, in_groups(np.arange(len(oj)), of_j, len(firsts))
         sure = (w.claimed >= 0) & (e.request_id != 0) & (e.request_id == e.request_id[np.maximum(w.claimed, 0)])
         verdict.judge(
-            js[oj], of_j[oj], rows[od], of_d[od], m, o, d, sure.astype(np.int64), again, w.lines.nums, w.lines.hashes,
+            js[by_time[oj]], of_j[oj], rows[od], of_d[od], m, o, d, sure.astype(np.int64), again, w.lines.nums, w.lines.hashes,
             e.headers, e.response_marks.astype(np.int64), e.lossy.astype(np.int64), judged, rivals, verdict.crowd(),
         )  # fmt: skip
     what, proof, reason, delivered = verdict.unpack(judged)

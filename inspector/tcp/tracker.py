@@ -17,13 +17,14 @@ from inspector.tcp.connections import chunk_table, connection_table, end_table, 
 from inspector.tcp.copies import fill
 from inspector.tcp.flows import write_row
 from inspector.tcp.rooms import Rooms, TcpOptions
-from inspector.tcp.tables import UNKNOWN, Connections, StreamBlock, Streams
+from inspector.tcp.tables import Connections, StreamBlock, Streams
 from inspector.tcp.track import finish, track
 
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 RING_BYTES = (at.RINGS + 1) * at.RING
+STORE_BYTES = 4 << 20  # for bytes that wait, at least: making room copies the rings
 COUNTS = {
     "copies": at.G_COPIES,
     "retransmissions": at.G_RETRANSMISSIONS,
@@ -54,7 +55,7 @@ class Tracker:
         self.rooms = Rooms(self.options)
         self.seed = secrets.randbits(64)
         self.seg: I64 = np.zeros((at.T_WIDTH, 0), np.int64)
-        self.store: U8 = np.zeros(RING_BYTES + (1 << 16), np.uint8)
+        self.store: U8 = np.zeros(RING_BYTES + (1 << 16), np.uint8)  # pages are taken as they are touched
         self.stored = RING_BYTES
         self.arena: U8 = np.zeros(1 << 16, np.uint8)
         self.log: I64 = np.zeros((chunklog.L_WIDTH, 0), np.int64)
@@ -71,7 +72,7 @@ class Tracker:
 
         The arena of the last block is used again.
         """
-        data = _readonly(data)
+        data = np.ascontiguousarray(data)
         n = len(segments)
         self._begin()
         if self.seg.shape[1] < n:
@@ -87,7 +88,7 @@ class Tracker:
             r = self.rooms
             r.make_room()
             state = (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.done, r.prints, r.details)
-            rest: tuple[Any, ...] = (*state, r.copies, data, _readonly(self.store), seg, done, n)
+            rest: tuple[Any, ...] = (*state, r.copies, data, self.store, seg, done, n)
             done = track(*rest)
         return self._block(data)
 
@@ -98,7 +99,7 @@ class Tracker:
         while not finish(*self._state()):
             self.rooms.make_room()
         self.finished = True
-        return self._block(_readonly(np.zeros(1, np.uint8)))
+        return self._block(np.zeros(1, np.uint8))
 
     def _state(self) -> tuple[Any, ...]:
         r = self.rooms
@@ -127,7 +128,7 @@ class Tracker:
         )
         if len(self.arena) < size:
             self.arena = np.empty(max(size, 2 * len(self.arena)), np.uint8)
-        gather.copy(pieces, count, data, _readonly(self.store), self.arena)
+        gather.copy(pieces, count, data, self.store, self.arena)
         self.runs = runs[:n_runs]
         self._save_rings()
         self._store_held(data)
@@ -172,7 +173,7 @@ class Tracker:
             found = found[: gather.stored_nodes(r.nodes, found)]
             lengths = r.nodes[found, at.N_LENGTH]
             live = int(lengths.sum())
-            store = np.empty(RING_BYTES + max(2 * (live + size), 1 << 16), np.uint8)
+            store = np.empty(RING_BYTES + max(2 * (live + size), STORE_BYTES), np.uint8)
             store[:RING_BYTES] = self.store[:RING_BYTES]
             place = RING_BYTES + np.cumsum(lengths) - lengths
             gather.scatter(self.store, -1 - r.nodes[found, at.N_SRC], store, place, lengths)
@@ -293,9 +294,13 @@ class Tracker:
 
     # -- what is known ---------------------------------------------------------------------------------------
 
-    def acknowledged(self, slots: NDArray[np.int32]) -> I64:
+    def acknowledged(self, slots: NDArray[np.integer[Any]]) -> I64:
         """The highest offset of each stream that the other side acknowledged so far; UNKNOWN where it did not."""
         return self.rooms.streams[np.asarray(slots, np.int64), at.S_ACKED]
+
+    def stream_numbers(self, slots: I64) -> I64:
+        """The number of the stream in each slot, -1 where there is none any more."""
+        return self.rooms.streams[slots, at.S_ID] - 1
 
     def synced(self, slots: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether the start of each stream is known: its SYN was captured, or the SYN,ACK that acknowledges it."""
@@ -341,13 +346,3 @@ class Tracker:
     def copies(self) -> dict[int, int]:
         """Copies of packets in each capture."""
         return dict(enumerate(self.rooms.copies.tolist()))
-
-
-def _readonly(array: U8) -> U8:
-    """A read-only view: kernels are compiled for one kind of array only."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
-
-
-assert UNKNOWN == at.NONE

@@ -1,0 +1,245 @@
+"""Reads captures to messages: capture -> tcp -> http, block by block, cut into steps for the judging."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector import kernel
+from inspector.capture import Block, Reader, Segments, merge, open_captures
+from inspector.http.parser import Parser
+from inspector.http.tables import Messages, Protocol
+from inspector.inspection.ahead import Ahead
+from inspector.inspection.assemble import Acks, News, Placed, protocol_counts
+from inspector.inspection.summary import Encrypted
+from inspector.inspection.twins import Twins
+from inspector.mirror.present import format_endpoint
+from inspector.mirror.signs import is_loopback
+from inspector.ragged import Ragged
+from inspector.table import U8, Bool
+from inspector.tcp import Tracker
+from inspector.tcp.tables import Gap, StreamBlock
+
+EPOCH = 1 << 15  # segments between two steps of deciding
+COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading
+COMPILE_COLD = 48 << 20  # and for compiling them, which takes about a minute once
+COMPILING = "compiling the inner loops, once for this version and processor; this takes about a minute"
+AHEAD = 1  # blocks that are read while one is worked on: see capture.reader.BUFFERS
+ENCRYPTED = 10_000  # encrypted connections that are named
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was read since the last step."""
+
+    news: News
+    acks: Acks
+    clock: int  # capture time, ns
+    final: bool
+    encrypted: frozenset[tuple[int, int]]  # addresses whose server side was seen to speak TLS
+
+
+class Reading:
+    """Feeds the rooms from the captures. What it has counted is complete when `steps` has ended."""
+
+    def __init__(
+        self,
+        captures: tuple[str | BinaryIO, ...],
+        block_bytes: int,
+        progress: Callable[[int, int | None], None] | None,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        self.notice = notice
+        self.timings: dict[str, float] = defaultdict(float)
+        self._compile_from = COMPILE_FROM if kernel.warmed() else COMPILE_COLD
+        self._choose_speed(size_of(captures))
+        self.readers: list[Reader] = []
+        for capture in captures:
+            self.readers += open_captures(capture, len(self.readers), block_bytes)
+        self.progress = progress
+        self.total = total_bytes(captures)
+        self.tracker = Tracker()
+        self.parser = Parser()
+        self._news = News()
+        self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
+        self.twins = Twins() if len(self.readers) > 1 else None
+        self.clock = 0
+        self.protocols: Counter[str] = Counter()
+        self.encrypted: list[Encrypted] = []
+        self._encrypted_servers: frozenset[tuple[int, int]] = frozenset()
+        self.segments = 0
+        # For a small file a thread is not worth its start; of a pipe nobody knows.
+        self.threads = size_of(captures) >= COMPILE_FROM or "-" in captures
+
+    def _choose_speed(self, size: int) -> None:
+        """Run kernels compiled from a certain size of the input on. They may change their speed between two blocks."""
+        if size < self._compile_from or kernel.compiled():
+            return
+        if not kernel.warmed() and self.notice:
+            self.notice(COMPILING)
+        kernel.use("compiled")
+
+    def steps(self) -> Iterator[Step]:
+        """Read everything. Steps are cut at every EPOCH segments, wherever blocks end, so that results do not depend on the
+        block size; the last one, when the input has ended, is final."""
+        blocks = merge(self.readers)
+        if self.threads:
+            blocks = iter(Ahead(blocks, AHEAD))
+        while True:
+            with self.timed("capture"):
+                block = next(blocks, None)
+            if block is None:
+                break
+            self._choose_speed(sum(r.info.bytes for r in self.readers))
+            if self.twins:
+                self.twins.add(block.segments)
+            yield from self._segments(block)
+            if self.progress:
+                self.progress(block.position, self.total)
+        self._step(self._feed(None, None))
+        yield self._take(True)
+        if kernel.compiled():
+            kernel.mark_warm()
+
+    def _segments(self, block: Block) -> Iterator[Step]:
+        first, n = 0, len(block.segments)
+        while first < n:
+            last = min(n, first + EPOCH - self.segments % EPOCH)
+            part = block.segments if last - first == n else block.segments.take(np.arange(first, last))
+            self._step(self._feed(part, block.data))
+            self.clock = max(self.clock, int(part.time.max()))
+            self.segments += last - first
+            first = last
+            if self.segments % EPOCH == 0:
+                yield self._take(False)
+
+    def _feed(self, segments: Segments | None, data: U8 | None) -> StreamBlock:
+        with self.timed("tcp"):
+            return self.tracker.finish() if segments is None or data is None else self.tracker.feed(segments, data)
+
+    def _take(self, final: bool) -> Step:
+        news, self._news = self._news, News()
+        slots = np.flatnonzero(self._heard)
+        numbers = self.tracker.stream_numbers(slots)
+        self._heard[slots[numbers < 0]] = False
+        slots, numbers = slots[numbers >= 0], numbers[numbers >= 0]
+        acks = Acks(slots, numbers, self.tracker.acknowledged(slots))
+        return Step(news, acks, self.clock, final, self._encrypted_servers)
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time spent in a stage, in seconds."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] += time.perf_counter() - start
+
+    def _step(self, streams: StreamBlock) -> None:
+        tracker = self.tracker
+        with self.timed("http"):
+            read = self.parser.feed(streams, tracker.synced)
+        self._protocols(read.protocols.protocol, read.protocols.slot, read.protocols.sni)
+        if len(read.messages):
+            with self.timed("exchanges"):
+                self._news.messages.append(read.messages)
+                self._news.placed.append(self._place(read.messages))
+                last = int(read.messages.slot.max())
+                if last >= len(self._heard):
+                    self._heard = np.append(self._heard, np.zeros(last + 1, bool))
+                self._heard[read.messages.slot] = True
+        lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
+        if lost.any():
+            self._news.lossy.append(np.unique(streams.runs.stream[lost]))
+        self._news.unanswered.append(read.unanswered)
+        self._news.ended.append(np.stack([streams.ends.stream, tracker.acknowledged(streams.ends.slot)]))
+        tracker.forget(read.open_slots, read.open_starts)
+        tracker.release(read.consumed_slots, read.consumed)
+
+    def _place(self, messages: Messages) -> Placed:
+        slot = messages.slot
+        where = self.tracker.streams(slot)
+        captures, packets, first, last = self.tracker.locate(slot, messages.start, messages.end)
+        if self.twins is None:
+            capture = np.zeros(len(packets), np.int16)
+        else:
+            capture, packets = self.twins.in_one_capture(captures, packets)
+        # Without a SYN the side seen first passes for the client: who sends requests is.
+        turned = (messages.kind == 1) != where.from_client
+        client_hi, server_hi = swap(turned, where.client_hi, where.server_hi)
+        client_lo, server_lo = swap(turned, where.client_lo, where.server_lo)
+        client_port, server_port = swap(turned, where.client_port, where.server_port)
+        return Placed.build(
+            connection=where.connection,
+            capture=capture,
+            first_time=first,
+            last_time=last,
+            client_hi=client_hi,
+            client_lo=client_lo,
+            client_port=client_port,
+            server_hi=server_hi,
+            server_lo=server_lo,
+            server_port=server_port,
+            wire_hi=np.where(turned, server_hi, where.wire_hi),
+            wire_lo=np.where(turned, server_lo, where.wire_lo),
+            synced=where.synced,
+            mate=where.mate,
+            packets=packets,
+        )
+
+    def _protocols(self, protocol: np.ndarray, slot: np.ndarray, sni: Ragged) -> None:
+        self.protocols.update(protocol_counts(protocol))
+        tls = np.flatnonzero(protocol == Protocol.TLS)
+        if not len(tls):
+            return
+        where = self.tracker.streams(slot[tls])
+        for i, row in enumerate(tls.tolist()):
+            name = sni.bytes(row).decode("latin-1")
+            server = (int(where.server_hi[i]), int(where.server_lo[i]))
+            servers = {server}
+            hi, lo = where.wire_hi[i : i + 1], where.wire_lo[i : i + 1]
+            if is_loopback(hi, lo)[0]:
+                servers.add((int(where.client_hi[i]), int(where.client_lo[i])))
+            if not servers <= self._encrypted_servers:
+                self._encrypted_servers |= servers
+            if len(self.encrypted) < ENCRYPTED and where.from_client[i]:
+                self.encrypted.append(
+                    Encrypted(
+                        format_endpoint(int(where.client_hi[i]), int(where.client_lo[i]), int(where.client_port[i])),
+                        format_endpoint(*server, int(where.server_port[i])),
+                        name,
+                    )
+                )
+
+
+def swap(turned: Bool, a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(a, b), exchanged where `turned`."""
+    return np.where(turned, b, a), np.where(turned, a, b)
+
+
+def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:
+    """Size of the input where all of it are files."""
+    total = 0
+    for capture in captures:
+        if not isinstance(capture, str) or capture == "-" or not os.path.isfile(capture):
+            return None
+        total += os.path.getsize(capture)
+    return total
+
+
+def size_of(captures: tuple[str | BinaryIO, ...]) -> int:
+    """Bytes of input, about: compressed files hold several times their size; pipes are not known yet."""
+    size = 0
+    for capture in captures:
+        if isinstance(capture, str) and os.path.isfile(capture):
+            packed = capture.endswith((".gz", ".zst", ".xz", ".lz4"))
+            size += os.path.getsize(capture) * (6 if packed else 1)
+    return size
