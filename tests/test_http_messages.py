@@ -225,6 +225,16 @@ def test_headers_hash_covers_end_to_end_lines_in_any_order(mode):
     assert m["headers_hash"] == (h(b"proxy:1") + h(b"xb3:2")) % 2**64
 
 
+def test_a_line_that_is_not_remembered_leaves_the_remembered_one_alone(mode):
+    """Trace lines are read anew each time, but they have places among the known lines: all 1,024 are met here."""
+    agent = b"User-Agent: someone\r\n"
+    for block in range(8):
+        spans = (b"x-b3-spanid: %016x\r\n" % (1024 * block + k) for k in range(1024))
+        requests = b"".join(b"GET / HTTP/1.1\r\n" + agent + span + b"\r\n" for span in spans)
+        found = whole(requests, b"", End.FIN).result()
+        assert {m["headers_hash"] for m in found} == {h(b"user-agent:someone")}
+
+
 def test_limits(mode):
     options = Options(head_limit=300, header_lines=20, field_limit=10, target_limit=5)
     (m,) = both(b"GET /12345678 HTTP/1.1\r\nX-Request-Id: 12345678901234\r\n\r\n", options=options)

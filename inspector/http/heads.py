@@ -274,8 +274,8 @@ def new_line(
     name, value, size = field_line(data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell)
     if place >= 0 and data[i - 1] == 13:
         begin, end = (at, i) if name == UNNAMED else value_bounds(data, at, i - 1)
-        learn(data, words, at, i, place, name, begin - at, end - at, known, known_words)
-        known_words[place, KNOWN_WORDS] = (hashes[H_HEADERS, row] - before) & M
+        added = (hashes[H_HEADERS, row] - before) & M
+        learn(data, words, at, i, place, name, begin - at, end - at, added, known, known_words)
     if name != UNNAMED:
         note_field(name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
 

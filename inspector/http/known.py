@@ -80,10 +80,14 @@ def learn(
     name: int,
     value: int,
     value_end: int,
+    added: int,
     known: I64,
     known_words: U64,
 ) -> None:
-    """The line `data[at:i]` takes `place`, unless its value is changed when it is read (see `trace`)."""
+    """The line `data[at:i]` takes `place`, unless its value is changed when it is read (see `trace`): then that place's line stays.
+
+    added: what the line adds to the hash of the headers.
+    """
     size = i - at
     if size <= 0 or size > LONGEST or (B3 - 1 <= name <= X_B3_SAMPLED):
         return
@@ -91,6 +95,7 @@ def learn(
     known[place, NAME] = name
     known[place, VALUE] = value
     known[place, VALUE_END] = value_end
+    known_words[place, KNOWN_WORDS] = added
     k = 0
     while size >= 8:
         known_words[place, k] = word64(data, words, at)
