@@ -171,7 +171,7 @@ class Reading:
         if self.twins is None:
             capture = np.zeros(len(packets), np.int16)
         else:
-            capture, packets = self.twins.in_one_capture(captures, packets)
+            capture, packets = self.twins.in_one_capture(captures, packets, where.capture)
         # Without a SYN the side seen first passes for the client: who sends requests is.
         turned = (messages.kind == 1) != where.from_client
         client_hi, server_hi = swap(turned, where.client_hi, where.server_hi)

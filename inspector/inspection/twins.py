@@ -33,24 +33,34 @@ class Twins:
         order = np.argsort(own, kind="stable")
         self._own, self._key, self._time = own[order], key[order], time[order]
 
-    def in_one_capture(self, captures: Ragged, packets: Ragged) -> tuple[I16, Ragged]:
-        """For each run of packets the capture of its first one, and all its packets by their numbers there.
+    def in_one_capture(self, captures: Ragged, packets: Ragged, home: NDArray[np.int16]) -> tuple[I16, Ragged]:
+        """For each run of packets the capture it is told with, and all its packets by their numbers there.
 
-        Packets that were not captured there are left out.
+        home: (n,) the capture of the run's connection, so that a request and its response are told with the same one. A run
+        of which nothing was captured there is told with the capture of its first packet. Packets that were not captured
+        there are left out.
         """
         n = len(packets)
-        filled = packets.lengths > 0
-        home = np.zeros(n, np.int16)
-        home[filled] = captures.values[packets.offsets[:-1][filled]]
         owner = np.repeat(np.arange(n), packets.lengths)
-        numbers = packets.values.copy()
-        away = np.flatnonzero(captures.values != home[owner])
-        if len(away):
-            numbers[away] = self._number(captures.values[away], packets.values[away], home[owner[away]])
+        home = home.copy()
+        numbers = self._all(captures, packets, home[owner])
+        filled = packets.lengths > 0
+        lost = filled & (np.bincount(owner[numbers > 0], minlength=n) == 0)
+        if lost.any():
+            home[lost] = captures.values[packets.offsets[:-1][lost]]
+            numbers = self._all(captures, packets, home[owner])
         keep = numbers > 0
         offsets = np.zeros(n + 1, np.int64)
         np.cumsum(np.bincount(owner[keep], minlength=n), out=offsets[1:])
         return home, Ragged(numbers[keep], offsets)
+
+    def _all(self, captures: Ragged, packets: Ragged, there: NDArray[np.int16]) -> I64:
+        """The numbers in captures `there` (a capture a packet) of all packets; 0 where they were not seen."""
+        numbers = packets.values.copy()
+        away = np.flatnonzero(captures.values != there)
+        if len(away):
+            numbers[away] = self._number(captures.values[away], packets.values[away], there[away])
+        return numbers
 
     def _number(self, capture: NDArray[np.int16], packet: I64, there: NDArray[np.int16]) -> I64:
         """The numbers in captures `there` of the packets (capture, packet); 0 where they were not seen."""
