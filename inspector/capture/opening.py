@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from inspector.capture.faults import warn
+from inspector.capture.following import Following, Stop, Waiting
+from inspector.capture.pcap import FILE_HEADER
 from inspector.capture.reader import BLOCK_BYTES, Progress, Reader
 from inspector.capture.sniff import HINT, LOOK, describe, sniff
-from inspector.capture.source import Damaged, Decompressed, Peeked, RangeSource, Zstandard, open_input
+from inspector.capture.source import Damaged, Decompressed, Peeked, RangeSource, Source, Zstandard, open_input
 from inspector.capture.tables import CaptureInfo
 from inspector.capture.tar import Archive
 from inspector.errors import CaptureError
@@ -16,15 +18,43 @@ MAX_LAYERS = 2  # compressions around each other
 
 
 def open_captures(
-    path: str | BinaryIO, first_number: int = 0, block_bytes: int = BLOCK_BYTES, progress: Progress | None = None
+    path: str | BinaryIO,
+    first_number: int = 0,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+    follow: Stop | None = None,
 ) -> list[Reader]:
     """The captures at `path`: a file, "-" for standard input, or an open binary file; one, or several in a tar.
 
     `first_number` is the number of the first of them. `progress` is called with the count of input bytes newly
-    consumed, here (a tar that must be spooled) and while the readers run. Raises CaptureError with a hint.
+    consumed, here (a tar that must be spooled) and while the readers run. `follow`: the input is still being written, and
+    read until this is called. Raises CaptureError with a hint.
     """
     source, name = open_input(path)
+    if follow is not None:
+        return [_open_growing(source, name, first_number, block_bytes, follow)]
     return _open(source if isinstance(source, Peeked) else Peeked(source), name, first_number, block_bytes, progress)
+
+
+def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop: Stop) -> Reader:
+    """A reader of what is still being written: its first bytes are waited for."""
+    growing = Peeked(Following(getattr(source, "file", None), stop))
+    while True:
+        try:
+            kind = sniff(growing.peek(4))
+            if kind in ("pcap", "pcapng"):
+                growing.peek(FILE_HEADER)
+                return Reader(growing, CaptureInfo(name, number), block_bytes)
+            break
+        except Waiting:
+            continue
+    head = growing.peek(4)
+    growing.close()
+    if not head and stop:
+        raise CaptureError(name, "nothing was written to it before the end was asked for")
+    if kind:
+        raise CaptureError(name, f"{kind} cannot be followed", "Let tcpdump write plain: tcpdump -U -w FILE")
+    raise CaptureError(name, "not a capture" if head else "is empty", HINT)
 
 
 def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:

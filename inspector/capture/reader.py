@@ -8,13 +8,14 @@ import numpy as np
 
 from inspector.capture import faults
 from inspector.capture.faults import count_faults, warn
+from inspector.capture.following import Waiting
 from inspector.capture.packets import Decoder
 from inspector.capture.pcap import FILE_HEADER, Pcap
 from inspector.capture.pcapng import Pcapng
 from inspector.capture.records import BROKEN, DAMAGED, FULL, MORE, SPECIAL, TO_THE_END, UNKNOWN
 from inspector.capture.sniff import sniff
 from inspector.capture.source import Damaged, Peeked
-from inspector.capture.tables import Block, CaptureInfo
+from inspector.capture.tables import Block, CaptureInfo, Packets, Segments
 from inspector.errors import CaptureError
 from inspector.table import U8
 
@@ -27,6 +28,11 @@ END_TRIES = 64  # chains followed to the end of the input ...
 END_RECORDS = 1 << 14  # ... of so many records
 
 Progress = Callable[[int], None]
+
+
+def idle(position: int) -> Block:
+    """The block of a while in which nothing was captured."""
+    return Block(np.empty(0, np.uint8), Packets.empty(), Segments.empty(), position)
 
 
 class Reader:
@@ -75,7 +81,8 @@ class Reader:
         self._buffer = np.empty(capacity, np.uint8)
         decoder = Decoder(self.info, min(MAX_PACKETS, max(64, capacity // 64)))
         batch = decoder.batch
-        self._fill()
+        while not self._fill():
+            yield idle(self.source.position)
         self._at = min(self.format.header, self._filled)
         while True:
             if self._lost_from >= 0:
@@ -97,13 +104,17 @@ class Reader:
                     continue
                 break
             elif status == MORE:
-                self._fill()
+                while not self._fill():
+                    yield idle(self.source.position)
             else:
                 assert status in (FULL, SPECIAL)
         self._finish(decoder)
 
-    def _fill(self) -> None:
-        """More bytes into the buffer: what is not read yet moves to its front; it grows where that is all of it."""
+    def _fill(self) -> bool:
+        """More bytes into the buffer: what is not read yet moves to its front; it grows where that is all of it.
+
+        False: none came for a while, but the input has not ended (see `following`).
+        """
         left = self._filled - self._at
         following = self._spare.pop(0)
         if len(following) < len(self._buffer) or left == len(self._buffer):
@@ -124,6 +135,8 @@ class Reader:
                     self._final = True
                 if got == 0 or not self.info.compression:
                     break
+        except Waiting:
+            return False
         except Damaged as error:
             self._stop_early(faults.DECOMPRESSION, str(error))
         except OSError as error:
@@ -131,6 +144,7 @@ class Reader:
         if self.progress and self.source.position > self._told:
             self.progress(self.source.position - self._told)
             self._told = self.source.position
+        return True
 
     def _stop_early(self, code: str, why: str) -> None:
         self._final = True

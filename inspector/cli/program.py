@@ -30,6 +30,7 @@ Examples:
   inspect node.pcap                         what is in it, and what cannot be seen
   inspect client.pcap --show-mirrors        a row for each mirror, then the finding
   tcpdump -i any -w - | inspect - --show-mirrors
+  tcpdump -i any -U -w - | inspect - --show-mirrors --follow
   inspect doctor --warm                     is all there? compile the inner loops ahead
   inspect a.pcap b.pcap.zst --json -o report.json
   inspect gw.pcap --fail-on leaked,inconclusive
@@ -89,6 +90,11 @@ Exit status:
     show_default=True,
     help="Colour the verdicts; auto: on a terminal without NO_COLOR.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Read on while the capture is written (a pipe, or FILE): each mirror as it is decided, the summary at Ctrl-C.",
+)
 @click.option("--timings", is_flag=True, help="Say on stderr how long each stage took.")
 @click.option(
     "--completion",
@@ -115,6 +121,7 @@ def command(
     fail_on: tuple[str, ...] | None,
     color: str,
     timings: bool,
+    follow: bool,
 ) -> int:
     """Find mirrored HTTP requests in packet captures and prove where the mirror's response went.
 
@@ -132,7 +139,12 @@ def command(
     target = None if output in (None, "-") else output
     look = streams.columns(target), streams.colour(color, target)
     found: Inspection | Stream | None
-    if show_mirrors and form == "ndjson":
+    if follow:
+        from inspector.cli.follow import following
+
+        found = following(paths, (suffix, window, match or ()), form, (show_mirrors, show_exchanges), target, *look)
+        _warn(found.captures)
+    elif show_mirrors and form == "ndjson":
         found = _list_mirrors(paths, suffix, window, match or (), target, bool(fail_on))
         if found is None:
             return OK

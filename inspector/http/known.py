@@ -84,7 +84,7 @@ def learn(
     known: I64,
     known_words: U64,
 ) -> None:
-    """The line `data[at:i]` takes `place`, unless its value is changed when it is read (see `trace`): then that place's line stays.
+    """The line `data[at:i]` takes `place`, unless its value is changed when it is read (see `trace`): then the other line stays.
 
     added: what the line adds to the hash of the headers.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
+from inspector.capture.following import Stop
 from inspector.errors import UsageError
 from inspector.inspection.kept import Kept
 from inspector.inspection.pipeline import Pipeline
@@ -122,6 +123,11 @@ class Stream:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
+    def stop(self) -> None:
+        """End a reading that follows its input: what was read is decided, and the iteration ends. Safe in a signal handler."""
+        if self._pipeline.reading.follow is not None:
+            self._pipeline.reading.follow()
+
     def __iter__(self) -> Iterator[Decided]:
         number = 1
         for batch in self._pipeline.run():
@@ -186,9 +192,17 @@ def stream(
     block_bytes: int = 4 << 20,
     progress: Callable[[int, int | None], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    follow: bool = False,
 ) -> Stream:
-    """Like `inspect`, but nothing is kept: mirrors are handed out when they are decided."""
-    return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress, notice))
+    """Like `inspect`, but nothing is kept: mirrors are handed out when they are decided.
+
+    follow: the one capture is a pipe, or a file that is still being written: mirrors are handed out within a second or so
+    of their packets. A file is read until `Stream.stop` is called.
+    """
+    if follow and len(captures) != 1:
+        raise UsageError("one capture can be followed at a time")
+    stop = Stop() if follow else None
+    return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress, notice, stop))
 
 
 def _pipeline(
@@ -199,9 +213,11 @@ def _pipeline(
     block_bytes: int,
     progress: Callable[[int, int | None], None] | None,
     notice: Callable[[str], None] | None,
+    follow: Stop | None = None,
 ) -> Pipeline:
     if not captures:
         raise UsageError("no capture given", "name a file, or - for a pipe")
     if not window > 0:
         raise UsageError("the window must be longer than 0 seconds")
-    return Pipeline(captures, Rules(suffix, int(window * 1e9), signs_of(tuple(match))), block_bytes, progress, notice)
+    rules = Rules(suffix, int(window * 1e9), signs_of(tuple(match)))
+    return Pipeline(captures, rules, block_bytes, progress, notice, follow)

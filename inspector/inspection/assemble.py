@@ -64,10 +64,13 @@ class Acks:
 class Assembler:
     """Collects messages step by step and hands over the exchanges that have ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, ack_wait: int = ACK_WAIT) -> None:
+        """ack_wait: ns for which a response waits for its acknowledgement."""
+        self.ack_wait = ack_wait
         self._news = News()
         self._lossy = np.empty(0, np.int64)
         self.fresh = 0  # messages added since they were last taken
+        self.held = 0  # messages that wait
 
     def add(self, news: News) -> None:
         """Take in what was read."""
@@ -95,7 +98,7 @@ class Assembler:
         waits = asks & ~answered
         if len(gone):
             waits &= ~np.isin(messages.id, gone)
-        late = ~asks & ~acked & open_streams & (placed.last_time > clock - ACK_WAIT)
+        late = ~asks & ~acked & open_streams & (placed.last_time > clock - self.ack_wait)
         waits |= late
         if late.any():
             waits |= asks & np.isin(messages.id, messages.request[late & (messages.request >= 0)])
@@ -109,6 +112,7 @@ class Assembler:
         # A request can be given up before its own end is seen: keep the news for its row.
         gone = np.setdiff1d(gone, ids) if len(gone) else gone
         ends = ends[:, np.isin(ends[0], messages.stream)] if ends.shape[1] else ends
+        self.held = len(messages)
         self._news = News([messages], [placed], [gone], [], [ends])
         return ended, pending
 

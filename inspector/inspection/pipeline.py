@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from inspector.capture.following import Stop
 from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Assembler
 from inspector.inspection.reading import Reading, Step
@@ -16,6 +17,8 @@ from inspector.mirror.settle import Batch, Rules, Settler
 from inspector.mirror.views import CaptureView
 from inspector.tcp.tables import Connections
 
+LIVE_ACK_WAIT = 400_000_000  # ns that a response waits for its acknowledgement while an input is followed
+REST = 3  # times as long as deciding took, nothing is decided again while an input is followed
 DEPTH = 2  # steps that are read before they are judged
 
 
@@ -29,20 +32,30 @@ class Pipeline:
         block_bytes: int,
         progress: Callable[[int, int | None], None] | None,
         notice: Callable[[str], None] | None = None,
+        follow: Stop | None = None,
     ) -> None:
-        self.reading = Reading(captures, block_bytes, progress, notice)
+        self.reading = Reading(captures, block_bytes, progress, notice, follow)
         self.settler = Settler(rules)
         self.tally = Tally()
-        self.assembler = Assembler()
+        self.assembler = Assembler() if follow is None else Assembler(LIVE_ACK_WAIT)
+        self._rest = 0.0  # until then nothing is decided while an input is followed
 
     def run(self) -> Iterator[Batch]:
         """Read everything; a Batch each time something was decided, the last one when the input has ended."""
         steps = self.reading.steps()
         for step in Ahead(steps, DEPTH) if self.reading.threads else steps:
             self.assembler.add(step.news)
-            # A large pool is looked at less often, so that the work stays in proportion to what is new.
-            if step.final or 2 * self.assembler.fresh >= len(self.settler.pool):
+            if step.final or self._worthwhile():
+                begun = time.monotonic()
                 yield self._settle(step)
+                self._rest = time.monotonic() + REST * (time.monotonic() - begun)
+
+    def _worthwhile(self) -> bool:
+        """Whether to decide now. A large pool is looked at less often, so that the work stays in proportion to what is new."""
+        if self.reading.follow is None:
+            return 2 * self.assembler.fresh >= len(self.settler.pool)
+        waiting = self.assembler.fresh or self.assembler.held or len(self.settler.pool)
+        return bool(waiting) and time.monotonic() >= self._rest
 
     def _settle(self, step: Step) -> Batch:
         with self._timed("exchanges"):

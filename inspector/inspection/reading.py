@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inspector import kernel
 from inspector.capture import Block, Reader, Segments, merge, open_captures
+from inspector.capture.following import Stop
 from inspector.http.parser import Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.ahead import Ahead
@@ -33,6 +34,7 @@ COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loa
 COMPILE_COLD = 48 << 20  # and for compiling them, which takes about a minute once
 COMPILING = "compiling the inner loops, once for this version and processor; this takes about a minute"
 AHEAD = 1  # blocks that are read while one is worked on: see capture.reader.BUFFERS
+LIVE = 0.1  # seconds between two steps while an input is followed
 ENCRYPTED = 10_000  # encrypted connections that are named
 
 
@@ -56,14 +58,17 @@ class Reading:
         block_bytes: int,
         progress: Callable[[int, int | None], None] | None,
         notice: Callable[[str], None] | None = None,
+        follow: Stop | None = None,
     ) -> None:
         self.notice = notice
+        self.follow = follow
+        self._arrived = self._stepped = time.monotonic()
         self.timings: dict[str, float] = defaultdict(float)
         self._compile_from = COMPILE_FROM if kernel.warmed() else COMPILE_COLD
         self._choose_speed(size_of(captures))
         self.readers: list[Reader] = []
         for capture in captures:
-            self.readers += open_captures(capture, len(self.readers), block_bytes)
+            self.readers += open_captures(capture, len(self.readers), block_bytes, follow=follow)
         self.progress = progress
         self.total = total_bytes(captures)
         self.tracker = Tracker()
@@ -77,7 +82,7 @@ class Reading:
         self._encrypted_servers: frozenset[tuple[int, int]] = frozenset()
         self.segments = 0
         # For a small file a thread is not worth its start; of a pipe nobody knows.
-        self.threads = size_of(captures) >= COMPILE_FROM or "-" in captures
+        self.threads = size_of(captures) >= COMPILE_FROM or "-" in captures or follow is not None
 
     def _choose_speed(self, size: int) -> None:
         """Run kernels compiled from a certain size of the input on. They may change their speed between two blocks."""
@@ -102,6 +107,8 @@ class Reading:
             if self.twins:
                 self.twins.add(block.segments)
             yield from self._segments(block)
+            if self.follow is not None:
+                yield from self._live(block)
             if self.progress:
                 self.progress(block.position, self.total)
         self._step(self._feed(None, None))
@@ -121,6 +128,21 @@ class Reading:
             if self.segments % EPOCH == 0:
                 yield self._take(False)
 
+    def _live(self, block: Block) -> Iterator[Step]:
+        """A step every LIVE seconds while an input is followed, also when nothing is captured: time goes on."""
+        now = time.monotonic()
+        if len(block.packets):
+            self._arrived = now
+        elif self.clock:
+            self._step(self.tracker.tick(self.clock + self._idle(now)))
+        if now - self._stepped >= LIVE:
+            self._stepped = now
+            yield self._take(False)
+
+    def _idle(self, now: float) -> int:
+        """ns that have passed since the last packet came."""
+        return int((now - self._arrived) * 1e9)
+
     def _feed(self, segments: Segments | None, data: U8 | None) -> StreamBlock:
         with self.timed("tcp"):
             return self.tracker.finish() if segments is None or data is None else self.tracker.feed(segments, data)
@@ -132,7 +154,8 @@ class Reading:
         self._heard[slots[numbers < 0]] = False
         slots, numbers = slots[numbers >= 0], numbers[numbers >= 0]
         acks = Acks(slots, numbers, self.tracker.acknowledged(slots))
-        return Step(news, acks, self.clock, final, self._encrypted_servers)
+        clock = self.clock if self.follow is None else self.clock + self._idle(time.monotonic())
+        return Step(news, acks, clock, final, self._encrypted_servers)
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:

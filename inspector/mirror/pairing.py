@@ -188,7 +188,8 @@ def match(
 
     order: (k,) rows, family by family, in order of time within each; family: (n,) by row. `marked`: only pairs with a
     proxy's mark. Among equals in flight together the earliest that has no copy at this server yet is taken, and the sign
-    ORDER set; otherwise the nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row: its last copy's server).
+    ORDER set; otherwise the nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row:
+    its last copy's server).
     """
     paired = 0
     for at in range(len(order)):

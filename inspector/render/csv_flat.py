@@ -116,9 +116,10 @@ def _rows(rows: Iterable[list[Any]]) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def mirrors(views: Iterable[MirrorView]) -> Iterator[str]:
-    """A header line and a row a mirror. `evidence_packets` lists `capture:packet`."""
-    yield from _rows(_headed(MIRROR, (_mirror(m) for m in views)))
+def mirrors(views: Iterable[MirrorView], heading: bool = True) -> Iterator[str]:
+    """A header line (with `heading`) and a row a mirror. `evidence_packets` lists `capture:packet`."""
+    rows = (_mirror(m) for m in views)
+    yield from _rows(_headed(MIRROR, rows) if heading else rows)
 
 
 def exchanges(views: Iterable[ExchangeView]) -> Iterator[str]:

@@ -22,6 +22,12 @@ def paint(word: str, code: str | None, colour: bool) -> str:
     return f"\x1b[{code}m{word}\x1b[0m" if colour and code else word
 
 
+def verdict_colour(line: str, verdict: str, colour: bool) -> str:
+    """`line` with the verdict, its last such word, coloured."""
+    before, word, after = line.rpartition(verdict)
+    return before + paint(word, _COLOURS.get(verdict), colour) + after if word else line
+
+
 def sentences(source: Summed, columns: int) -> Iterator[str]:
     """The finding in one sentence, then what could not be seen."""
     room = min(max(columns, 20), READABLE)

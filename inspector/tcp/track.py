@@ -228,6 +228,20 @@ def track(
 
 
 @kernel
+def tick(
+    state: Any, table: Any, keys: Any, conns: Any, streams: Any, nodes: Any, out: Any, done: Any, time: int
+) -> bool:
+    """Capture time has come to `time` without a packet. False where an array is short: make room, call again."""
+    state[G_CLOCK] = max(state[G_CLOCK], time)
+    while due(state, conns, streams, nodes):
+        if short(state, table, out, done):
+            return False
+        if expired(state, table, keys, conns, streams, nodes, out, done) == 0:
+            break
+    return True
+
+
+@kernel
 def finish(
     state: Any,
     table: Any,

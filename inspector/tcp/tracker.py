@@ -18,7 +18,7 @@ from inspector.tcp.copies import fill
 from inspector.tcp.flows import write_row
 from inspector.tcp.rooms import Rooms, TcpOptions
 from inspector.tcp.tables import Connections, StreamBlock, Streams
-from inspector.tcp.track import finish, track
+from inspector.tcp.track import finish, tick, track
 
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
@@ -91,6 +91,16 @@ class Tracker:
             rest: tuple[Any, ...] = (*state, r.copies, data, self.store, seg, done, n)
             done = track(*rest)
         return self._block(data)
+
+    def tick(self, time: int) -> StreamBlock:
+        """What becomes ready because capture time has come to `time` (ns) without a packet."""
+        self._begin()
+        ready = False
+        while not ready:
+            self.rooms.make_room()
+            rest: tuple[Any, ...] = (*self._state(), time)
+            ready = tick(*rest)
+        return self._block(np.zeros(1, np.uint8))
 
     def finish(self) -> StreamBlock:
         """What was still held: every hole is a gap now, and every stream ends."""
