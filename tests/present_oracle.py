@@ -108,6 +108,7 @@ class Dull:
             arrived=arrived,
             acknowledged=bool(e.acknowledged[m]),
             evidence=evidence(original, mirror, downstream, lag, verdict, delivered, reason, int(t.rivals[j])),
+            rivals=int(t.rivals[j]),
         )
 
 

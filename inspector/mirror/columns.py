@@ -128,6 +128,7 @@ class MirrorColumns:
     arrived: list[str]
     acknowledged: list[bool]
     evidence: EvidenceColumns
+    rivals: list[int]
 
     def __len__(self) -> int:
         return len(self.id)

@@ -189,6 +189,7 @@ class Presenter:
             arrived=_arrived(e.status[m] >= 0, (e.response_facts[m] & np.uint32(Fact.COMPLETE)) != 0),
             acknowledged=e.acknowledged[m].tolist(),
             evidence=self._witness.tell(x, original, downstream, lag, delivered, leaked, t.rivals[rows].tolist()),
+            rivals=t.rivals[rows].tolist(),
         )
 
 

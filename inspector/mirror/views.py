@@ -79,6 +79,7 @@ class MirrorView:
     arrived: str  # complete, partial, none
     acknowledged: bool
     evidence: list[Evidence]
+    rivals: int = 1  # downstream exchanges that it could belong to, and was judged for
 
 
 @dataclass(frozen=True, slots=True)
