@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,7 +11,9 @@ from inspector.capture.following import Stop
 from inspector.errors import UsageError
 from inspector.inspection.kept import Kept
 from inspector.inspection.pipeline import Pipeline
+from inspector.inspection.story import Story, story
 from inspector.inspection.summary import summarise
+from inspector.lang import _, several
 from inspector.mirror.present import Presenter
 from inspector.mirror.settle import Rules
 from inspector.mirror.tables import Sign
@@ -66,6 +68,21 @@ class Inspection:
     def exchange_views(self) -> Iterator[ExchangeView]:
         """Each exchange, in order of time."""
         return self._presenter.exchanges()
+
+    def story(self, number: int, paths: Sequence[str] = ()) -> Story:
+        """Mirror `number` (as `mirror_views` numbers them) with its other legs and the packets behind it.
+
+        paths: the captures that were inspected, where they are files that may be read again.
+        Raises UsageError for a mirror that there is not.
+        """
+        total = self.summary.mirrors
+        if not 1 <= number <= total:
+            has = several("there is {n} mirror", "there are {n} mirrors", total).format(n=f"{total:,}")
+            raise UsageError(
+                _("there is no mirror {number}: {has}").format(number=number, has=has),
+                _("--show-mirrors lists them with their numbers"),
+            )
+        return story(self._presenter, number, paths)
 
     @cached_property
     def mirrors(self) -> pd.DataFrame:
