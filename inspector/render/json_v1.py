@@ -9,7 +9,7 @@ one-line form share keys and cells.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, pairwise, repeat
 from json.encoder import encode_basestring_ascii
 from typing import Any, TypeVar
@@ -269,8 +269,9 @@ def document(
     source: Summed,
     mirror_views: Iterable[MirrorView] | None = None,
     exchange_views: Iterable[ExchangeView] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
-    """The whole JSON document, piece by piece; lists that are None are left out."""
+    """The whole JSON document, piece by piece; lists that are None are left out. `more` holds further keys for its end."""
     yield f'{{\n "schema": "{SCHEMA}",\n'
     yield f' "captures": {_dump([capture(c) for c in source.captures], 1)},\n'
     yield f' "summary": {_dump(summary(source.summary), 1)}'
@@ -278,6 +279,8 @@ def document(
         yield from _array("mirrors", mirrors(mirror_views, 2))
     if exchange_views is not None:
         yield from _array("exchanges", exchanges(exchange_views, 2))
+    for key, value in (more or {}).items():
+        yield f',\n "{key}": {_dump(value, 1)}'
     yield "\n}\n"
 
 

@@ -14,7 +14,7 @@ GAP = 2
 READABLE = 100  # sentences are wrapped at this width also where the terminal is wider
 Steps = Sequence[tuple[int, int]]  # (column, least width), in the order in which columns give way
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_COLOURS = {"discarded": "32", "leaked": "1;31", "unanswered": "33", "unproven": "35"}
+VERDICT_COLOURS = {"discarded": "32", "leaked": "1;31", "unanswered": "33", "unproven": "35"}
 
 
 def paint(word: str, code: str | None, colour: bool) -> str:
@@ -118,7 +118,7 @@ def _table(
         for i, limit in limits.items():
             row[i] = "\n".join([cut_middle(part, limit) for part in row[i].split("\n")])
         if words is not None:
-            row[-1] = row[-1].replace(words[n], paint(words[n], _COLOURS.get(words[n]), True), 1)
+            row[-1] = row[-1].replace(words[n], paint(words[n], VERDICT_COLOURS.get(words[n]), True), 1)
     yield from _layout(rows, names, right)
 
 
