@@ -29,6 +29,7 @@ EXAMPLES = """\b
 Examples:
   inspect node.pcap                         what is in it, and what cannot be seen
   inspect client.pcap --show-mirrors        a row for each mirror, then the finding
+  inspect client.pcap --explain 1           one of them step by step, with a diagram
   tcpdump -i any -w - | inspect - --show-mirrors
   tcpdump -i any -U -w - | inspect - --show-mirrors --follow
   inspect doctor --warm                     is all there? compile the inner loops ahead
@@ -56,6 +57,12 @@ Exit status:
 )
 @click.option("--show-mirrors", is_flag=True, help="A row for each mirror with its verdict, then the finding.")
 @click.option("--show-exchanges", is_flag=True, help="Every exchange with its leg.")
+@click.option(
+    "--explain",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Mirror N of --show-mirrors, told step by step with its ladder diagram and the packets that prove it.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Format of the output.  [default: table]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(allow_dash=True), help="Write to FILE (mode 0600).")
@@ -95,6 +102,7 @@ Exit status:
     is_flag=True,
     help="Read on while the capture is written (a pipe, or FILE): each mirror as it is decided, the summary at Ctrl-C.",
 )
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw diagrams with ASCII characters only.")
 @click.option("--timings", is_flag=True, help="Say on stderr how long each stage took.")
 @click.option(
     "--completion",
@@ -112,6 +120,7 @@ def command(
     read: tuple[str, ...],
     show_mirrors: bool,
     show_exchanges: bool,
+    explain: int | None,
     form: str | None,
     as_json: bool,
     output: str | None,
@@ -120,6 +129,7 @@ def command(
     match: tuple[str, ...] | None,
     fail_on: tuple[str, ...] | None,
     color: str,
+    ascii_only: bool,
     timings: bool,
     follow: bool,
 ) -> int:
@@ -133,17 +143,26 @@ def command(
     if form not in (None, "json") and as_json:
         raise UsageError(f"--json contradicts --format {form}", "give one of them")
     form = "json" if as_json else form or "table"
-    formats.check(form, show_mirrors, show_exchanges)
+    formats.check(form, show_mirrors, show_exchanges, explain is not None)
     _check_inputs(paths)
     _check_output(output, paths)
     target = None if output in (None, "-") else output
     look = streams.columns(target), streams.colour(color, target)
     found: Inspection | Stream | None
+    if follow and explain is not None:
+        raise UsageError("--explain needs the whole capture, --follow reads on", "leave out one of them")
     if follow:
         from inspector.cli.follow import following
 
         found = following(paths, (suffix, window, match or ()), form, (show_mirrors, show_exchanges), target, *look)
         _warn(found.captures)
+    elif explain is not None:
+        from inspector.cli.explain import explained
+
+        found = _inspect(paths, suffix, window, match or ())
+        _warn(found.captures)
+        told = explained(found, explain, form, paths, *look, streams.drawing(target, ascii_only))
+        streams.write([told], target)
     elif show_mirrors and form == "ndjson":
         found = _list_mirrors(paths, suffix, window, match or (), target, bool(fail_on))
         if found is None:

@@ -75,6 +75,16 @@ def colour(choice: str, target: str | None) -> bool:
     return target is None and not plain and sys.stdout.isatty()
 
 
+def drawing(target: str | None, ascii_only: bool) -> tuple[bool, str]:
+    """(whether to draw with Unicode, the encoding of the output): ASCII where asked for, or where the encoding lacks the rest."""
+    encoding = "utf-8" if target is not None else (sys.stdout.encoding or "utf-8")
+    try:
+        "│┊┼►◄─╌═·├┤✗…–".encode(encoding)
+    except (UnicodeError, LookupError):
+        ascii_only = True
+    return not ascii_only, encoding
+
+
 def write(batches: Iterable[Iterable[str]], target: str | None) -> bool:
     """Batches of text to stdout or to a file; each is on its way before the next is asked for.
 

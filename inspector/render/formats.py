@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.errors import UsageError
+from inspector.lang import _
 from inspector.render.source import Shown, Summed
 
-FORMATS = ("table", "json", "ndjson", "csv", "markdown")
+FORMATS = ("table", "json", "ndjson", "csv", "markdown", "mermaid", "svg")
 ONE_TABLE = ("ndjson", "csv")  # mirrors and exchanges have different fields: these hold one of them
 
 
-def check(form: str, show_mirrors: bool, show_exchanges: bool) -> None:
+def check(form: str, show_mirrors: bool, show_exchanges: bool, explain: bool = False) -> None:
     """Raises UsageError where a format cannot hold what is asked of it."""
     if form not in FORMATS:
         raise UsageError(f"format {form!r} is not known", f"formats: {', '.join(FORMATS)}")
@@ -20,6 +21,22 @@ def check(form: str, show_mirrors: bool, show_exchanges: bool) -> None:
             f"--format {form} holds one kind of row: --show-mirrors or --show-exchanges, not both",
             "use --format json for both in one document",
         )
+    if explain:
+        _check_explain(form, show_exchanges)
+    elif form == "svg":
+        raise UsageError(_("--format svg draws one mirror"), _("say which: --explain N --format svg -o ladder.svg"))
+    elif form == "mermaid" and (show_exchanges or not show_mirrors):
+        raise UsageError(_("--format mermaid draws mirrors"), _("add --show-mirrors, or --explain N for one of them"))
+
+
+def _check_explain(form: str, show_exchanges: bool) -> None:
+    if form in ONE_TABLE:
+        raise UsageError(
+            _("--format {form} cannot hold an explanation").format(form=form),
+            _("use table, markdown, mermaid, svg or json"),
+        )
+    if show_exchanges:
+        raise UsageError(_("--explain tells of one mirror: it contradicts --show-exchanges"), _("give one of them"))
 
 
 def render(
@@ -45,6 +62,10 @@ def render(
         yield from _csv(source, show_mirrors, show_exchanges)
     elif form == "markdown":
         yield from _markdown(source, show_mirrors, show_exchanges)
+    elif form == "mermaid":
+        from inspector.render import mermaid
+
+        yield from mermaid.mirrors(source)
     else:
         yield from _table(source, show_mirrors, show_exchanges, columns, colour)
 
