@@ -25,7 +25,7 @@ def paint(word: str, code: str | None, colour: bool) -> str:
 def verdict_colour(line: str, verdict: str, colour: bool) -> str:
     """`line` with the verdict, its last such word, coloured."""
     before, word, after = line.rpartition(verdict)
-    return before + paint(word, _COLOURS.get(verdict), colour) + after if word else line
+    return before + paint(word, VERDICT_COLOURS.get(verdict), colour) + after if word else line
 
 
 def sentences(source: Summed, columns: int) -> Iterator[str]:
