@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import xxhash
-from http_wire import Feeder, Packet, whole
+from http_wire import Exchange, Feeder, Packet, play, run, whole
 
 import inspector.kernel
 from inspector.http.parser import Options, Parser
@@ -402,6 +402,18 @@ def test_pending_requests_are_bounded(mode):
     feeder = whole(GET * 40, OK, options=Options(pending=16))
     assert len(feeder.result()) == 41
     assert len(set(feeder.unanswered)) == 40 - sum(m["request"] >= 0 for m in feeder.result())
+
+
+@pytest.mark.parametrize("burst", [1, 3])
+@pytest.mark.parametrize("block", [(), (70,)])
+def test_a_block_may_hold_more_requests_than_may_wait(mode, burst, block):
+    """Only those that the client sent before it was answered wait at the same time."""
+    n = 48
+    packets = play([Exchange(GET, OK)] * n, lambda data: [data[:30], data[30:]], burst)
+    feeder = run(packets, block, options=Options(pending=6))
+    found = [m for m in feeder.result() if m["kind"] == 2]
+    assert sorted(m["request"] for m in found) == [i * len(GET) for i in range(n)]
+    assert list(feeder.unanswered) == []
 
 
 def test_slots_are_used_again(mode):

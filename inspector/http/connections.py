@@ -10,11 +10,13 @@ from inspector.http.layout import (
     A_RUNS,
     A_SLOT,
     C_AGAIN,
+    C_FULL,
     COUNT,
     ENDED,
     FIRST,
     HOLD,
     KIND,
+    L_PENDING,
     MODE,
     NONE,
     POS,
@@ -68,6 +70,50 @@ def settle(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters:
 
 
 @kernel
+def read_in_turn(
+    i: int, c: int, asking: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
+    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
+    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+) -> int:  # fmt: skip
+    """The requests of connection `c`, then its responses, until neither gets on: ROOM_DUE or 0.
+
+    A block may hold more requests than may wait for a response: some are read, then what answers them, and so on. Where that
+    makes no room, the client pipelines: as many as may wait are read, and at last all of them, the oldest being given up.
+    """
+    pressed = 0
+    going_on = True
+    while going_on:
+        counters[C_AGAIN] = 0
+        counters[C_FULL] = 0
+        ceiling = 1 << 62
+        if pressed < 2:
+            ceiling = limits[L_PENDING] if pressed == 1 else (limits[L_PENDING] + 1) // 2
+        for turn in range(2):
+            side = asking ^ turn
+            came_to = read_stream(
+                2 * c + side, data, words, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
+                active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1],
+                active[i, A_CHUNKS + 1 - side], active[i, A_CHUNKS + 2 - side],
+                line, line_words, names, table, known, known_words,
+                state, conns, pool, rows, hashes, text, lanes, tails,
+                news, unanswered, counters, limits, cell, ceiling,
+            )  # fmt: skip
+            if came_to == ROOM_DUE:
+                return ROOM_DUE
+        held = 2 * c + asking
+        if state[held, MODE] == HOLD and (state[held, ENDED] != 0 or state[held ^ 1, ENDED] != 0):
+            state[held, MODE] = START
+            counters[C_AGAIN] = 1
+        going_on = counters[C_AGAIN] != 0
+        if counters[C_FULL] != 0:
+            pressed = pressed + 1 if conns[c, COUNT] >= ceiling else 0
+            going_on = True
+    counters[C_FULL] = 0
+    return 0
+
+
+@kernel
 def read_connection(
     i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
     line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
@@ -92,26 +138,11 @@ def read_connection(
             state, conns, rows, news, unanswered, counters,
         )  # fmt: skip
     asking = 1 if state[2 * c + 1, KIND] == REQUEST or state[2 * c, KIND] == RESPONSE else 0
-    going_on = True
-    while going_on:
-        counters[C_AGAIN] = 0
-        for turn in range(2):
-            side = asking ^ turn
-            came_to = read_stream(
-                2 * c + side, data, words, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
-                active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1],
-                active[i, A_CHUNKS + 1 - side], active[i, A_CHUNKS + 2 - side],
-                line, line_words, names, table, known, known_words,
-            state, conns, pool, rows, hashes, text, lanes, tails,
-                news, unanswered, counters, limits, cell,
-            )  # fmt: skip
-            if came_to == ROOM_DUE:
-                return ROOM_DUE
-        held = 2 * c + asking
-        if state[held, MODE] == HOLD and (state[held, ENDED] != 0 or state[held ^ 1, ENDED] != 0):
-            state[held, MODE] = START
-            counters[C_AGAIN] = 1
-        going_on = counters[C_AGAIN] != 0
+    if read_in_turn(
+        i, c, asking, active, data, words, runs, chunks, line, line_words, names, table, known, known_words,
+        state, conns, pool, rows, hashes, text, lanes, tails, news, unanswered, counters, limits, cell,
+    ) == ROOM_DUE:  # fmt: skip
+        return ROOM_DUE
     for turn in range(2):
         side = asking ^ turn
         s = 2 * c + side

@@ -6,6 +6,7 @@ from inspector.http.fields import field_line, note_field, store, value_bounds
 from inspector.http.known import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.layout import (
     C_AGAIN,
+    C_FULL,
     C_NEWS,
     C_TEXT,
     CONNECT,
@@ -77,6 +78,7 @@ WAITING = 0
 MOVED = 1
 ROOM_DUE = 2  # an output is full
 PAUSED = 3  # the stream waits for the other direction
+FULL = 4  # enough requests wait for a response
 
 
 @cold
@@ -171,9 +173,11 @@ def method_of(data: U8, at: int, end: int) -> int:
 
 
 @kernel
-def must_wait(s: int, peer: int, size: int, state: I64, limits: I64) -> bool:
+def must_wait(s: int, peer: int, size: int, state: I64, counters: I64, limits: I64) -> bool:
     """Whether the response of stream `s` came before bytes that its server had received: its request may be among them."""
     other = s ^ 1
+    if counters[C_FULL] != 0 and (peer == UNKNOWN or peer > state[other, POS]):
+        return True  # requests are read on as soon as some are answered
     if state[s, ENDED] != 0:
         return False
     unread = state[other, MODE] == START and state[other, POS] < state[other, SEEN]  # it was in HOLD until now
@@ -215,7 +219,7 @@ def begin_response(
     if found != VALID_LINE:
         return found
     first = state[s, ROW] == NONE
-    if first and (counters[C_AGAIN] != 0 or must_wait(s, peer, end - at, state, limits)):
+    if first and (counters[C_AGAIN] != 0 or must_wait(s, peer, end - at, state, counters, limits)):
         return PAUSED
     start = state[s, POS]
     row = begin_row(s, version, state, rows, hashes, lanes, counters)

@@ -145,7 +145,8 @@ C_FREE = 5  # a list of free nodes
 C_NODES = 6  # nodes ever used
 C_AGAIN = 7  # a request stream was released from HOLD
 C_UNCONFIRMED = 8  # packets behind a gap that begin like a message, but nothing shows that one begins there
-COUNTER_WIDTH = 9
+C_FULL = 9  # as many requests as may wait for a response were read, and more follow in this block
+COUNTER_WIDTH = 10
 
 # Columns of news: what a stream is, and a server name in the text.
 NEWS_WIDTH = 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspector.http.bodies import BROKEN, ENDED_HERE, body_complete, read_body, skip_gap
 from inspector.http.heads import (
+    FULL,
     HTTP1,
     MOVED,
     PAUSED,
@@ -18,6 +19,7 @@ from inspector.http.heads import (
 )
 from inspector.http.layout import (
     ABORTED,
+    C_FULL,
     C_NEWS,
     C_NODES,
     C_ROWS,
@@ -28,6 +30,7 @@ from inspector.http.layout import (
     CHUNK_PEER,
     CHUNK_TIME,
     COMPLETE,
+    COUNT,
     CUT,
     ENDED,
     FIRST,
@@ -264,9 +267,10 @@ def read_stream(
     line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
-    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
+    news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64, ceiling: int,
 ) -> int:  # fmt: skip
-    """Stream `s` through its runs in this block: ROOM_DUE where it is to be called again with more room, or else WAITING."""
+    """Stream `s` through its runs in this block: ROOM_DUE where it is to be called again with more room, FULL where `ceiling`
+    requests wait for a response and more could be read, or else WAITING."""
     while run < run_end:
         offset = runs[run, RUN_OFFSET]
         stop = offset + runs[run, RUN_LENGTH]
@@ -285,6 +289,9 @@ def read_stream(
         while state[s, POS] < stop:
             if not room(rows, text, pool, news, unanswered, counters, limits):
                 return ROOM_DUE
+            if state[s, MODE] == START and state[s, KIND] == REQUEST and conns[s >> 1, COUNT] >= ceiling:
+                counters[C_FULL] = 1
+                return FULL
             came_to = step(
                 s, data, words, base, base + stop, last, chunks, low, high, other_low, other_high,
                 line, line_words, names, table, known, known_words,

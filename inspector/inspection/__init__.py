@@ -139,6 +139,7 @@ class Stream:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        pipeline.reading.keep_connections = False
 
     def stop(self) -> None:
         """End a reading that follows its input: what was read is decided, and the iteration ends. Safe in a signal handler."""

@@ -102,6 +102,9 @@ class Pipeline:
             gap_bytes=counts.get("gap_bytes", 0),
             conflicts=counts.get("conflicts", 0),
             unconfirmed=self.reading.parser.unconfirmed,
+            cut_short=counts.get("cut_short", 0),
+            let_go=self.settler.let_go,
+            hurried=self.settler.hurried,
         )
 
     def captures(self) -> list[CaptureView]:

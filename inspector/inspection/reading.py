@@ -82,6 +82,7 @@ class Reading:
         self._encrypted_servers: frozenset[tuple[int, int]] = frozenset()
         self.segments = 0
         # For a small file a thread is not worth its start; of a pipe nobody knows.
+        self.keep_connections = True
         self.threads = size_of(captures) >= COMPILE_FROM or "-" in captures or follow is not None
 
     def _choose_speed(self, size: int) -> None:
@@ -148,6 +149,8 @@ class Reading:
             return self.tracker.finish() if segments is None or data is None else self.tracker.feed(segments, data)
 
     def _take(self, final: bool) -> Step:
+        if not self.keep_connections:
+            self.tracker.drop_connections()
         news, self._news = self._news, News()
         slots = np.flatnonzero(self._heard)
         numbers = self.tracker.stream_numbers(slots)

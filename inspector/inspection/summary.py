@@ -34,6 +34,9 @@ class Seen:
     gap_bytes: int
     conflicts: int
     unconfirmed: int = 0
+    cut_short: int = 0  # connections closed early, too many were open
+    let_go: int = 0  # exchanges that no longer waited for a copy, too many did
+    hurried: int = 0  # mirrors decided while a rival could still have come
 
 
 def summarise(tally: Tally, seen: Seen) -> SummaryView:
@@ -140,6 +143,27 @@ def unseen(tally: Tally, seen: Seen) -> list[str]:
         out.append(
             f"{plural(seen.unconfirmed, 'packet')} behind such a gap {verb} like the start of a request or response, but no "
             "other packet confirms it: left out."
+        )
+    return out + _bounds(seen)
+
+
+def _bounds(seen: Seen) -> list[str]:
+    """Sentences about what a bound on memory dropped."""
+    out = []
+    if seen.cut_short:
+        out.append(
+            f"{plural(seen.cut_short, 'connection')} with payload had to be forgotten, the idlest first, since too many were "
+            "open at once: their requests may look unanswered. Capture fewer addresses or ports at a time."
+        )
+    if seen.let_go:
+        out.append(
+            f"{plural(seen.let_go, 'exchange')} did not wait for a copy as long as --window says, since too many did: "
+            "a copy sent much later than its original may be missed."
+        )
+    if seen.hurried:
+        out.append(
+            f"{plural(seen.hurried, 'mirror')} had to be decided while equal requests were still open, since too many waited: "
+            "one of those may be the true original."
         )
     return out
 

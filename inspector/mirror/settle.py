@@ -19,6 +19,7 @@ from inspector.table import I64, Bool
 
 GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
 AROUND = 10_000_000  # ns: requests closer than this may be paired in another order
+CROWD = 1 << 17  # exchanges that wait in the pool; beyond, some are decided or let go before their time
 FAR = np.iinfo(np.int64).max
 
 
@@ -44,9 +45,12 @@ class Batch:
 class Settler:
     """Holds the pool. Exchanges must have unique ids."""
 
-    def __init__(self, rules: Rules, guard: int = GUARD) -> None:
+    def __init__(self, rules: Rules, guard: int = GUARD, crowd: int = CROWD) -> None:
         self.rules = rules
         self.guard = guard
+        self.crowd = crowd
+        self.hurried = 0  # mirrors decided although an open request could still have been their rival
+        self.let_go = 0  # exchanges that no longer waited for a copy of theirs
         self.pool = Exchanges.empty()
         self._told = np.empty(0, np.int64)  # ids of mirrors in the pool that were decided before
 
@@ -70,16 +74,35 @@ class Settler:
         if final:
             self.pool, self._told = Exchanges.empty(), np.empty(0, np.int64)
             return Batch(found, np.flatnonzero(news), np.ones(len(rows), bool))
-        settled = self._settled(found, waiting, clock)
+        settled = self._settled(found, waiting, clock, True)
+        if len(rows) > self.crowd:
+            hurried = self._settled(found, waiting, clock, False)
+            self.hurried += int((news & hurried & ~settled).sum())
+            settled = hurried
         gone = self._gone(found, waiting, settled, clock)
+        self._make_room(found, waiting, gone)
         decided = np.flatnonzero(news & settled)
         told = np.concatenate([self._told, rows.id[found.mirrors.mirror[decided]]])
         self._told = told[np.isin(told, rows.id[~gone])]
         self.pool = rows.take(~gone & ~waiting)
         return Batch(found, decided, gone)
 
-    def _settled(self, found: Found, waiting: Bool, clock: int) -> Bool:
-        """Which mirrors nothing that is still to come can change."""
+    def _make_room(self, found: Found, waiting: Bool, gone: Bool) -> None:
+        """The oldest exchanges that are no mirror's leave a pool that is too large: marked in `gone`, and counted."""
+        t = found.mirrors
+        free = ~gone & ~waiting
+        over = int(free.sum()) - self.crowd
+        if over <= 0:
+            return
+        for members in (t.mirror, t.original, t.downstream):
+            free[members[members >= 0]] = False
+        oldest = np.flatnonzero(free)[:over]
+        gone[oldest] = True
+        self.let_go += len(oldest)
+
+    def _settled(self, found: Found, waiting: Bool, clock: int, patient: bool) -> Bool:
+        """Which mirrors nothing that is still to come can change; without `patient`, requests that are still open do not count
+        as rivals."""
         e, t = found.exchanges, found.mirrors
         asked = effective_time(e)
         open_rows = waiting & (asked > clock - self.rules.window)
@@ -96,7 +119,7 @@ class Settler:
             blocked |= there & waiting[rows]
             limit = np.minimum(limit, np.where(there, first[family[rows]], FAR))
         late = np.where(t.original >= 0, self.guard, self.rules.window)
-        return ~blocked & (at < limit) & (at <= clock - late)
+        return ~blocked & ((at < limit) | (not patient)) & (at <= clock - late)
 
     def _gone(self, found: Found, waiting: Bool, settled: Bool, clock: int) -> Bool:
         """Which exchanges are not needed any more.

@@ -67,6 +67,7 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_IDLE_BUSY,
     G_LINGER,
     G_EMPTY_LIMIT,
+    G_BUSY_LIMIT,
     G_CLOSED_LIMIT,
     # counts
     G_COPIES,
@@ -79,6 +80,7 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_WITHOUT_PAYLOAD,
     G_EXPIRED,
     G_EXPIRED_EARLY,
+    G_CUT_SHORT,
     G_DROPPED_BYTES,
     G_EARLY,
     G_STRAY,
@@ -86,7 +88,7 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_JOINED,
     G_KEPT_BYTES,
     G_WIDTH,
-) = range(46)
+) = range(48)
 
 # table[at, 0] is a hash, table[at, 1] a row of keys (0: empty)
 # keys[k, K_*]: an address pair (or an endpoint that waits to be joined) and the stream slot of its direction A -> B

@@ -30,6 +30,7 @@ class TcpOptions:
     idle_empty: int = 60 * at.SECOND  # one that carried no payload
     linger: int = 30 * at.SECOND  # a closed one is remembered for stray packets
     empty_connections: int = 1 << 16  # without payload; beyond, the idlest are closed early
+    busy_connections: int = 1 << 16  # with payload; beyond, the idlest are closed early
     closed_connections: int = 1 << 14
     chunk_ends: int = 512  # packets listed of a message: so many first and so many last ones
     log_chunks: int = 1 << 20  # chunks held for messages still open; beyond, fewer of each
@@ -78,6 +79,7 @@ class Rooms:
             (at.G_IDLE_BUSY, options.idle),
             (at.G_LINGER, options.linger),
             (at.G_EMPTY_LIMIT, options.empty_connections),
+            (at.G_BUSY_LIMIT, options.busy_connections),
             (at.G_CLOSED_LIMIT, options.closed_connections),
             (at.G_RANDOM, 1),
         ):

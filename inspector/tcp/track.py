@@ -28,9 +28,9 @@ from inspector.tcp.layout import (
     D_STREAM,
     EMPTY,
     G_CLOCK,
-    G_CLOSED_LIMIT,
     G_CONN_ROOM,
     G_COPIES,
+    G_CUT_SHORT,
     G_DONE,
     G_EMPTY_LIMIT,
     G_EXPIRED,
@@ -42,7 +42,6 @@ from inspector.tcp.layout import (
     G_HOLD_TIME,
     G_IDLE_BUSY,
     G_IDLE_EMPTY,
-    G_IN_CLOSED,
     G_IN_EMPTY,
     G_KEY_ROOM,
     G_KEYS,
@@ -109,8 +108,9 @@ def due(state: Any, conns: Any, streams: Any, nodes: Any) -> bool:
         or (empty != EMPTY and late(now, conns[empty, C_SEEN], state[G_IDLE_EMPTY]))
         or (busy != BUSY and late(now, conns[busy, C_SEEN], state[G_IDLE_BUSY]))
         or (closed != CLOSED and late(now, conns[closed, C_SEEN], state[G_LINGER]))
-        or state[G_IN_EMPTY] > state[G_EMPTY_LIMIT]
-        or state[G_IN_CLOSED] > state[G_CLOSED_LIMIT]
+        or state[G_IN_EMPTY + EMPTY] > state[G_EMPTY_LIMIT + EMPTY]
+        or state[G_IN_EMPTY + BUSY] > state[G_EMPTY_LIMIT + BUSY]
+        or state[G_IN_EMPTY + CLOSED] > state[G_EMPTY_LIMIT + CLOSED]
     )
 
 
@@ -147,12 +147,12 @@ def expired(
         if c == which:
             continue
         idle = state[G_IDLE_EMPTY + which]
-        full = (which == EMPTY and state[G_IN_EMPTY] > state[G_EMPTY_LIMIT]) or (
-            which == CLOSED and state[G_IN_CLOSED] > state[G_CLOSED_LIMIT]
-        )
+        full = state[G_IN_EMPTY + which] > state[G_EMPTY_LIMIT + which]
         if full or late(now, conns[c, C_SEEN], idle):
             if which != CLOSED:
                 state[G_EXPIRED_EARLY if full else G_EXPIRED] += 1
+            if which == BUSY and full:
+                state[G_CUT_SHORT] += 1
             close(state, table, keys, conns, streams, nodes, out, done, c, HOW_EXPIRED, conns[c, C_LAST])
             return 1
     return 0

@@ -38,6 +38,7 @@ COUNTS = {
     "joined": at.G_JOINED,
     "expired": at.G_EXPIRED,
     "expired_early": at.G_EXPIRED_EARLY,
+    "cut_short": at.G_CUT_SHORT,
     "dropped_bytes": at.G_DROPPED_BYTES,
     "early": at.G_EARLY,
     "stray": at.G_STRAY,
@@ -342,6 +343,10 @@ class Tracker:
         table = connection_table(r.done[: r.state[at.G_DONE]])
         r.state[at.G_DONE] = 0
         return table
+
+    def drop_connections(self) -> None:
+        """Closed connections are counted and not held any more: nobody will ask for them."""
+        self.rooms.state[at.G_DONE] = 0
 
     @property
     def counts(self) -> dict[str, int]:
