@@ -16,6 +16,7 @@ from inspector.errors import InspectorError
 
 PIPED_COLUMNS = 120  # width of a table that goes to no terminal
 PROGRESS_AFTER = 0.5  # seconds
+INNER_LOOPS = 26  # that a large capture compiles, about
 
 
 class Progress:
@@ -25,6 +26,7 @@ class Progress:
         self.stream = stream
         self.began = self.told = time.monotonic()
         self.widest = 0
+        self.loops = 0
 
     def __call__(self, read: int, total: int | None) -> None:
         """Called by the pipeline; `total` is None for a pipe."""
@@ -34,6 +36,11 @@ class Progress:
         self.told = now
         part = f" of {total / 1e6:,.0f} MB ({min(100, 100 * read // total)} %)" if total else " MB"
         self._line(f"inspect: read {read / 1e6:,.0f}{part}, {now - self.began:.0f} s")
+
+    def compiled(self, name: str) -> None:
+        """Called after each inner loop that had to be compiled."""
+        self.loops += 1
+        self._line(f"inspect: compiled {self.loops} of about {INNER_LOOPS} inner loops")
 
     def clear(self) -> None:
         """Take the line away."""
@@ -52,11 +59,17 @@ class Progress:
 def telling() -> Iterator[Progress | None]:
     """Progress on a terminal's stderr while captures are read; the line is taken away at the end."""
     progress = Progress(sys.stderr) if sys.stderr is not None and sys.stderr.isatty() else None
+    if progress is None:
+        yield None
+        return
+    from inspector import kernel
+
+    kernel.on_compile(progress.compiled)
     try:
         yield progress
     finally:
-        if progress is not None:
-            progress.clear()
+        kernel.on_compile(None)
+        progress.clear()
 
 
 def columns(target: str | None) -> int:

@@ -192,7 +192,8 @@ class Reading:
 
     def _place(self, messages: Messages) -> Placed:
         slot = messages.slot
-        where = self.tracker.streams(slot)
+        new = np.diff(slot, prepend=-1) != 0  # messages of a stream stand together: its place is looked up once
+        where = self.tracker.streams(slot[new]).take(np.cumsum(new) - 1)
         captures, packets, first, last = self.tracker.locate(slot, messages.start, messages.end)
         if self.twins is None:
             capture = np.zeros(len(packets), np.int16)
