@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-LAYOUT = "1"  # of the cached files
+LAYOUT = "2"  # of the cached files
 SCALARS = {"int64": ctypes.c_int64, "uint64": ctypes.c_uint64, "bool": ctypes.c_int8}
 _lock = threading.RLock()
 _engine: Any = None
@@ -83,7 +84,7 @@ def load(folder: Path, name: str, key: tuple[Any, ...]) -> Entry | None:
         with head.open("rb") as file:
             about = json.loads(file.readline())
             code = file.read()
-        if len(code) != about["size"] or about["key"] != list(key):
+        if _sum(code) != about["sum"] or about["key"] != list(key):
             return None
         return _entry(code, about["symbol"], key, about["result"])
     except (OSError, ValueError, KeyError, RuntimeError, TypeError):
@@ -103,7 +104,7 @@ def make(folder: Path | None, name: str, key: tuple[Any, ...], dispatcher: Any) 
         symbol = compiled.fndesc.llvm_func_name
         code = compiled.library.serialize_using_object_code()[2][0]
         if folder is not None:
-            about = {"symbol": symbol, "key": list(key), "result": result, "size": len(code)}
+            about = {"symbol": symbol, "key": list(key), "result": result, "sum": _sum(code)}
             _write(_file(folder, name, key), json.dumps(about).encode() + b"\n" + code)
         return _entry(code, symbol, key, result)
 
@@ -111,10 +112,13 @@ def make(folder: Path | None, name: str, key: tuple[Any, ...], dispatcher: Any) 
 def _file(folder: Path, name: str, key: tuple[Any, ...]) -> Path:
     words = "".join(str(part).strip("<|=") for part in key)
     if len(words) > 150:
-        import hashlib
-
         words = hashlib.sha256(words.encode()).hexdigest()[:40]
     return folder / f"{name}-{words}.o"
+
+
+def _sum(code: bytes) -> str:
+    """Whether a file is as it was written; machine code that is not would bring the process down."""
+    return hashlib.blake2b(code, digest_size=16).hexdigest()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,0 +1,125 @@
+"""Compiled kernels on disk: kept whole, found again without a compiler, never trusted when damaged, never required."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector import kernel, native
+
+PROGRAM = """
+import sys
+import numpy as np
+from inspector import kernel
+
+
+@kernel.cold
+def half(a, i):
+    return a[i] >> SHIFT, a[i] > 4
+
+
+@kernel.kernel
+def sums(a, b, limit):
+    total = 0
+    for i in range(len(a)):
+        one, large = half(a, i)
+        if large:
+            total += one + b[i, 1]
+        b[i, 0] = total
+    return total, total > limit
+
+
+SHIFT = 1
+kernel.use("compiled")
+b = np.ones((4, 2), np.int64)
+print(sums(np.array([2, 8, 10, 3]), b, 5), b[:, 0].tolist(), "numba" in sys.modules)
+"""
+ANSWER = "(11, True) [0, 5, 11, 11]"
+
+
+def start(folder: Path, program: str = PROGRAM, **env: str) -> subprocess.Popen[bytes]:
+    file = folder / "program.py"
+    file.write_text(program)
+    return subprocess.Popen(
+        [sys.executable, str(file)],
+        env={**os.environ, "INSPECTOR_CACHE": str(folder / "cache"), **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def said(process: subprocess.Popen[bytes]) -> str:
+    out, err = process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode().strip()
+
+
+def objects(folder: Path) -> list[Path]:
+    return sorted((folder / "cache").rglob("*.o"))
+
+
+def test_the_second_process_needs_no_compiler(tmp_path):
+    assert said(start(tmp_path)) == f"{ANSWER} True"
+    (kept,) = objects(tmp_path)
+    assert kept.stat().st_mode & 0o077 == 0
+    assert kept.parent.stat().st_mode & 0o077 == 0
+    assert said(start(tmp_path)) == f"{ANSWER} False"
+
+
+def test_processes_may_compile_at_once(tmp_path):
+    running = [start(tmp_path) for _ in range(3)]
+    assert [said(process) for process in running] == [f"{ANSWER} True"] * 3
+    assert len(objects(tmp_path)) == 1
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+@pytest.mark.parametrize("harm", ["cut", "emptied", "of another", "turned"])
+def test_a_damaged_file_is_made_again(tmp_path, harm):
+    said(start(tmp_path))
+    (kept,) = objects(tmp_path)
+    data = kept.read_bytes()
+    head = data.index(b"\n")
+    kept.write_bytes(
+        {
+            "cut": data[:-9],
+            "emptied": b"",
+            "turned": data[:-1] + bytes([data[-1] ^ 1]),
+            "of another": data[:head].replace(b"i8", b"u1") + data[head:],
+        }[harm]
+    )
+    assert said(start(tmp_path)) == f"{ANSWER} True"
+    assert kept.read_bytes()[head:] == data[head:]
+
+
+def test_a_kernel_is_known_by_all_that_it_is_made_of(tmp_path):
+    said(start(tmp_path))
+    other = PROGRAM.replace("SHIFT = 1", "SHIFT = 2")
+    assert said(start(tmp_path, other)).startswith("(6, True)")
+    called = PROGRAM.replace("a[i] > 4", "a[i] > 9")
+    assert said(start(tmp_path, called)).startswith("(6, True)")
+    assert len(objects(tmp_path)) == 3
+
+
+def test_without_a_folder_kernels_are_compiled_each_time(tmp_path):
+    (tmp_path / "cache").write_text("a file stands where the folder should be")
+    assert said(start(tmp_path)) == f"{ANSWER} True"
+
+
+def test_arrays_with_holes_are_refused():
+    with pytest.raises(TypeError, match="without holes"):
+        native.lay_out((np.zeros((4, 4), np.int64)[:, 1],))
+
+
+def test_the_folder_names_the_compiler_and_the_checks(monkeypatch):
+    plain = kernel.cache_folder()
+    kernel._toolchain.cache_clear()
+    monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
+    try:
+        assert kernel.cache_folder() != plain
+    finally:
+        kernel._toolchain.cache_clear()
