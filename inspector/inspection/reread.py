@@ -1,0 +1,62 @@
+"""Heads and bodies of exchanges that are shown. An inspection keeps none of them, so the captures are read once more.
+
+Only the segments of the connections in question go through a fresh tracker and parser; a message is known again by its
+first packet and by what was told of it. What does not come out as it was told (connections share a clock) is read
+again with all segments, which repeats the first reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from inspector.http.content import Content
+from inspector.inspection.again import Again, Capture, Limits, Progress, Wanted, emptied
+from inspector.lang import _
+from inspector.mirror.views import ExchangeView
+
+__all__ = ["Capture", "Content", "Limits", "each", "reread"]
+READABLE = ("http/1.0", "http/1.1")
+
+
+def reread(
+    captures: Sequence[Capture],
+    exchanges: Iterable[ExchangeView],
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> dict[int, Content]:
+    """The content of each exchange, by its id. All of them are there; `Content.why` tells where one could not be read again.
+
+    captures: those that the exchanges came from, in the same order. Raises CaptureError where one cannot be read any more.
+    """
+    limits = limits or Limits()
+    out: dict[int, Content] = {}
+    room = limits.total
+    for number, content in each(captures, exchanges, limits, progress):
+        size = sum(len(p.body) for p in (content.request, content.response) if p)
+        if size > room:
+            request, response = (p and emptied(p) for p in (content.request, content.response))
+            content = Content(request, response, content.why)
+        else:
+            room -= size
+        out[number] = content
+    return out
+
+
+def each(
+    captures: Sequence[Capture],
+    exchanges: Iterable[ExchangeView],
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Content]]:
+    """Like `reread`, but each exchange is handed on when it has been read, in the order in which they end, and none is kept."""
+    wanted = Wanted()
+    for exchange in exchanges:
+        if exchange.protocol in READABLE:
+            wanted.add(exchange)
+        else:
+            yield exchange.id, Content(None, None, _("only HTTP/1 messages can be read again"))
+    for narrow in (True, False):
+        if wanted:
+            yield from Again(wanted, narrow, limits or Limits()).run(captures, progress)
+    for number in wanted.left():
+        yield number, Content(None, None, _("not found when the capture was read again: has it changed?"))
