@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -34,8 +34,14 @@ __all__ = ["Redactor", "body", "current", "headers", "target", "use"]
 WORD = "redacted:"
 KEPT = 512  # characters of a target that is remembered: most repeat
 _DONE = re.compile(r"redacted:[0-9a-f]{8}")
-_QUICK = re.compile(
-    r"[?#;@]|eyJ|AKIA|ASIA|AIza|ya29|SG\.|gh[pousr]_|github|glpat|xox|[sr]k_|shpat|hf_|npm_|pypi|dop_|sk-"
+# What a target needs to be looked at closely: a look, userinfo; or behind its path a telling name, a name with escaped letters,
+# or a long value.
+_MARK = re.compile(r"[?#;]")
+_LOOK = re.compile(r"eyJ|AKIA|ASIA|AIza|ya29|SG\.|gh[pousr]_|github|glpat|xox|[sr]k[_-]|shpat|hf_|npm_|pypi|dop_|@")
+_HINT = re.compile(
+    r"pass|pwd|secret|token|key|sig|sess|sid|jw[st]|cred|auth|cookie|hmac|[cx]srf|otp|cv[vc]|assertion|%[4-7][0-9A-Fa-f]"
+    r"|[\w+/.~%-]{18}",
+    re.IGNORECASE | re.ASCII,
 )
 _PAIR = re.compile(r"[^&;?#]+")
 _USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]{0,20}://)([^/?#@]{1,1000})@")
@@ -76,16 +82,18 @@ class Redactor:
 
     def target(self, text: str) -> str:
         """A request target or URL: values in its query, its fragment and its matrix parameters, userinfo, tokens in its path."""
-        if self.keep or not _QUICK.search(text):
+        if self.keep:
+            return text
+        mark = _MARK.search(text)
+        if (mark is None or not _HINT.search(text, mark.start())) and not _LOOK.search(text):
             return text
         return self._remembered(text) if len(text) <= KEPT else self._target(text)
 
-    def targets(self, texts: Sequence[str | None]) -> list[str | None]:
-        """Many targets."""
+    def changes(self, texts: Iterable[str | None]) -> dict[str | None, str | None]:
+        """The targets among `texts` that are not shown as they are, and what they become."""
         if self.keep:
-            return list(texts)
-        quick, remembered = _QUICK.search, self.target
-        return [text if text is None or not quick(text) else remembered(text) for text in texts]
+            return {}
+        return {text: shown for text in set(texts) if text is not None and (shown := self.target(text)) != text}
 
     def _target(self, text: str, nested: bool = False) -> str:
         cut = min((i for i in (text.find("?"), text.find("#")) if i >= 0), default=len(text))

@@ -1,0 +1,89 @@
+"""An inspection as it may leave the terminal: secrets in request targets are replaced (see inspector.redact)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from inspector.mirror.columns import ExchangeColumns, Listing, MirrorColumns
+from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+from inspector.redact import Redactor
+from inspector.render.source import Shown
+
+Mirrors = Listing[MirrorView, MirrorColumns]
+Exchanges = Listing[ExchangeView, ExchangeColumns]
+
+
+class Private:
+    """What renderers see instead of the inspection itself."""
+
+    def __init__(self, source: Shown, redactor: Redactor) -> None:
+        self._source = source
+        self._redactor = redactor
+
+    @property
+    def captures(self) -> Sequence[CaptureView]:
+        """As the inspection's."""
+        return self._source.captures
+
+    @property
+    def summary(self) -> SummaryView:
+        """As the inspection's."""
+        return self._source.summary
+
+    def mirror_views(self) -> Iterator[MirrorView]:
+        """Every mirror, in order of time."""
+        return mirrors(self._source.mirror_views(), self._redactor)
+
+    def exchange_views(self) -> Iterator[ExchangeView]:
+        """Every exchange, in order of time."""
+        return exchanges(self._source.exchange_views(), self._redactor)
+
+
+def mirrors(views: Iterator[MirrorView], redactor: Redactor) -> Iterator[MirrorView]:
+    """Mirrors as they may be shown; a listing of columns stays one."""
+    if redactor.keep:
+        return views
+    if isinstance(views, Listing):
+        return Listing(mirror_columns(chunk, redactor) for chunk in views.chunks)
+    return (mirror(view, redactor) for view in views)
+
+
+def exchanges(views: Iterator[ExchangeView], redactor: Redactor) -> Iterator[ExchangeView]:
+    """Exchanges as they may be shown; a listing of columns stays one."""
+    if redactor.keep:
+        return views
+    if isinstance(views, Listing):
+        return Listing(exchange_columns(chunk, redactor) for chunk in views.chunks)
+    return (exchange(view, redactor) for view in views)
+
+
+def mirror_columns(m: MirrorColumns, redactor: Redactor) -> MirrorColumns:
+    """Columns of mirrors with their exchanges: most need no change, and a path is looked at once."""
+    changes = redactor.changes((*m.path, *m.exchanges.path))
+    if not changes:
+        return m
+    x = replace(m.exchanges, path=[changes.get(path, path) for path in m.exchanges.path])
+    return replace(m, path=[changes.get(path, path) for path in m.path], exchanges=x)
+
+
+def exchange_columns(x: ExchangeColumns, redactor: Redactor) -> ExchangeColumns:
+    """Columns of exchanges."""
+    changes = redactor.changes(x.path)
+    return replace(x, path=[changes.get(path, path) for path in x.path]) if changes else x
+
+
+def mirror(m: MirrorView, redactor: Redactor) -> MirrorView:
+    """One mirror with its exchanges."""
+    return replace(
+        m,
+        path=m.path and redactor.target(m.path),
+        original=m.original and exchange(m.original, redactor),
+        mirror=exchange(m.mirror, redactor),
+        downstream=m.downstream and exchange(m.downstream, redactor),
+    )
+
+
+def exchange(x: ExchangeView, redactor: Redactor) -> ExchangeView:
+    """One exchange."""
+    return replace(x, path=x.path and redactor.target(x.path))
