@@ -37,6 +37,21 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in new releas
         return [CompletionItem(done + comma + word) for word in self.known if word.startswith(last)]
 
 
+class Which(click.ParamType):  # type: ignore[type-arg]
+    """The number of a mirror, or `all`."""
+
+    name = "which"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """A number from 1, or "all"."""
+        text = str(value).strip().lower()
+        if text == "all":
+            return text
+        if not text.isascii() or not text.isdecimal() or not 0 < int(text[:12]) or len(text) > 12:
+            self.fail(f"{value!r} is neither a mirror's number (from 1) nor all", param, ctx)
+        return int(text)
+
+
 def completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
     """Print the completion script of a shell, from click's generator."""
     if shell is None or ctx.resilient_parsing:

@@ -9,11 +9,11 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
-from inspector.cli import options, streams
+from inspector.cli import difference, options, streams
 from inspector.errors import InspectorError, UsageError
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
@@ -63,6 +63,9 @@ Exit status:
     metavar="N",
     help="Mirror N of --show-mirrors, told step by step with its ladder diagram and the packets that prove it.",
 )
+@click.option(
+    "--diff", type=options.Which(), metavar="N|all", help="Mirror N against its original; all: a summary of all pairs."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Format of the output.  [default: table]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(allow_dash=True), help="Write to FILE (mode 0600).")
@@ -103,6 +106,7 @@ Exit status:
     help="Read on while the capture is written (a pipe, or FILE): each mirror as it is decided, the summary at Ctrl-C.",
 )
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw diagrams with ASCII characters only.")
+@click.option("--no-redact", is_flag=True, help="Keep tokens, cookies and the like in what leaves the terminal.")
 @click.option("--timings", is_flag=True, help="Say on stderr how long each stage took.")
 @click.option(
     "--completion",
@@ -121,6 +125,7 @@ def command(
     show_mirrors: bool,
     show_exchanges: bool,
     explain: int | None,
+    diff: int | str | None,
     form: str | None,
     as_json: bool,
     output: str | None,
@@ -130,6 +135,7 @@ def command(
     fail_on: tuple[str, ...] | None,
     color: str,
     ascii_only: bool,
+    no_redact: bool,
     timings: bool,
     follow: bool,
 ) -> int:
@@ -137,21 +143,32 @@ def command(
 
     Reads pcap and pcapng, plain or compressed (gz, zst, xz, lz4); - is standard input. Several captures are one view.
     """
+    from inspector.cli import private
     from inspector.render import formats
+    from inspector.render.private import Private
 
     paths = (*read, *captures)
     if form not in (None, "json") and as_json:
         raise UsageError(f"--json contradicts --format {form}", "give one of them")
     form = "json" if as_json else form or "table"
-    formats.check(form, show_mirrors, show_exchanges, explain is not None)
+    if diff is None:
+        formats.check(form, show_mirrors, show_exchanges, explain is not None)
+    else:
+        difference.check(diff, form, show_mirrors or show_exchanges or explain is not None or follow)
     _check_inputs(paths)
     _check_output(output, paths)
     target = None if output in (None, "-") else output
     look = streams.columns(target), streams.colour(color, target)
+    hide = private.redactor(paths, form, target, no_redact)
     found: Inspection | Stream | None
-    if follow and explain is not None:
+    if diff is not None:
+        found = difference.run(
+            paths, diff, lambda inputs: _inspect(inputs, suffix, window, match or ()), suffix, hide, form, target, look
+        )
+        _warn(found.captures)
+    elif follow and explain is not None:
         raise UsageError("--explain needs the whole capture, --follow reads on", "leave out one of them")
-    if follow:
+    elif follow:
         from inspector.cli.follow import following
 
         found = following(paths, (suffix, window, match or ()), form, (show_mirrors, show_exchanges), target, *look)
@@ -171,7 +188,7 @@ def command(
     elif show_mirrors or show_exchanges:
         found = _inspect(paths, suffix, window, match or ())
         _warn(found.captures)
-        streams.write([formats.render(found, form, show_mirrors, show_exchanges, *look)], target)
+        streams.write([formats.render(Private(found, hide), form, show_mirrors, show_exchanges, *look)], target)
     else:
         found = _summarise(paths, suffix, window, match or ())
         _warn(found.captures)
@@ -207,7 +224,7 @@ def _check_output(output: str | None, paths: Sequence[str]) -> None:
             raise UsageError(f"{output}: is an input, and would be overwritten", "give another name with -o")
 
 
-def _inspect(paths: Sequence[str], suffix: str, window: float, match: tuple[str, ...]) -> Inspection:
+def _inspect(paths: Sequence[str | BinaryIO], suffix: str, window: float, match: tuple[str, ...]) -> Inspection:
     from inspector.inspection import inspect
 
     with streams.telling() as progress:
@@ -248,12 +265,14 @@ def _list_mirrors(
 
 
 def _lines(found: Stream, progress: streams.Progress | None) -> Iterator[Iterator[str]]:
+    from inspector import redact
     from inspector.render.json_v1 import mirror_lines
+    from inspector.render.private import mirrors
 
     for decided in found:
         if progress is not None:
             progress.clear()
-        lines = mirror_lines(decided.presenter.mirrors(decided.rows, decided.first_number))
+        lines = mirror_lines(mirrors(decided.presenter.mirrors(decided.rows, decided.first_number), redact.current()))
         del decided  # the batch goes with its last line, before the next is made
         yield lines
         del lines

@@ -124,6 +124,14 @@ def part(extent: Extent, pieces: Pieces, dropped_from: int | None = None) -> Par
     )
 
 
+def as_text(raw: bytes) -> str:
+    """Header bytes as text: UTF-8 where they are, latin-1 otherwise."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def within(pieces: Pieces, start: int, stop: int) -> list[tuple[int, bytes]]:
     """The bytes of the pieces from stream offset `start` to `stop`."""
     out = []

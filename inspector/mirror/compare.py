@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inspector.http.content import Content, Part
+from inspector.http.content import Content, Part, as_text
 from inspector.lang import _
 from inspector.mirror.compare_bodies import BodyDiff, compare_bodies
 from inspector.mirror.signs import without_suffix
@@ -25,6 +25,7 @@ ENVOY = "envoy"  # Envoy's own bookkeeping
 FRAMING = "framing"  # hop by hop (RFC 9110 section 7.6.1), and how the length is told
 TIME = "time"
 
+TRAILER = " (trailer)"
 FRAMING_FIELDS = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "content-length", "trailer")
 )
@@ -102,7 +103,7 @@ class Setting:
 
 
 def compare(original: Content | None, mirror: Content | None, setting: Setting) -> Difference:
-    """Compare the two exchanges of a pair, as captured. None: there is no such exchange."""
+    """Compare the two exchanges of a pair, as captured. None: there is no such exchange. Texts of the result are Unicode."""
     asked = [c.request if c else None for c in (original, mirror)]
     answered = [c.response if c else None for c in (original, mirror)]
     status = [status_of(p) for p in answered]
@@ -136,7 +137,7 @@ def _shown_line(line: str | None, setting: Setting) -> str | None:
     if line is None:
         return None
     method, _space, target = line.partition(" ")
-    return f"{method} {setting.redactor.target(target)}"
+    return as_text(f"{method} {setting.redactor.target(target)}".encode("latin-1"))
 
 
 def _notes(original: Content | None, mirror: Content | None) -> list[str]:
@@ -188,17 +189,17 @@ def compare_fields(a: Part | None, b: Part | None, setting: Setting, request: bo
 def _by_name(p: Part) -> dict[str, list[bytes]]:
     out: dict[str, list[bytes]] = {}
     for name, value in p.headers:
-        out.setdefault(name.decode("latin-1").lower(), []).append(value)
+        out.setdefault(as_text(name).lower(), []).append(value)
     for name, value in p.trailers:
-        out.setdefault(name.decode("latin-1").lower() + " (trailer)", []).append(value)
+        out.setdefault(as_text(name).lower() + TRAILER, []).append(value)
     return out
 
 
 def _shown(name: str, values: list[bytes] | None, setting: Setting) -> tuple[str, ...] | None:
     if values is None:
         return None
-    key = name.removesuffix(" (trailer)").encode("latin-1")
-    return tuple(setting.redactor.header(key, value).decode("latin-1") for value in values)
+    key = name.removesuffix(TRAILER).encode()
+    return tuple(as_text(setting.redactor.header(key, value)) for value in values)
 
 
 def request_rule(name: str, original: list[bytes] | None, mirror: list[bytes] | None, setting: Setting) -> str:

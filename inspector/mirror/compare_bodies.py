@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from inspector.http.codings import Decoded, codings_of, decoded
-from inspector.http.content import Part, declared
+from inspector.http.content import Part, as_text, declared
 from inspector.lang import _
 from inspector.mirror.compare_json import Change, TooMuch, diff_json, parse
 from inspector.mirror.compare_text import Line, diff_text, first_difference
@@ -87,8 +87,8 @@ def _side(p: Part, d: Decoded, digest: bool) -> Side:
     return Side(
         captured=len(p.body) + p.dropped,
         decoded=None if d.opaque else len(d.body),
-        type=p.text(b"content-type"),
-        codings=d.codings,
+        type=as_text(b", ".join(p.values(b"content-type"))),
+        codings=tuple(as_text(coding.encode("latin-1")) for coding in d.codings),
         missing=p.missing,
         dropped=p.dropped,
         whole=d.whole,
@@ -160,12 +160,12 @@ def _shown(found: BodyDiff, a: Part, b: Part, ours: bytes, theirs: bytes, redact
     if max(len(ours), len(theirs)) > limit:
         notes.append(_("Compared up to {limit:,} bytes.").format(limit=TEXT_LIMIT))
         ours, theirs = ours[:TEXT_LIMIT], theirs[:TEXT_LIMIT]
-    texts = [as_text(redactor.body(body, kind), kind) for body, kind in zip((ours, theirs), types, strict=True)]
+    texts = [body_text(redactor.body(body, kind), kind) for body, kind in zip((ours, theirs), types, strict=True)]
     whole = found.original is not None and found.mirror is not None and found.original.whole and found.mirror.whole
     if found.kind == "json" and whole and not notes:
         try:
             changes, more = _json_changes(*texts)
-            equivalent = not changes and not _json_changes(as_text(ours, types[0]), as_text(theirs, types[1]))[0]
+            equivalent = not changes and not _json_changes(body_text(ours, types[0]), body_text(theirs, types[1]))[0]
         except TooMuch:
             notes.append(_("The document is nested too deep to be compared by path."))
         except ValueError:
@@ -184,7 +184,7 @@ def _json_changes(a: str, b: str) -> tuple[tuple[Change, ...], int]:
     return diff_json(parse(a), parse(b))
 
 
-def as_text(body: bytes, content_type: str) -> str:
+def body_text(body: bytes, content_type: str) -> str:
     """A body's text. Bytes that are none in its encoding stay apart from one another."""
     match = _CHARSET.search(content_type)
     name = wide_encoding(body, content_type.lower()) or (match[1] if match else "utf-8")
