@@ -15,7 +15,7 @@ from inspector.capture import Reader, Segments, merge, open_captures, parse_addr
 from inspector.http.content import Content, Extent, Part, part, within
 from inspector.http.parser import Parser, Read
 from inspector.http.tables import Fact, Messages, field_of
-from inspector.inspection.twins import own_number
+from inspector.inspection.twins import Twins, own_number
 from inspector.mirror.signs import blend
 from inspector.mirror.views import ExchangeView
 from inspector.table import I64, Bool
@@ -159,6 +159,7 @@ class Again:
         self.requests, self.responses = wanted.firsts()
         self.tracker = Tracker()
         self.parser = Parser()
+        self.twins: Twins | None = None
         self.saved: dict[int, _Saved] = {}  # by stream slot
         self.asked: dict[int, _Half] = {}  # requests that wait for their response, by message id
         self.answered: dict[int, _Half] = {}  # responses by the id of a request that has not ended
@@ -170,8 +171,11 @@ class Again:
         try:
             for capture in captures:
                 readers += open_captures(capture if isinstance(capture, str) else capture(), len(readers), BLOCK_BYTES)
+            self.twins = Twins() if len(readers) > 1 else None
             for block in merge(readers):
                 segments = self._of_interest(block.segments)
+                if self.twins is not None:
+                    self.twins.add(segments)
                 if len(segments):
                     yield from self._step(self.tracker.feed(segments, block.data))
                 if progress:
@@ -217,10 +221,13 @@ class Again:
     def _pairs(self, m: Messages, raw: _Bytes) -> list[tuple[_Half | None, _Half | None]]:
         """Exchanges that have ended and may be wanted."""
         captures, packets, first, _last = self.tracker.locate(m.slot, m.start, m.end)
+        capture = np.zeros(len(m), np.int16)
+        if self.twins is not None:
+            home = self.tracker.streams(m.slot).capture
+            capture, packets = self.twins.in_one_capture(captures, packets, home)
+        packet = np.zeros(len(m), np.int64)
         has = packets.lengths > 0
-        packet, capture = np.zeros(len(m), np.int64), np.zeros(len(m), np.int16)
         packet[has] = packets.values[packets.offsets[:-1][has]]
-        capture[has] = captures.values[packets.offsets[:-1][has]]
         asks = m.kind == 1
         hit = np.where(asks, among(own_number(capture, packet), self.requests), among(packet, self.responses))
         hit &= first >= 0
