@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from inspector.cli import streams
 from inspector.errors import UsageError
-from inspector.lang import _, several
+from inspector.lang import _
 
 if TYPE_CHECKING:
     from inspector.inspection import Inspection
@@ -45,18 +44,19 @@ def run(
     """Inspect the captures, read the pair (or all of them) again, and write what differs."""
     from inspector.inspection import differences as pairs
     from inspector.inspection.spool import Inputs
-    from inspector.render.private import Private
+    from inspector.render.private import Private, mirror
 
     with Inputs(paths) as inputs:
         found = inspect(inputs.first)
         source = Private(found, redactor)
-        if which == "all":
-            total = pairs.differences(found.mirror_views(), inputs.again, redactor, suffix)
-            text = all_pairs(source, total, form, look)
-        else:
-            m = chosen(found, int(which))
-            d = pairs.difference(m, inputs.again, redactor, suffix)
-            text = one_pair(source, next(islice(source.mirror_views(), m.id - 1, None)), d, form, look)
+        with streams.telling() as progress:
+            if which == "all":
+                total = pairs.differences(found.mirror_views(), inputs.again, redactor, suffix, progress=progress)
+                text = all_pairs(source, total, form, look)
+            else:
+                m = found.mirror_view(int(which))
+                d = pairs.difference(m, inputs.again, redactor, suffix, progress)
+                text = one_pair(source, mirror(m, redactor), d, form, look)
         streams.write([text], target)
         if inputs.dropped:
             streams.say(
@@ -66,17 +66,6 @@ def run(
                 _("write the capture to a file first"),
             )
     return found
-
-
-def chosen(found: Inspection, number: int) -> MirrorView:
-    """Mirror `number`, as --show-mirrors counts. Raises UsageError where there is none."""
-    m = next(islice(found.mirror_views(), number - 1, None), None)
-    if m is None:
-        count = found.summary.mirrors
-        text = several("there is {count:,} mirror", "there are {count:,} mirrors", count).format(count=count)
-        hint = _("--show-mirrors numbers them") if count else _("--show-exchanges shows what there is")
-        raise UsageError(_("--diff {number}: {there_are}").format(number=number, there_are=text), hint)
-    return m
 
 
 def one_pair(source: Shown, m: MirrorView, d: Difference, form: str, look: tuple[int, bool]) -> Iterator[str]:
@@ -101,6 +90,8 @@ def all_pairs(source: Shown, total: Differences, form: str, look: tuple[int, boo
     if form == "csv":
         return diff_summary.csv_rows(total)
     heading, sections = diff_summary.heading(total), diff_summary.sections(total)
+    if not total.pairs:
+        heading, sections = source.summary.finding, []
     if form == "markdown":
         return diff_markdown.document(heading, [], sections)
     return diff_table.document(heading, [], sections, *look)

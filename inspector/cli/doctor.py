@@ -12,7 +12,7 @@ import click
 
 from inspector.cli import streams
 
-PACKAGES = ("numpy", "numba", "pandas", "scipy", "click", "tabulate", "zstandard", "lz4", "scapy", "pyshark")
+PACKAGES = ("numpy", "numba", "pandas", "scipy", "click", "tabulate", "zstandard", "lz4", "brotli", "scapy", "pyshark")
 TOOLS = ("tshark", "tcpdump")
 
 

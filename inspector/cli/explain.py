@@ -25,11 +25,12 @@ def explained(
 
     drawing: whether to draw with Unicode, and the encoding of the output. Raises UsageError for a mirror that there is not.
     """
-    from inspector.render import explain, ladder_svg, mermaid, story
+    from inspector import redact
+    from inspector.render import explain, ladder_svg, mermaid, private, story
     from inspector.render.ladder import layout
 
     drawn = form in ("svg", "mermaid")
-    told = found.story(number, () if drawn else paths)
+    told = private.told(found.story(number, () if drawn else paths), redact.current())
     if not told.wires and not drawn:
         streams.say(_("a pipe cannot be read again: what its packets say below HTTP is not told"))
     ladder = layout(told.mirror, others=told.others, more=told.more, captures=[c.path for c in found.captures])

@@ -70,7 +70,8 @@ def ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _batches(found: Stream, form: str, columns: int, colour: bool) -> Iterator[Iterable[str]]:
     """What to write, piece by piece: the first at once, so that a reader sees that it runs."""
-    from inspector.render import formats, live
+    from inspector import redact
+    from inspector.render import formats, live, private
     from inspector.render.csv_flat import mirrors as csv_mirrors
     from inspector.render.json_v1 import mirror_lines
 
@@ -79,6 +80,7 @@ def _batches(found: Stream, form: str, columns: int, colour: bool) -> Iterator[I
     first = True
     for decided in found:
         views: Iterator[MirrorView] = decided.presenter.mirrors(decided.rows, decided.first_number)
+        views = private.mirrors(views, redact.current())
         if form == "table":
             yield live.rows(views, columns, colour)
         elif form == "ndjson":

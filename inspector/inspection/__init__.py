@@ -69,12 +69,21 @@ class Inspection:
         """Each exchange, in order of time."""
         return self._presenter.exchanges()
 
+    def mirror_view(self, number: int) -> MirrorView:
+        """Mirror `number`, as `mirror_views` numbers them. Raises UsageError for one that there is not."""
+        self._must_be(number)
+        return self._presenter.mirror(number - 1, number)
+
     def story(self, number: int, paths: Sequence[str] = ()) -> Story:
         """Mirror `number` (as `mirror_views` numbers them) with its other legs and the packets behind it.
 
         paths: the captures that were inspected, where they are files that may be read again.
         Raises UsageError for a mirror that there is not.
         """
+        self._must_be(number)
+        return story(self._presenter, number, paths)
+
+    def _must_be(self, number: int) -> None:
         total = self.summary.mirrors
         if not 1 <= number <= total:
             has = several("there is {n} mirror", "there are {n} mirrors", total).format(n=f"{total:,}")
@@ -82,7 +91,6 @@ class Inspection:
                 _("there is no mirror {number}: {has}").format(number=number, has=has),
                 _("--show-mirrors lists them with their numbers"),
             )
-        return story(self._presenter, number, paths)
 
     @cached_property
     def mirrors(self) -> pd.DataFrame:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from inspector.http.content import Content
 from inspector.inspection.again import emptied
-from inspector.inspection.reread import Capture, Limits, each, reread
+from inspector.inspection.reread import Capture, Limits, Progress, each, reread
 from inspector.mirror.compare import Difference, Setting, compare
+from inspector.mirror.compare_bodies import Bodies
 from inspector.mirror.differences import Differences
 from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.redact import Redactor
@@ -25,10 +26,18 @@ class _Pair:
     proxy: str | None
 
 
-def difference(m: MirrorView, captures: Sequence[Capture], redactor: Redactor, suffix: str = "-shadow") -> Difference:
+def difference(
+    m: MirrorView,
+    captures: Sequence[Capture],
+    redactor: Redactor,
+    suffix: str = "-shadow",
+    progress: Progress | None = None,
+) -> Difference:
     """A mirror against its original. captures: those it was found in, in the same order. Raises CaptureError."""
-    found = reread(captures, [x for x in (m.original, m.mirror) if x is not None])
-    return compare(found[m.original.id] if m.original else None, found[m.mirror.id], Setting(redactor, suffix, m.proxy))
+    found = reread(captures, [x for x in (m.original, m.mirror) if x is not None], progress=progress)
+    return compare(
+        found[m.original.id] if m.original else None, found[m.mirror.id], Setting(Bodies(redactor), suffix, m.proxy)
+    )
 
 
 def differences(
@@ -37,11 +46,12 @@ def differences(
     redactor: Redactor,
     suffix: str = "-shadow",
     limits: Limits | None = None,
+    progress: Progress | None = None,
 ) -> Differences:
     """All mirrors against their originals, counted. Memory grows by some hundred bytes a mirror. Raises CaptureError."""
     limits = limits or Limits()
     gathering = _Gathering(redactor, suffix, limits.total)
-    for number, content in each(captures, gathering.exchanges(mirrors), limits):
+    for number, content in each(captures, gathering.exchanges(mirrors), limits, progress):
         gathering.add(number, content)
     return gathering.found
 
@@ -51,7 +61,7 @@ class _Gathering:
 
     def __init__(self, redactor: Redactor, suffix: str, room: int) -> None:
         self.found = Differences()
-        self.redactor = redactor
+        self.bodies = Bodies(redactor)
         self.suffix = suffix
         self.room = room
         self.pairs: dict[int, list[_Pair]] = defaultdict(list)  # by the exchanges that they wait for
@@ -79,7 +89,7 @@ class _Gathering:
             mirror = self.held.get(pair.mirror)
             if mirror is None or (original is None and pair.original is not None):
                 continue
-            d = compare(original, mirror, Setting(self.redactor, self.suffix, pair.proxy))
+            d = compare(original, mirror, Setting(self.bodies, self.suffix, pair.proxy))
             self.found.add(pair.number, d)
             for done in (pair.original, pair.mirror):
                 if done is not None:

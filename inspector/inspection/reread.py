@@ -14,7 +14,7 @@ from inspector.inspection.again import Again, Capture, Limits, Progress, Wanted,
 from inspector.lang import _
 from inspector.mirror.views import ExchangeView
 
-__all__ = ["Capture", "Content", "Limits", "each", "reread"]
+__all__ = ["Capture", "Content", "Limits", "Progress", "each", "reread"]
 READABLE = ("http/1.0", "http/1.1")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from inspector.http.content import Content, Part, as_text
 from inspector.lang import _
-from inspector.mirror.compare_bodies import BodyDiff, compare_bodies
+from inspector.mirror.compare_bodies import Bodies, BodyDiff
 from inspector.mirror.signs import without_suffix
 from inspector.redact import Redactor
 
@@ -95,11 +95,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the rules need to know: the suffix of copied hosts, the proxy's address, and the redactor of what is shown."""
+    """What the rules need to know: how bodies are compared, the suffix of copied hosts, the proxy's address."""
 
-    redactor: Redactor
+    bodies: Bodies
     suffix: str = "-shadow"
     proxy: str | None = None
+
+    @property
+    def redactor(self) -> Redactor:
+        """The redactor of what is shown."""
+        return self.bodies.redactor
 
 
 def compare(original: Content | None, mirror: Content | None, setting: Setting) -> Difference:
@@ -114,9 +119,9 @@ def compare(original: Content | None, mirror: Content | None, setting: Setting) 
         line=(_shown_line(lines[0], setting), _shown_line(lines[1], setting)),
         line_same=None if None in lines else lines[0] == lines[1],
         request_fields=compare_fields(asked[0], asked[1], setting, True),
-        request_body=compare_bodies(asked[0], asked[1], setting.redactor),
+        request_body=setting.bodies.compare(asked[0], asked[1]),
         response_fields=compare_fields(answered[0], answered[1], setting, False),
-        response_body=compare_bodies(answered[0], answered[1], setting.redactor),
+        response_body=setting.bodies.compare(answered[0], answered[1]),
         notes=tuple(_notes(original, mirror)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 
 from inspector.http.codings import Decoded, codings_of, decoded
@@ -17,6 +18,8 @@ from inspector.redact import Redactor, wide_encoding
 
 JSON_LIMIT = 4 << 20  # bytes of a document that is compared by path
 TEXT_LIMIT = 1 << 20  # bytes compared by line
+SMALL, REMEMBERED = 1 << 15, 512  # bytes of a body whose comparison is remembered, and how many are
+CONTENT_FIELDS = (b"content-type", b"content-encoding", b"content-length", b"transfer-encoding")
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
 _ENCODINGS = re.compile(
@@ -65,6 +68,29 @@ class BodyDiff:
     more: int = 0
     first: int | None = None
     notes: tuple[str, ...] = ()
+
+
+class Bodies:
+    """Compares contents, and remembers small ones: in most captures the same pairs come again and again."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor = redactor
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._compare)
+
+    def compare(self, a: Part | None, b: Part | None) -> BodyDiff:
+        """As `compare_bodies`."""
+        if a is None or b is None or len(a.body) > SMALL or len(b.body) > SMALL:
+            return compare_bodies(a, b, self.redactor)
+        return self._remembered(_bare(a), _bare(b))
+
+    def _compare(self, a: Part, b: Part) -> BodyDiff:
+        return compare_bodies(a, b, self.redactor)
+
+
+def _bare(p: Part) -> Part:
+    """What of a message matters to its content."""
+    headers = tuple([field for field in p.headers if field[0].lower() in CONTENT_FIELDS])
+    return replace(p, start=b"", headers=headers, trailers=())
 
 
 def compare_bodies(a: Part | None, b: Part | None, redactor: Redactor) -> BodyDiff:

@@ -207,9 +207,14 @@ def window(a: str, b: str) -> tuple[str, str]:
     """Two long strings from a little before their first difference on."""
     start = max(first_difference(a, b) - VALUE_ROOM // 4, 0)
     lead = "…" if start else ""
-    one, two = (json.dumps(s[start : start + VALUE_ROOM], ensure_ascii=False) for s in (a, b))
+    one, two = (_quoted(s, start) for s in (a, b))
     ends = ["…" if len(s) > start + VALUE_ROOM else "" for s in (a, b)]
     return lead + one + ends[0], lead + two + ends[1]
+
+
+def _quoted(value: str, start: int) -> str:
+    part = value[start : start + VALUE_ROOM]
+    return part if isinstance(value, Number) else json.dumps(part, ensure_ascii=False)
 
 
 def literal(value: Any) -> str:

@@ -34,6 +34,8 @@ def crossings(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
 def diff_text(a: str, b: str) -> tuple[tuple[Line, ...], int]:
     """Rows that differ with some context, at most KEPT, and how many further ones differ."""
     ours, theirs = a.split("\n"), b.split("\n")
+    if ours[-1] == theirs[-1] == "":  # what ends with a line end has no line after it
+        ours, theirs = ours[:-1], theirs[:-1]
     rows: list[Line] = []
     more = 0
     for what, i, i_end, j, j_end in _blocks(ours, theirs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -14,6 +15,14 @@ EXAMPLES = 5  # mirrors named for each difference
 KEYS = 5_000  # kinds of differences of one sort that are told apart; further ones are counted together
 
 K = TypeVar("K", bound=Hashable)
+
+
+def name(examples: list[int], number: int) -> int:
+    """Keep the smallest EXAMPLES numbers; the place that this one would take. Pairs are not counted in order."""
+    place = bisect(examples, number)
+    examples.insert(place, number)
+    del examples[EXAMPLES:]
+    return place
 
 
 @dataclass
@@ -35,13 +44,12 @@ class Outcome:
         else:
             self.differ += 1
             self.equivalent += equivalent
-            if len(self.examples) < EXAMPLES:
-                self.examples.append(number)
+            name(self.examples, number)
 
 
 @dataclass
 class Seen:
-    """A kind of difference: in how many pairs, in which (the first of them), and what the first one had."""
+    """A kind of difference: in how many pairs, in which (the first of them), and what the very first had."""
 
     pairs: int = 0
     examples: list[int] = field(default_factory=list)
@@ -63,10 +71,10 @@ class Kinds(dict[K, Seen], Generic[K]):
             if len(self) >= KEYS:
                 self.left_out += 1
                 return
-            seen = self[key] = Seen(original=original, mirror=mirror)
+            seen = self[key] = Seen()
         seen.pairs += 1
-        if len(seen.examples) < EXAMPLES:
-            seen.examples.append(number)
+        if name(seen.examples, number) == 0:
+            seen.original, seen.mirror = original, mirror
 
     def most(self) -> list[tuple[K, Seen]]:
         """The most frequent first, then those seen first."""

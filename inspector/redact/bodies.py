@@ -13,12 +13,65 @@ from inspector.redact.names import LOOKS, is_mixed, is_secret, looks_secret, may
 
 Word = Callable[[bytes], str]  # what stands for a secret
 
-# Nothing of this in a body, and there is nothing to do: most bodies end here.
-_HINT = re.compile(
-    r"pass|pwd|secret|token|auth|key|sig|sess|sid|jwt|jws|cred|cookie|hmac|csrf|xsrf|otp|pin|cvv|cvc|code|nonce|state|assertion"
-    r"|ticket|hash|cert|eyJ|AKIA|ASIA|AIza|ya29|SG\.|gh[pousr]_|glpat|xox|rk_|shpat|hf_|npm_|pypi|dop_|[\w+/]{24}",
-    re.IGNORECASE | re.ASCII,
+# Nothing of this in a body, in any case, and there is nothing to do: most bodies end here. Plain searches: one pattern of all
+# these would take a hundred times as long.
+_HINTS = (
+    *(
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "auth",
+        "key",
+        "sig",
+        "sess",
+        "sid",
+        "jwt",
+        "jws",
+        "cred",
+        "cookie",
+        "hmac",
+        "csrf",
+        "xsrf",
+    ),
+    *(
+        "otp",
+        "pin",
+        "cvv",
+        "cvc",
+        "code",
+        "nonce",
+        "state",
+        "assertion",
+        "ticket",
+        "hash",
+        "cert",
+        "eyj",
+        "akia",
+        "asia",
+        "aiza",
+    ),
+    *(
+        "ya29",
+        "sg.",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github",
+        "glpat",
+        "xox",
+        "rk_",
+        "sk_",
+        "sk-",
+        "shpat",
+        "hf_",
+        "npm_",
+    ),
+    *("pypi", "dop_"),
 )
+_RUN = re.compile(r"[A-Za-z0-9+/_=.~-]{32}")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 _NUMBER = re.compile(r"-?[0-9]")
 _NAMED = re.compile(
@@ -35,7 +88,8 @@ _PEM, _PEM_END, _PRIVATE = "-----BEGIN ", "-----END ", "PRIVATE KEY"
 
 def worth_reading(text: str) -> bool:
     """Whether a body may hold a secret at all."""
-    return _HINT.search(text) is not None
+    lower = text.lower()
+    return any(map(lower.__contains__, _HINTS)) or _RUN.search(text) is not None
 
 
 def json_text(text: str, word: Word) -> str:

@@ -28,9 +28,9 @@ def sections(ds: Differences) -> list[Section]:
         _outcome(_("status"), ds.status),
         _outcome(_("response headers"), ds.headers),
         _outcome(_("response body"), ds.body),
-        _outcome(_("request, as it should be copied"), ds.request),
+        _outcome(_("request"), ds.request),
     ]
-    names = [_("compared"), _("same"), _("different"), _("not known"), _("mirrors that differ, for example")]
+    names = [_("compared"), _("same"), _("different"), _("not known"), _("mirrors, e.g.")]
     sentences = []
     if ds.body.equivalent:
         text = several(
@@ -42,7 +42,7 @@ def sections(ds: Differences) -> list[Section]:
     out = [Section(_("Pairs"), sentences, Table(names, rows, (4,), (1, 2, 3)))]
     if ds.statuses:
         table = [[str(o), str(m), *_seen(seen)] for (o, m), seen in ds.statuses.most()[:LISTED]]
-        names = [_("original"), _("mirror"), _("pairs"), _("mirrors, for example")]
+        names = [_("original"), _("mirror"), _("pairs"), _("mirrors, e.g.")]
         out.append(Section(_("Statuses that differ"), _rest(ds.statuses), Table(names, table, (3,), (2,))))
     out += _named(_("Response headers that differ"), _("header"), ds.fields)
     if ds.kinds:
@@ -88,7 +88,7 @@ def _named(title: str, name: str, kinds: Kinds[tuple[str, str]]) -> list[Section
         [key, change_word(change), *_seen(seen), _short(seen.original), _short(seen.mirror)]
         for (key, change), seen in kinds.most()[:LISTED]
     ]
-    names = [name, _("change"), _("pairs"), _("mirrors, for example"), _("original"), _("mirror")]
+    names = [name, _("change"), _("pairs"), _("mirrors, e.g."), _("original"), _("mirror")]
     return [Section(title, _rest(kinds), Table(names, rows, (0, 4, 5), (2,)))]
 
 
@@ -103,7 +103,8 @@ def csv_rows(ds: Differences) -> Iterator[str]:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["subject", "name", "change", "pairs", "examples", "original", "mirror"])
     for subject, o in (("status", ds.status), ("headers", ds.headers), ("body", ds.body), ("request", ds.request)):
-        counts = {"same": o.same, "different": o.differ, "unknown": o.unknown, "equivalent": o.equivalent}
+        counts = {"same": o.same, "different": o.differ, "unknown": o.unknown}
+        counts |= {"equivalent": o.equivalent} if subject == "body" else {}
         for change, count in counts.items():
             examples = " ".join(map(str, o.examples)) if change == "different" else ""
             writer.writerow([subject, "", change, count, examples, "", ""])

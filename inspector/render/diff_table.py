@@ -30,12 +30,12 @@ def table(t: Table, columns: int) -> Iterator[str]:
     """The rows, indented by two; cells that are too wide for their column are broken, and cut after CELL_LINES lines."""
     rows = [[escape(cell) for cell in row] for row in t.rows]
     widths = fitted(t, rows, columns - 2)
-    yield _line(t.names, widths, t.right)
-    yield _line(["-" * w for w in widths], widths, ())
-    for row in rows:
+    for n, row in enumerate((t.names, *rows)):
         broken = [broken_up(cell, widths[i]) for i, cell in enumerate(row)]
         for k in range(max(map(len, broken))):
             yield _line([part[k] if k < len(part) else "" for part in broken], widths, t.right)
+        if n == 0:
+            yield _line(["-" * w for w in widths], widths, ())
 
 
 def fitted(t: Table, rows: Sequence[Sequence[str]], columns: int) -> list[int]:

@@ -207,7 +207,7 @@ def change_word(change: str) -> str:
         "removed": _("removed"),
         "changed": _("changed"),
         "type": _("other type"),
-        "notation": _("same number, written differently"),
+        "notation": _("other notation"),
         "order": _("other order"),
     }
     return words[change]
@@ -231,7 +231,7 @@ def body_sentence(b: BodyDiff) -> str:
             or (b.mirror and b.mirror.decoded is None)
         ):
             return _("Not known: {sizes}.").format(sizes=sizes)
-        return _("No difference in what was captured, which is not all: {sizes}.").format(sizes=sizes)
+        return _("No difference as far as they could be read: {sizes}.").format(sizes=sizes)
     text = _("Differs: {sizes}.").format(sizes=sizes)
     if b.first is not None:
         text += " " + _("The first difference is at byte {offset:,}.").format(offset=b.first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from inspector.inspection.story import Story
 from inspector.mirror.columns import ExchangeColumns, Listing, MirrorColumns
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
 from inspector.redact import Redactor
@@ -82,6 +83,11 @@ def mirror(m: MirrorView, redactor: Redactor) -> MirrorView:
         mirror=exchange(m.mirror, redactor),
         downstream=m.downstream and exchange(m.downstream, redactor),
     )
+
+
+def told(s: Story, redactor: Redactor) -> Story:
+    """A mirror's story."""
+    return replace(s, mirror=mirror(s.mirror, redactor), others=[exchange(x, redactor) for x in s.others])
 
 
 def exchange(x: ExchangeView, redactor: Redactor) -> ExchangeView:
