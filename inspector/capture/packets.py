@@ -74,7 +74,7 @@ class Decoder:
             key = int(self.named[0, slot])
             name = f"if{key % rows.SLL2_SPACE}" if slot < MAX_NAMES - 1 else "others"
             self.interface_of = np.append(self.interface_of, len(self.info.interfaces))
-            self.info.interfaces.append(Interface(name, links.LINUX_SLL2))
+            self.info.interfaces.append(Interface(name, links.LINUX_SLL2, within=key // rows.SLL2_SPACE))
         if self.names:
             column = records[rows.INTERFACE, :count]
             met = column < 0

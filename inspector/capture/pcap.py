@@ -39,6 +39,7 @@ class Pcap:
         self.big, self.unit = MAGICS[head[:4]]
         order = ">u4" if self.big else "<u4"
         snaplen, network = (int(v) for v in np.frombuffer(head, order, 2, 16))
+        self.snaplen = snaplen
         self.limit = min(max(snaplen, USUAL_LIMIT), LARGEST_LIMIT)
         self.link = network & 0xFFFF  # the upper bits tell of a frame check sequence
         self.previous = -1

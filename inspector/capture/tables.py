@@ -84,6 +84,7 @@ class Interface:
     link_type: int
     snaplen: int = 0
     comment: str = ""
+    within: int = -1  # of a SLL2 interface index: the interface of the pcapng whose packets name it
 
 
 @dataclass

@@ -9,11 +9,11 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
 import click
 
-from inspector.cli import difference, options, streams
+from inspector.cli import difference, evidence, options, streams
 from inspector.errors import InspectorError, UsageError
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
@@ -107,6 +107,15 @@ Exit status:
 )
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw diagrams with ASCII characters only.")
 @click.option("--no-redact", is_flag=True, help="Keep tokens, cookies and the like in what leaves the terminal.")
+@click.option(
+    "--write-evidence",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write the packets that prove the verdicts, with comments, to FILE (pcapng, mode 0600); --explain: of one mirror.",
+)
+@click.option(
+    "--anonymise", is_flag=True, help="In the evidence, replace addresses, hosts, words and bodies; it proves the same."
+)
 @click.option("--timings", is_flag=True, help="Say on stderr how long each stage took.")
 @click.option(
     "--completion",
@@ -136,6 +145,8 @@ def command(
     color: str,
     ascii_only: bool,
     no_redact: bool,
+    write_evidence: str | None,
+    anonymise: bool,
     timings: bool,
     follow: bool,
 ) -> int:
@@ -157,6 +168,8 @@ def command(
         difference.check(diff, form, show_mirrors or show_exchanges or explain is not None or follow)
     _check_inputs(paths)
     _check_output(output, paths)
+    evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
+    first, again = evidence.inputs(paths, write_evidence is not None)
     target = None if output in (None, "-") else output
     look = streams.columns(target), streams.colour(color, target)
     hide = private.redactor(paths, form, target, no_redact)
@@ -176,23 +189,26 @@ def command(
     elif explain is not None:
         from inspector.cli.explain import explained
 
-        found = _inspect(paths, suffix, window, match or ())
+        found = _inspect(first, suffix, window, match or ())
         _warn(found.captures)
         told = explained(found, explain, form, paths, *look, streams.drawing(target, ascii_only))
         streams.write([told], target)
-    elif show_mirrors and form == "ndjson":
+    elif show_mirrors and form == "ndjson" and write_evidence is None:
         found = _list_mirrors(paths, suffix, window, match or (), target, bool(fail_on))
         if found is None:
             return OK
         _warn(found.captures)
-    elif show_mirrors or show_exchanges:
-        found = _inspect(paths, suffix, window, match or ())
+    elif show_mirrors or show_exchanges or write_evidence is not None:
+        found = _inspect(first, suffix, window, match or ())
         _warn(found.captures)
         streams.write([formats.render(Private(found, hide), form, show_mirrors, show_exchanges, *look)], target)
     else:
         found = _summarise(paths, suffix, window, match or ())
         _warn(found.captures)
         streams.write([formats.summary(found, form, *look)], target)
+    if write_evidence is not None:
+        numbers = None if explain is None else [explain]
+        evidence.write(cast("Inspection", found), again, write_evidence, anonymise, suffix, numbers)
     if timings:
         stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in found.timings.items())
         streams.say(f"time in each stage: {stages}")

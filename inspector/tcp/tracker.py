@@ -317,6 +317,10 @@ class Tracker:
         """Whether the start of each stream is known: its SYN was captured, or the SYN,ACK that acknowledges it."""
         return self.rooms.streams[np.asarray(slots, np.int64), at.S_SYNCED] != 0
 
+    def bases(self, slots: NDArray[np.int32]) -> I64:
+        """The sequence number of offset 0 of each stream."""
+        return self.rooms.streams[np.asarray(slots, np.int64), at.S_BASE]
+
     def streams(self, slots: NDArray[np.int32]) -> Streams:
         """Addresses and more of stream slots that are open, or ended in the last block."""
         return stream_table(np.asarray(slots, np.int64), self.rooms.streams, self.rooms.conns)

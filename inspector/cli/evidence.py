@@ -1,0 +1,208 @@
+"""`--write-evidence FILE`: the packets of the proof, read back before the file gets its name."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from inspector.cli import streams
+from inspector.errors import InspectorError, UsageError
+from inspector.lang import _, several
+
+if TYPE_CHECKING:
+    from inspector.inspection import Inspection
+    from inspector.inspection.anonymise import Anonymiser
+    from inspector.inspection.evidence import Check, Evidence
+    from inspector.inspection.reread import Capture
+
+NAMED = 10  # mirrors named in a sentence
+
+
+def check(target: str | None, anonymise: bool, output: str | None, paths: Sequence[str], alone: bool) -> None:
+    """Say what is wrong with --write-evidence before a long capture is read. alone: an option is given that it does not go
+    with. Raises UsageError."""
+    if target is None:
+        if anonymise:
+            raise UsageError(
+                _("--anonymise changes evidence, and none is written"), _("give --write-evidence FILE.pcapng as well")
+            )
+        return
+    if alone:
+        raise UsageError(
+            _("--write-evidence goes with --show-mirrors, --explain or the summary, not with --diff or --follow")
+        )
+    folder = os.path.dirname(target) or "."
+    if target == "-":
+        raise UsageError(_("--write-evidence needs the name of a file"), "--write-evidence evidence.pcapng")
+    if not os.path.isdir(folder):
+        raise UsageError(_("{file}: the directory {folder} does not exist").format(file=target, folder=folder))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise UsageError(
+            _("{file}: is no file that could be replaced").format(file=target), "--write-evidence evidence.pcapng"
+        )
+    for path in (*paths, *([output] if output else [])):
+        same = os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path)
+        if same or os.path.abspath(target) == os.path.abspath(path):
+            raise UsageError(
+                _("{file}: is an input or another output, and would be overwritten").format(file=target),
+                _("give another name with --write-evidence"),
+            )
+
+
+def inputs(paths: Sequence[str], reread: bool) -> tuple[Sequence[str | BinaryIO], Sequence[Capture]]:
+    """The captures to inspect and, with `reread`, to read again: a pipe is kept in a private file until the command ends."""
+    if not reread:
+        return paths, paths
+    from inspector.inspection.spool import Inputs
+
+    context = click.get_current_context()
+    kept = context.with_resource(Inputs(paths))
+    context.call_on_close(lambda: _tell_dropped(kept.dropped))
+    return kept.first, kept.again
+
+
+def _tell_dropped(count: int) -> None:
+    if count:
+        text = several(
+            "{count} byte of the pipe was not kept: what it holds could not be read again",
+            "{count} bytes of the pipe were not kept: what they hold could not be read again",
+            count,
+        )
+        streams.say(text.format(count=f"{count:,}"), _("write the capture to a file first"))
+
+
+def write(
+    found: Inspection,
+    captures: Sequence[Capture],
+    target: str,
+    anonymise: bool,
+    suffix: str,
+    numbers: Sequence[int] | None = None,
+) -> None:
+    """Write the evidence of mirrors `numbers` (None: all) to `target`, and say on stderr what was written.
+
+    captures: what was inspected, to be read again. Raises InspectorError where it cannot be written.
+    """
+    import inspector
+    from inspector.inspection.anonymise import Anonymiser
+    from inspector.inspection.evidence import Evidence
+
+    evidence = Evidence(found, numbers)
+    if not len(evidence.asked):
+        streams.say(_("no mirror was found: no evidence is written"))
+        return
+    application = f"mirror-inspector {inspector.__version__}"
+    with _private(target) as plain:
+        while True:
+            _fill(plain, evidence.blocks(captures, application, named=not anonymise))
+            check = evidence.judge(plain)
+            if not evidence.widen(check):
+                break
+        if not anonymise:
+            _rename(plain, target)
+            _tell(target, evidence.packets, check, evidence, None)
+            return
+        rewriter = Anonymiser(plain, suffix)
+        with _private(target) as masked:
+            _fill(masked, rewriter.blocks(application))
+            check = evidence.judge(masked)
+            _rename(masked, target)
+        _tell(target, rewriter.packets, check, evidence, rewriter)
+
+
+@contextmanager
+def _private(target: str) -> Iterator[str]:
+    """A new file beside `target` that nobody else may read; it goes unless it was renamed."""
+    try:
+        handle, path = tempfile.mkstemp(".pcapng", ".inspect-", os.path.dirname(target) or ".")
+    except OSError as error:
+        raise _cannot(target, error) from error
+    os.close(handle)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _fill(path: str, blocks: Iterable[bytes]) -> None:
+    with open(path, "wb") as file:
+        for block in blocks:
+            try:
+                file.write(block)
+            except OSError as error:
+                raise _cannot(path, error) from error
+
+
+def _rename(path: str, target: str) -> None:
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        raise _cannot(target, error) from error
+
+
+def _cannot(path: str, error: OSError) -> InspectorError:
+    return InspectorError(_("{file}: cannot be written: {error}").format(file=path, error=error.strerror or error))
+
+
+def _tell(target: str, packets: int, check: Check, evidence: Evidence, rewriter: Anonymiser | None) -> None:
+    """What was written, and whether it proves the same."""
+    wrote = several("evidence: {count} packet in {file}", "evidence: {count} packets in {file}", packets)
+    judged = several(
+        "read back, the verdict of {same} of {count} mirror is the same",
+        "read back, the verdicts of {same} of {count} mirrors are the same",
+        check.asked,
+    )
+    wrote = wrote.format(count=f"{packets:,}", file=target)
+    streams.say(f"{wrote}; {judged.format(same=f'{check.same:,}', count=f'{check.asked:,}')}")
+    for told, numbers in (
+        (_("not found in the evidence alone: {numbers}"), check.missing),
+        (_("judged otherwise from the evidence alone, rely on the capture: {numbers}"), check.other),
+    ):
+        if numbers:
+            streams.say(told.format(numbers=_numbers(numbers)))
+    if check.spans:
+        text = several(
+            "{count} exchange is called a mirror in the evidence that is none in the capture",
+            "{count} exchanges are called mirrors in the evidence that are none in the capture",
+            len(check.spans),
+        )
+        streams.say(text.format(count=f"{len(check.spans):,}"))
+    if evidence.left_out:
+        text = several("{count} packet could not be written", "{count} packets could not be written", evidence.left_out)
+        streams.say(text.format(count=f"{evidence.left_out:,}"))
+    if rewriter is not None:
+        _tell_masked(rewriter)
+
+
+def _tell_masked(rewriter: Anonymiser) -> None:
+    """What could not be anonymised, and so is not there."""
+    left = sum(rewriter.left_out.values())
+    if left:
+        why = ", ".join(f"{code} {count:,}" for code, count in rewriter.left_out.most_common())
+        text = several(
+            "{count} packet was left out: it cannot be anonymised ({why})",
+            "{count} packets were left out: they cannot be anonymised ({why})",
+            left,
+        )
+        streams.say(text.format(count=f"{left:,}", why=why))
+    blank = sum(rewriter.blanked.values())
+    if blank:
+        what = ", ".join(f"{name} {count:,}" for name, count in rewriter.blanked.most_common())
+        text = several(
+            "{count} byte that is no message of HTTP/1 is zero now ({what})",
+            "{count} bytes that are no messages of HTTP/1 are zero now ({what})",
+            blank,
+        )
+        streams.say(text.format(count=f"{blank:,}", what=what))
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:NAMED]))
+    more = len(numbers) - NAMED
+    return shown if more <= 0 else _("{numbers} and {count} more").format(numbers=shown, count=f"{more:,}")

@@ -1,0 +1,80 @@
+"""Evidence for strangers: the same packets with other addresses, hosts, words and bodies, that prove the same.
+
+What stays as it was, and must be known to who gives such a file away: times and order, lengths, ports, numbers of interfaces,
+VLANs and tunnels, methods, statuses, common field names, how many digits the octets of an address have, which words begin alike,
+and which bodies are equal. What is replaced hangs on a random key that nobody keeps.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from inspector.capture import writer
+from inspector.capture.masking import Mask
+from inspector.capture.rewriting import Found, Refused, Rewriter
+from inspector.capture.writer import WrittenInterface, WrittenPacket
+from inspector.http.scrubbing import Scrubber
+from inspector.inspection.scrubbed import Scrubbed
+from inspector.lang import _
+
+_USUAL_NAME = re.compile(
+    r"any|lo|(eth|ens|enp|eno)[\w]{1,8}|if\d{1,10}|docker0|cni0|cbr0|flannel\.1|vxlan\.calico|tunl0"
+)
+
+
+class Anonymiser:
+    """Rewrites the evidence at `path` (a file of our own writer). suffix: what the proxy appends to a copy's host.
+
+    left_out: packets that could not be rewritten, by reason. blanked: bytes of what is no HTTP, by protocol: zeros now.
+    """
+
+    def __init__(self, path: str, suffix: str = "-shadow", key: bytes | None = None) -> None:
+        self.path = path
+        self.mask = Mask(key or os.urandom(32))
+        self.scrubber = Scrubber(self.mask, suffix)
+        self.left_out: Counter[str] = Counter()
+        self.blanked: Counter[str] = Counter()
+        self.packets = 0
+
+    def blocks(self, application: str = "mirror-inspector") -> Iterator[bytes]:
+        """The capture anew, block by block. Raises CaptureError."""
+        streams = Scrubbed(self.path, self.scrubber)
+        try:
+            self.blanked = streams.blanked
+            yield writer.section(application, _("Evidence with addresses, hosts, words and bodies replaced."))
+            with open(self.path, "rb") as file:
+                yield from self._rewritten(file, streams)
+        finally:
+            streams.close()
+
+    def _rewritten(self, file: BinaryIO, streams: Scrubbed) -> Iterator[bytes]:
+        links: list[int] = []
+        time = 0
+
+        def payload(found: Found) -> bytes:
+            return streams.payload(found, time)
+
+        rewriter = Rewriter(self.mask, payload)
+        for item in writer.written(file):
+            if isinstance(item, WrittenInterface):
+                name = item.name if _USUAL_NAME.fullmatch(item.name) else ""
+                yield writer.interface(WrittenInterface(item.link_type, item.snaplen, name, item.description))
+                links.append(item.link_type)
+                continue
+            time = item.time
+            try:
+                data = rewriter.frame(links[item.interface], item.data, item.length)
+            except Refused as refused:
+                self.left_out[str(refused)] += 1
+                continue
+            comments = tuple(self._comment(comment) for comment in item.comments)
+            yield writer.packet(WrittenPacket(item.interface, item.time, data, item.length, comments))
+            self.packets += 1
+
+    def _comment(self, comment: str) -> str:
+        """Our own sentence: only addresses in it are anybody's."""
+        return self.scrubber.addresses(comment.encode("utf-8")).decode("utf-8", "replace")
