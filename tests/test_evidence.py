@@ -397,6 +397,27 @@ def test_the_command(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["evidence.pcapng"]
 
 
+def test_evidence_of_the_one_that_is_explained(tmp_path, capsys):
+    out = tmp_path / "evidence.pcapng"
+    args = [*captures("items-client.pcap"), "--explain", "2"]
+    assert run(args) == 0
+    want = capsys.readouterr().out
+    assert run([*args, "--write-evidence", str(out)]) == 0
+    said = capsys.readouterr()
+    assert said.out == want
+    assert "evidence: 14 packets" in said.err
+    assert "the verdict of 1 of 1 mirror is the same" in said.err
+    assert [m[:6] for m in told(out)] == [told(*captures("items-client.pcap"))[1][:6]]
+    assert run([*captures("items-client.pcap"), "--explain", "9", "--write-evidence", str(tmp_path / "no.pcapng")]) == 2
+    assert os.listdir(tmp_path) == ["evidence.pcapng"]
+
+
+@pytest.mark.parametrize("options", [["--diff", "1"], ["--follow"]])
+def test_what_evidence_does_not_go_with(options, tmp_path, capsys):
+    assert run([*captures("items-client.pcap"), *options, "--write-evidence", str(tmp_path / "x.pcapng")]) == 2
+    assert "--write-evidence goes with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("options", [[], ["--show-mirrors", "--format", "ndjson"], ["--show-exchanges", "--json"]])
 def test_beside_any_other_output(options, tmp_path, capsys):
     out = tmp_path / "evidence.pcapng"

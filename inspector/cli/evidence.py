@@ -15,7 +15,7 @@ from inspector.errors import InspectorError, UsageError
 from inspector.lang import _, several
 
 if TYPE_CHECKING:
-    from inspector.inspection import Inspection
+    from inspector.inspection import Inspection, Stream
     from inspector.inspection.anonymise import Anonymiser
     from inspector.inspection.evidence import Check, Evidence
     from inspector.inspection.reread import Capture
@@ -77,22 +77,27 @@ def _tell_dropped(count: int) -> None:
 
 
 def write(
-    found: Inspection,
+    found: Inspection | Stream,
     captures: Sequence[Capture],
-    target: str,
+    target: str | None,
     anonymise: bool,
     suffix: str,
-    numbers: Sequence[int] | None = None,
+    number: int | None = None,
 ) -> None:
-    """Write the evidence of mirrors `numbers` (None: all) to `target`, and say on stderr what was written.
+    """Write the evidence of mirror `number` (None: of all) to `target`, and say on stderr what was written. Without a target
+    nothing is done.
 
     captures: what was inspected, to be read again. Raises InspectorError where it cannot be written.
     """
+    if target is None:
+        return
     import inspector
+    from inspector.inspection import Inspection
     from inspector.inspection.anonymise import Anonymiser
     from inspector.inspection.evidence import Evidence
 
-    evidence = Evidence(found, numbers)
+    assert isinstance(found, Inspection)  # `check` has seen to that
+    evidence = Evidence(found, None if number is None else [number])
     if not len(evidence.asked):
         streams.say(_("no mirror was found: no evidence is written"))
         return

@@ -9,11 +9,11 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
-from inspector.cli import difference, evidence, options, streams
+from inspector.cli import difference, evidence, har, options, streams
 from inspector.errors import InspectorError, UsageError
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
@@ -169,7 +169,7 @@ def command(
     _check_inputs(paths)
     _check_output(output, paths)
     evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
-    first, again = evidence.inputs(paths, write_evidence is not None)
+    first, again = evidence.inputs(paths, write_evidence is not None or form == "har")
     target = None if output in (None, "-") else output
     look = streams.columns(target), streams.colour(color, target)
     hide = private.redactor(paths, form, target, no_redact)
@@ -201,17 +201,14 @@ def command(
     elif show_mirrors or show_exchanges or write_evidence is not None:
         found = _inspect(first, suffix, window, match or ())
         _warn(found.captures)
-        streams.write([formats.render(Private(found, hide), form, show_mirrors, show_exchanges, *look)], target)
+        shown = formats.render(Private(found, hide), form, show_mirrors, show_exchanges, *look)
+        streams.write([har.text(found, again, hide) if form == "har" else shown], target)
     else:
         found = _summarise(paths, suffix, window, match or ())
         _warn(found.captures)
         streams.write([formats.summary(found, form, *look)], target)
-    if write_evidence is not None:
-        numbers = None if explain is None else [explain]
-        evidence.write(cast("Inspection", found), again, write_evidence, anonymise, suffix, numbers)
-    if timings:
-        stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in found.timings.items())
-        streams.say(f"time in each stage: {stages}")
+    evidence.write(found, again, write_evidence, anonymise, suffix, explain)
+    _tell_timings(found.timings if timings else {})
     return _status(found.summary.verdicts, found.damaged, fail_on or ())
 
 
@@ -292,6 +289,12 @@ def _lines(found: Stream, progress: streams.Progress | None) -> Iterator[Iterato
         del decided  # the batch goes with its last line, before the next is made
         yield lines
         del lines
+
+
+def _tell_timings(timings: Mapping[str, float]) -> None:
+    if timings:
+        stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in timings.items())
+        streams.say(f"time in each stage: {stages}")
 
 
 def _warn(captures: Sequence[CaptureView]) -> None:

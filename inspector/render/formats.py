@@ -8,7 +8,7 @@ from inspector.errors import UsageError
 from inspector.lang import _
 from inspector.render.source import Shown, Summed
 
-FORMATS = ("table", "json", "ndjson", "csv", "markdown", "mermaid", "svg")
+FORMATS = ("table", "json", "ndjson", "csv", "markdown", "mermaid", "svg", "har")
 ONE_TABLE = ("ndjson", "csv")  # mirrors and exchanges have different fields: these hold one of them
 
 
@@ -21,6 +21,8 @@ def check(form: str, show_mirrors: bool, show_exchanges: bool, explain: bool = F
             f"--format {form} holds one kind of row: --show-mirrors or --show-exchanges, not both",
             "use --format json for both in one document",
         )
+    if form == "har" and (explain or show_exchanges or not show_mirrors):
+        raise UsageError(_("--format har holds the legs of mirrors: it goes with --show-mirrors alone"))
     if explain:
         _check_explain(form, show_exchanges)
     elif form == "svg":
