@@ -1,5 +1,5 @@
-"""HAR 1.2 as a JSON Schema, from the specification (http://www.softwareishard.com/blog/har-12-spec/): what is required, of which type,
-and nothing unknown but fields that begin with an underscore."""
+"""HAR 1.2 as a JSON Schema, from http://www.softwareishard.com/blog/har-12-spec/: what is required, of which type, and nothing
+unknown but fields that begin with an underscore."""
 
 from __future__ import annotations
 

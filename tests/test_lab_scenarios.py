@@ -1,12 +1,17 @@
 """The lab's scenarios, worlds and proxies' configurations: everything that is decided before a run starts."""
 
 import dataclasses
+import importlib.machinery
+import importlib.util
 import ipaddress
 import json
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -171,3 +176,52 @@ def test_nginx_configuration(name: str, seed: int | None, tmp_path: Path) -> Non
         [binary, "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf"], capture_output=True, text=True, timeout=20
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [("snaplen", "KEY=VALUE"), ("colour=1", "colour"), ("snaplen=many", "int"), ("name=x", "name"), ("tls=1", "bool"),
+     ("percent=[", "cannot be read"), ("percent=true", "int"), ("mirrors=v2", "tuple")],
+)  # fmt: skip
+def test_a_change_that_makes_no_sense_is_told(given: str, word: str) -> None:
+    with pytest.raises(scenario.ScenarioError, match=word):
+        scenario.changed(scenario.load("plain"), scenario.changes([given], None))
+
+
+def test_changes() -> None:
+    to = scenario.changes(["snaplen=96", "mirrors=[v2, third]", "pause=0", "tls=true"], "")
+    found = scenario.changed(scenario.load("plain"), to)
+    assert (found.snaplen, found.mirrors, found.pause, found.tls, found.suffix) == (96, ("v2", "third"), 0, True, "")
+
+
+def recorder() -> Any:
+    """The program scripts/lab/record-captures, as a module."""
+    loader = importlib.machinery.SourceFileLoader("record_captures", str(lab_path.SCRIPTS / "lab/record-captures"))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    path, written = list(sys.path), sys.dont_write_bytecode
+    loader.exec_module(module)
+    sys.path[:], sys.dont_write_bytecode = path, written
+    return module
+
+
+def test_every_file_in_captures_can_be_recorded_again() -> None:
+    table = recorder().table()
+    folder = lab_path.SCRIPTS.parent / "captures"
+    assert set(table) == {p.name for p in folder.iterdir()} - {"README.md"}
+    for name, line in table.items():
+        assert set(line) <= {"scenario", "place", "set"}
+        found = scenario.changed(scenario.load(line["scenario"]), line.get("set", {}))
+        places = record.Recorder._places(SimpleNamespace(scenario=found))  # type: ignore[arg-type]
+        assert line["place"] in places
+        assert f"-{line['place']}.pcap" in name
+
+
+def test_equal_scenarios_are_one_run() -> None:
+    runs = recorder().runs(["items-client.pcap", "mix-client.pcap.zst", "items-node.pcap", "snap96-client.pcap"])
+    assert [(name, files) for name, _, files in runs] == [
+        ("plain", ["items-client.pcap", "items-node.pcap"]),
+        ("post", ["mix-client.pcap.zst"]),
+        ("snaplen", ["snap96-client.pcap"]),
+    ]

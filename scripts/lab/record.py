@@ -271,7 +271,7 @@ def plan(name: str, seed: int | None, changes: dict[str, Any]) -> tuple[Scenario
     scenario = scenarios.pick(rng) if name == "random" else scenarios.load(name)
     if seed is not None:
         scenario = scenarios.randomised(scenario, rng)
-    scenario = dataclasses.replace(scenario, **changes)
+    scenario = scenarios.changed(scenario, changes)
     gateway = scenario.topology != "sidecar"
     if seed is None:
         return scenario, worlds.usual(overlay=scenario.overlay, gateway=gateway)

@@ -111,6 +111,33 @@ def parse(name: str, text: str) -> Scenario:
     return Scenario(name=name, requests=tuple(requests), **given)
 
 
+def changes(given: list[str], suffix: str | None) -> dict[str, Any]:
+    """What `--set KEY=VALUE` and `--suffix` say, values as in a file. Raises ScenarioError."""
+    out: dict[str, Any] = {} if suffix is None else {"suffix": suffix}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ScenarioError(f"--set {text}: needs KEY=VALUE")
+        try:
+            found = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ScenarioError(f"--set {text}: the value cannot be read") from None
+        out[key] = tuple(found) if isinstance(found, list) else found
+    return out
+
+
+def changed(scenario: Scenario, to: dict[str, Any]) -> Scenario:
+    """The scenario with some of its keys changed. Raises ScenarioError for keys and values that are not known."""
+    for key, value in to.items():
+        now = getattr(scenario, key, None)
+        if now is None or key in ("name", "about", "requests"):
+            raise ScenarioError(f"--set {key}: there is no such key")
+        number = isinstance(now, float) and isinstance(value, int) and not isinstance(value, bool)
+        if type(value) is not type(now) and not number:
+            raise ScenarioError(f"--set {key}: {value!r} is no {type(now).__name__}")
+    return dataclasses.replace(scenario, **to)
+
+
 def names() -> list[str]:
     """All scenarios there are, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
