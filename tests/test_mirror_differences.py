@@ -12,7 +12,7 @@ from inspector.http.content import Content, Part
 from inspector.mirror import differences
 from inspector.mirror.compare import Setting, compare
 from inspector.mirror.compare_bodies import Bodies
-from inspector.mirror.differences import EXAMPLES, Differences, Kinds, name
+from inspector.mirror.differences import EXAMPLES, Differences, Kinds, keep_least
 from inspector.redact import Redactor
 
 SETTING = Setting(Bodies(Redactor(keep=True)))
@@ -76,5 +76,5 @@ def test_the_order_in_which_pairs_are_counted_does_not_matter(order: list[int]) 
 def test_names_are_the_smallest(numbers: list[int]) -> None:
     kept: list[int] = []
     for n in numbers:
-        name(kept, n)
+        keep_least(kept, n)
     assert kept == sorted(numbers)[:EXAMPLES]

@@ -91,6 +91,8 @@ def test_targets(target: str, want: str) -> None:
         ("Set-Cookie", "sid=abc; Path=/; HttpOnly", f"sid={word('abc')}; Path=/; HttpOnly"),
         ("X-Forwarded-Client-Cert", "By=spiffe://x;Hash=aa", word("By=spiffe://x;Hash=aa")),
         ("x-api-key", "k1", word("k1")),
+        ("x-session", "ed2894de-7154-99b4-bdba-4f85737ac583", word("ed2894de-7154-99b4-bdba-4f85737ac583")),
+        ("ssl-client-cert", "-----BEGIN%20CERTIFICATE-----", word("-----BEGIN%20CERTIFICATE-----")),
         ("X-Vault-Token", "s.1", word("s.1")),
         ("x-custom", RANDOM, word(RANDOM)),
         ("x-custom", f"jwt {JWT}", f"jwt {word(JWT)}"),

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from talk import V1, Talk, answer, ask, mirrored, write
 
 import inspector
@@ -276,6 +278,60 @@ def test_a_capture_that_has_changed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(inspector.CaptureError):
         reread([str(path)], views)
+
+
+def test_an_exchange_that_is_asked_for_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "x.pcap", mirrored(answer(b"1"), answer(b"2")))
+    views = exchanges(path)
+    passes: list[bool] = []
+    made = Again.__init__
+
+    def counted(self: Again, wanted: Wanted, narrow: bool, limits: Limits) -> None:
+        passes.append(narrow)
+        made(self, wanted, narrow, limits)
+
+    monkeypatch.setattr(Again, "__init__", counted)
+    assert [number for number, _ in each([path], [*views, *views])] == [x.id for x in views]
+    assert passes == [True]
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_what_is_read_again_is_what_was_sent(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Made-up conversations, cut anywhere, with packets lost: bytes stand in their places, and nothing is invented."""
+    sent: dict[str, bytes] = {}
+    talks = []
+    for c in range(data.draw(st.integers(1, 3))):
+        talk = Talk(f"10.0.0.1:{4000 + c}", V1, at=3.0 * c)
+        for n in range(data.draw(st.integers(1, 4))):
+            path, size = f"/{c}.{n}", data.draw(st.integers(0, 3000))
+            sent[path] = bytes((c * 50 + n * 7 + k) % 251 for k in range(size))
+            talk.say(0, ask(path), segment=data.draw(st.sampled_from([20, 1400])))
+            if data.draw(st.booleans()):
+                raw, pieces = b"", data.draw(st.integers(1, 900))
+                for k in range(0, size, pieces):
+                    part = sent[path][k : k + pieces]
+                    raw += b"%x\r\n" % len(part) + part + b"\r\n"
+                raw = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + raw + b"0\r\n\r\n"
+            else:
+                raw = answer(sent[path])
+            lost = data.draw(st.sets(st.integers(0, 12), max_size=2)) if data.draw(st.booleans()) else ()
+            talk.say(1, raw, segment=data.draw(st.sampled_from([100, 333, 1400])), lose=lost)
+        talks.append(talk.close())
+    path = write(tmp_path_factory.mktemp("talk") / "x.pcap", talks)
+    views = exchanges(path)
+    found = reread([path], views)
+    for x in views:
+        check(x, found[x.id])
+        response = found[x.id].response
+        if x.path is None or response is None:
+            continue
+        truth, at, taken = sent[x.path], 0, 0
+        for place, size in [*response.holes, (len(response.body), 0)]:
+            piece = response.body[taken:place]
+            assert truth[at : at + len(piece)] == piece
+            at, taken = at + len(piece) + size, place
+        assert not response.whole or response.body == truth
 
 
 def test_each_hands_on_what_is_read(tmp_path: Path) -> None:

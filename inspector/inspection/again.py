@@ -287,7 +287,7 @@ class Again:
         for slot in streams.ends.slot.tolist():
             self._forget(slot)
         rows = zip(read.open_slots.tolist(), read.open_starts.tolist(), read.consumed.tolist(), strict=True)
-        owners = self.tracker.streams(read.open_slots).stream.tolist()
+        owners = self.tracker.stream_numbers(read.open_slots.astype(np.int64)).tolist()
         for (slot, start, stop), stream in zip(rows, owners, strict=True):
             if start >= stop:
                 self._forget(slot)

@@ -50,7 +50,11 @@ def each(
 ) -> Iterator[tuple[int, Content]]:
     """Like `reread`, but each exchange is handed on when it has been read, in the order in which they end, and none is kept."""
     wanted = Wanted()
+    told: set[int] = set()  # an exchange may be part of several pairs
     for exchange in exchanges:
+        if exchange.id in told:
+            continue
+        told.add(exchange.id)
         if exchange.protocol in READABLE:
             wanted.add(exchange)
         else:

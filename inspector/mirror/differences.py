@@ -17,7 +17,7 @@ KEYS = 5_000  # kinds of differences of one sort that are told apart; further on
 K = TypeVar("K", bound=Hashable)
 
 
-def name(examples: list[int], number: int) -> int:
+def keep_least(examples: list[int], number: int) -> int:
     """Keep the smallest EXAMPLES numbers; the place that this one would take. Pairs are not counted in order."""
     place = bisect(examples, number)
     examples.insert(place, number)
@@ -44,7 +44,7 @@ class Outcome:
         else:
             self.differ += 1
             self.equivalent += equivalent
-            name(self.examples, number)
+            keep_least(self.examples, number)
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Kinds(dict[K, Seen], Generic[K]):
                 return
             seen = self[key] = Seen()
         seen.pairs += 1
-        if name(seen.examples, number) == 0:
+        if keep_least(seen.examples, number) == 0:
             seen.original, seen.mirror = original, mirror
 
     def most(self) -> list[tuple[K, Seen]]:

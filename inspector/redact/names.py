@@ -12,7 +12,10 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Header fields whose whole value is a secret, or a list of them.
-SECRET_FIELDS = _words("authorization proxy-authorization cookie set-cookie x-forwarded-client-cert")
+SECRET_FIELDS = _words(
+    "authorization proxy-authorization cookie set-cookie x-forwarded-client-cert client-cert client-cert-chain ssl-client-cert "
+    "x-ssl-client-cert x-ssl-cert x-client-cert x-client-certificate x-arr-clientcert x-amzn-mtls-clientcert"
+)
 URL_FIELDS = _words(
     "location referer content-location x-envoy-original-path x-original-uri x-original-url x-forwarded-uri x-rewrite-url "
     "x-envoy-original-url refresh link :path"
@@ -73,7 +76,7 @@ def _judge(name: str) -> tuple[bool, bool, bool]:
     counted = parts[-1] == "tokens" and not _COUNTED.isdisjoint(parts)
     if parts[-1] in _ABOUT or counted:
         return False, False, False
-    always = not _ALWAYS.isdisjoint(parts) or "".join(parts) in _ALWAYS
+    always = not _ALWAYS.isdisjoint(parts) or "".join(parts) in _ALWAYS or parts[-1] == "session"
     always = always or any((b == "key" and a in _KEYS) or (a, b) == ("session", "id") for a, b in pairwise(parts))
     return always, always or not _PERHAPS.isdisjoint(parts), always and not _NUMBERED.isdisjoint(parts)
 
