@@ -58,7 +58,7 @@ def capture(tmp_path: Path) -> str:
 def runs() -> list[list[str]]:
     """Every way to write something that the command has."""
     out = [["--show-mirrors", "--format", form] for form in FORMATS if form != "svg"]
-    out += [["--show-exchanges", "--format", form] for form in FORMATS if form not in ("svg", "mermaid")]
+    out += [["--show-exchanges", "--format", form] for form in FORMATS if form not in ("svg", "mermaid", "har")]
     out += [["--explain", "1", "--format", form] for form in ("table", "markdown", "json", "mermaid", "svg")]
     out += [["--diff", "1", "--format", form] for form in ("table", "markdown", "json")]
     out += [["--diff", "all", "--format", form] for form in ("table", "markdown", "json", "csv")]
@@ -116,12 +116,14 @@ def test_no_secret_comes_out_while_following(form: str, capture: str) -> None:
 
 
 def test_a_terminal_shows_what_was_captured(capture: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
     def shown(*args: str) -> str:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
         process = subprocess.Popen(
             [sys.executable, "-m", "inspector", capture, *args],
-            stdout=theirs, stderr=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
+            stdout=theirs, stderr=subprocess.DEVNULL, cwd=ROOT, env={**env, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
         )  # fmt: skip
         os.close(theirs)
         out = b""
