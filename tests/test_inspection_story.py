@@ -106,3 +106,23 @@ def test_a_mirror_that_there_is_not(name: str, number: int, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         inspect(str(CAPTURES / name)).story(number)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["retry-client.pcap", "cascade-client.pcap", "items-node.pcap", "mix-client.pcap.zst"])
+def test_stories_are_what_story_tells_of_each(name: str) -> None:
+    path = str(CAPTURES / name)
+    found = inspect(path)
+    numbers = list(range(found.summary.mirrors, 0, -1))
+    assert found.stories(numbers) == [found.story(n) for n in numbers]
+    for together, alone in zip(found.stories(numbers, [path]), [found.story(n, [path]) for n in numbers], strict=True):
+        assert together.wires.keys() == alone.wires.keys() != set()
+        for number, wire in alone.wires.items():
+            read = together.wires[number]  # of a longer time: ends that came later are seen, too
+            assert (read.request, read.response, read.syn, read.syn_ack) == (
+                wire.request, wire.response, wire.syn, wire.syn_ack,
+            )  # fmt: skip
+    assert found.stories([], [path]) == []
+    assert all(not told.wires for told in found.stories(numbers))
+    for wrong in (0, found.summary.mirrors + 1):
+        with pytest.raises(UsageError):
+            found.stories([1, wrong])

@@ -11,7 +11,7 @@ from inspector.capture.following import Stop
 from inspector.errors import UsageError
 from inspector.inspection.kept import Kept
 from inspector.inspection.pipeline import Pipeline
-from inspector.inspection.story import Story, story
+from inspector.inspection.story import Story, stories, story
 from inspector.inspection.summary import summarise
 from inspector.lang import _, several
 from inspector.mirror.present import Presenter
@@ -82,6 +82,15 @@ class Inspection:
         """
         self._must_be(number)
         return story(self._presenter, number, paths)
+
+    def stories(self, numbers: Sequence[int], paths: Sequence[str] = ()) -> list[Story]:
+        """Several mirrors as `story` tells one; the captures are read again once, and only where `paths` names them.
+
+        Raises UsageError for a mirror that there is not.
+        """
+        for number in numbers:
+            self._must_be(number)
+        return stories(self._presenter, numbers, paths)
 
     def _must_be(self, number: int) -> None:
         total = self.summary.mirrors

@@ -68,9 +68,9 @@ def _wires(reader: Reader, exchanges: list[ExchangeView]) -> dict[int, Wire]:
     for side in (blend(rows.src_hi, rows.src_lo, rows.sport), blend(rows.dst_hi, rows.dst_lo, rows.dport)):
         order = np.argsort(side, kind="stable")
         low, high = np.searchsorted(side[order], key, "left"), np.searchsorted(side[order], key, "right")
-        for k, a, b in zip(key.tolist(), low.tolist(), high.tolist(), strict=True):
-            if len(by_key[k]) < 2:
-                by_key[k].append(order[a:b])
+        found = {k: (a, b) for k, a, b in zip(key.tolist(), low.tolist(), high.tolist(), strict=True)}
+        for k, (a, b) in found.items():  # exchanges may share a connection
+            by_key[k].append(order[a:b])
     out = {}
     for x, k in zip(exchanges, key.tolist(), strict=True):
         sent, received = by_key[k]
