@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
-from inspector.cli import difference, evidence, har, options, streams
+from inspector.cli import difference, evidence, har, options, report, streams
 from inspector.errors import InspectorError, UsageError
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
@@ -34,6 +34,7 @@ Examples:
   tcpdump -i any -U -w - | inspect - --show-mirrors --follow
   inspect doctor --warm                     is all there? compile the inner loops ahead
   inspect a.pcap b.pcap.zst --json -o report.json
+  inspect gw.pcap --format html -o report.html
   inspect gw.pcap --fail-on leaked,inconclusive
 
 \b
@@ -170,6 +171,8 @@ def command(
     _check_output(output, paths)
     evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
     first, again = evidence.inputs(paths, write_evidence is not None or form == "har")
+    if form == "html":
+        report.check(output)
     target = None if output in (None, "-") else output
     look = streams.columns(target), streams.colour(color, target)
     hide = private.redactor(paths, form, target, no_redact)
@@ -193,6 +196,10 @@ def command(
         _warn(found.captures)
         told = explained(found, explain, form, paths, *look, streams.drawing(target, ascii_only))
         streams.write([told], target)
+    elif form == "html":
+        found = _inspect(paths, suffix, window, match or ())
+        _warn(found.captures)
+        streams.write([report.reported(found, paths)], target)
     elif show_mirrors and form == "ndjson" and write_evidence is None:
         found = _list_mirrors(paths, suffix, window, match or (), target, bool(fail_on))
         if found is None:

@@ -8,7 +8,7 @@ from inspector.errors import UsageError
 from inspector.lang import _
 from inspector.render.source import Shown, Summed
 
-FORMATS = ("table", "json", "ndjson", "csv", "markdown", "mermaid", "svg", "har")
+FORMATS = ("table", "json", "ndjson", "csv", "markdown", "mermaid", "svg", "html", "har")
 ONE_TABLE = ("ndjson", "csv")  # mirrors and exchanges have different fields: these hold one of them
 
 
@@ -23,6 +23,11 @@ def check(form: str, show_mirrors: bool, show_exchanges: bool, explain: bool = F
         )
     if form == "har" and (explain or show_exchanges or not show_mirrors):
         raise UsageError(_("--format har holds the legs of mirrors: it goes with --show-mirrors alone"))
+    if form == "html" and (explain or show_exchanges):
+        raise UsageError(
+            _("--format html is the report on all mirrors"),
+            _("leave out --explain and --show-exchanges, or take markdown"),
+        )
     if explain:
         _check_explain(form, show_exchanges)
     elif form == "svg":

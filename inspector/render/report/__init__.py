@@ -1,0 +1,1 @@
+"""The HTML report: one page for a ticket or a class."""

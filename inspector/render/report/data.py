@@ -1,0 +1,184 @@
+"""The page's data: what its script draws of each mirror when it is opened. Strings are kept once and named by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inspector.inspection.story import Story
+from inspector.lang import _
+from inspector.mirror.views import ExchangeView, MirrorView
+from inspector.render import ladder_svg
+from inspector.render.ladder import layout
+from inspector.render.ladder_parts import MAX_SAID, Ladder, where
+from inspector.render.likeness import same
+from inspector.render.report.html import data
+from inspector.render.text import cut_middle, duration, shown
+from inspector.render.wording import display_filter
+
+MAX_TEXT = 300  # columns of a captured text in the data
+EVIDENCE = 12  # packets listed of one mirror
+
+
+class Strings:
+    """Texts, each once, with the bytes that they take in the page."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, int] = {}
+        self.bytes = 0
+
+    def of(self, text: str) -> int:
+        """The number of a text."""
+        number = self.texts.setdefault(text, len(self.texts))
+        if number == len(self.texts) - 1:
+            self.bytes += len(data(text)) + 1
+        return number
+
+
+@dataclass(frozen=True)
+class Look:
+    """What ladders and details need beside the mirror: names of captures, where there are several, and of addresses."""
+
+    captures: Sequence[str]
+    names: dict[str, str]
+
+
+def ladder_of(told: Story, look: Look) -> Ladder:
+    """The ladder of a mirror."""
+    return layout(told.mirror, look.names, told.others, look.captures, told.more)
+
+
+def entry(told: Story, look: Look, strings: Strings) -> list[Any]:
+    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence, display filters."""
+    m, n = told.mirror, strings.of
+    packets = sorted({(e.capture, e.packet) for e in m.evidence})
+    filters = []
+    for capture in sorted({c for c, _packet in packets}):
+        expression, _more = display_filter(p for c, p in packets if c == capture)
+        path = shown(look.captures[capture]) if capture < len(look.captures) else ""
+        filters.append([n(path), n(expression)])
+    many = len(look.captures) > 1
+    evidence = [
+        [f"[{e.capture + 1}] {e.packet}" if many else e.packet, n(cut_middle(shown(e.says), MAX_TEXT))]
+        for e in m.evidence[:EVIDENCE]
+    ]
+    return [
+        n(cut_middle(shown(m.request_id, ""), MAX_TEXT)),
+        _ladder(ladder_of(told, look), strings),
+        [[n(cell) for cell in row] for row in comparison(m)],
+        [[n(name), n(value)] for name, value in facts(m)],
+        evidence,
+        filters,
+    ]
+
+
+def _ladder(ladder: Ladder, strings: Strings) -> list[Any]:
+    n = strings.of
+    return [
+        n(ladder.title),
+        [[n(line.role), n(line.address), n(line.name), int(line.seen)] for line in ladder.lifelines],
+        [
+            [n(a.kind.value), a.source, a.target, n(a.what), n(a.size), n(a.says), n(where(ladder, a)), a.time]
+            for a in ladder.arrows
+        ],
+        [n(note) for note in ladder.notes],
+        [n(name) for name in ladder.captures],
+    ]
+
+
+def comparison(m: MirrorView) -> list[list[str]]:
+    """Rows: what, original, mirror, what the client was given, and "differs" where original and mirror do."""
+    legs = (m.original, m.mirror, m.downstream)
+    absent = _("not captured")
+    differs = _("differs")
+
+    def row(name: str, cells: list[str], comparable: bool) -> list[str]:
+        unlike = comparable and cells[0] != cells[1] and absent not in cells[:2]
+        return [name, *cells, differs if unlike else ""]
+
+    def of(x: ExchangeView | None, value: object) -> str:
+        return absent if x is None or value is None else str(value)
+
+    def size(x: ExchangeView | None) -> str:
+        n = x.response_body_bytes if x is not None and x.status is not None else None
+        return absent if n is None else f"{n:,} B"
+
+    return [
+        row(_("server"), [absent if x is None else shown(x.server) for x in legs], False),
+        row(_("status"), [of(x, x and x.status) for x in legs], True),
+        row(_("body"), [size(x) for x in legs], True),
+        row(_("hash of the body"), [of(x, x and x.response_body_hash) for x in legs], True),
+        row(_("duration"), [of(x, x and (duration(x.duration) or None)) for x in legs], False),
+    ]
+
+
+def answers(m: MirrorView) -> tuple[str, str]:
+    """(word for the filter, what the cell says) of how the mirror's answer compares with the original's."""
+    o, x = m.original, m.mirror
+    if o is None or o.status is None or x.status is None:
+        return "unknown", _("not comparable")
+    if o.status != x.status:
+        return "status", _("status differs")
+    alike = same(o, x)
+    if alike is None:
+        return "unknown", _("body unknown")
+    return ("same", _("same")) if alike else ("body", _("body differs"))
+
+
+def facts(m: MirrorView) -> list[tuple[str, str]]:
+    """Name and value: how it was paired and judged."""
+    arrived = {
+        "complete": _("whole"),
+        "partial": _("in part"),
+        "none": _("no response was seen"),
+    }
+    out = [(_("verdict"), m.verdict)]
+    if m.proof:
+        out.append((_("proof"), ", ".join(m.proof)))
+    if m.reason:
+        out.append((_("reason"), m.reason))
+    out.append((_("mirror's response at the proxy"), arrived.get(m.arrived, m.arrived)))
+    percent = round(m.confidence * 100)
+    out.append((_("paired by"), _("{signs} ({percent} % sure)").format(signs=", ".join(m.paired_by), percent=percent)))
+    return [*out, (_("lag"), duration(m.lag, signed=True) or _("not known"))]
+
+
+def constants() -> dict[str, Any]:
+    """What the drawing of ladders shares with `ladder_svg`."""
+    return {
+        "character": ladder_svg.CHARACTER,
+        "line": ladder_svg.LINE,
+        "least": ladder_svg.LEAST_GAP,
+        "most": ladder_svg.MOST_GAP,
+        "edge": ladder_svg.EDGE,
+        "addresses": ladder_svg.ADDRESS_LINES,
+        "said": MAX_SAID,
+        "desc": ladder_svg.MAX_DESC,
+        "inks": list(ladder_svg.INKS["light"]),
+    }
+
+
+def words() -> dict[str, str]:
+    """What the script says, in the page's language; `{n}` is filled in by it."""
+    return {
+        "unseen": _("not in the capture"),
+        "tellUnseen": _("{source} to {target}: {label}"),
+        "tell": _("{time}, {packets}: {source} to {target}: {label}"),
+        "shown": _("{n} of {total} mirrors shown"),
+        "sorted": _("sorted by {column}"),
+        "ascending": _("ascending"),
+        "descending": _("descending"),
+        "open": _("Mirror {n}: show the ladder and the details"),
+        "compared": _("Original, mirror, and what the client was given"),
+        "what": _("response"),
+        "original": _("original"),
+        "mirror": _("mirror"),
+        "client": _("to the client"),
+        "evidence": _("Packets that show it"),
+        "packet": _("packet {n}"),
+        "wireshark": _("In Wireshark"),
+        "requestId": "x-request-id",
+        "steps": _("All steps: inspect FILE --explain {n}"),
+        "scroll": _("ladder diagram"),
+    }
