@@ -12,7 +12,20 @@ import click
 
 from inspector.cli import streams
 
-PACKAGES = ("numpy", "numba", "pandas", "scipy", "click", "tabulate", "zstandard", "lz4", "brotli", "scapy", "pyshark")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "pandas",
+    "scipy",
+    "click",
+    "tabulate",
+    "zstandard",
+    "lz4",
+    "brotli",
+    "scapy",
+    "pyshark",
+    "matplotlib",
+)
 TOOLS = ("tshark", "tcpdump")
 
 

@@ -1,4 +1,4 @@
-"""The page's data: what its script draws of each mirror when it is opened. Strings are kept once and named by number."""
+"""The page's data: what its script draws of each mirror when it is opened. What repeats is kept once and named by number."""
 
 from __future__ import annotations
 
@@ -9,31 +9,36 @@ from typing import Any
 from inspector.inspection.story import Story
 from inspector.lang import _
 from inspector.mirror.views import ExchangeView, MirrorView
-from inspector.render import ladder_svg
-from inspector.render.ladder import layout
+from inspector.render import cells, ladder_svg
+from inspector.render import ladder as ladders
 from inspector.render.ladder_parts import MAX_SAID, Ladder, where
 from inspector.render.likeness import same
 from inspector.render.report.html import data
 from inspector.render.text import cut_middle, duration, shown
-from inspector.render.wording import display_filter
 
 MAX_TEXT = 300  # columns of a captured text in the data
 EVIDENCE = 12  # packets listed of one mirror
 
 
-class Strings:
-    """Texts, each once, with the bytes that they take in the page."""
+class Pool:
+    """Texts, and lists of numbers of texts, each once, with the bytes that they take in the page."""
 
     def __init__(self) -> None:
-        self.texts: dict[str, int] = {}
+        self.items: list[str | list[int]] = []
         self.bytes = 0
+        self._numbers: dict[str | tuple[int, ...], int] = {}
 
-    def of(self, text: str) -> int:
-        """The number of a text."""
-        number = self.texts.setdefault(text, len(self.texts))
-        if number == len(self.texts) - 1:
-            self.bytes += len(data(text)) + 1
+    def of(self, item: str | tuple[int, ...]) -> int:
+        """The number of a text or a list."""
+        number = self._numbers.setdefault(item, len(self.items))
+        if number == len(self.items):
+            self.items.append(item if isinstance(item, str) else list(item))
+            self.bytes += len(data(self.items[-1])) + 1
         return number
+
+    def row(self, *texts: str) -> int:
+        """The number of a list of texts."""
+        return self.of(tuple(map(self.of, texts)))
 
 
 @dataclass(frozen=True)
@@ -46,56 +51,44 @@ class Look:
 
 def ladder_of(told: Story, look: Look) -> Ladder:
     """The ladder of a mirror."""
-    return layout(told.mirror, look.names, told.others, look.captures, told.more)
+    return ladders.layout(told.mirror, look.names, told.others, look.captures, told.more)
 
 
-def entry(told: Story, look: Look, strings: Strings) -> list[Any]:
-    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence, display filters."""
-    m, n = told.mirror, strings.of
-    packets = sorted({(e.capture, e.packet) for e in m.evidence})
-    filters = []
-    for capture in sorted({c for c, _packet in packets}):
-        expression, _more = display_filter(p for c, p in packets if c == capture)
-        path = shown(look.captures[capture]) if capture < len(look.captures) else ""
-        filters.append([n(path), n(expression)])
-    many = len(look.captures) > 1
-    evidence = [
-        [f"[{e.capture + 1}] {e.packet}" if many else e.packet, n(cut_middle(shown(e.says), MAX_TEXT))]
-        for e in m.evidence[:EVIDENCE]
-    ]
+def entry(told: Story, look: Look, pool: Pool) -> list[Any]:
+    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence."""
+    m = told.mirror
     return [
-        n(cut_middle(shown(m.request_id, ""), MAX_TEXT)),
-        _ladder(ladder_of(told, look), strings),
-        [[n(cell) for cell in row] for row in comparison(m)],
-        [[n(name), n(value)] for name, value in facts(m)],
-        evidence,
-        filters,
+        pool.of(cut_middle(shown(m.request_id, ""), MAX_TEXT)),
+        _ladder(m, ladder_of(told, look), pool),
+        [pool.row(*row) for row in comparison(m)],
+        [pool.row(*pair) for pair in facts(m)],
+        [[e.capture, e.packet, pool.of(cut_middle(shown(e.says), MAX_TEXT))] for e in m.evidence[:EVIDENCE]],
     ]
 
 
-def _ladder(ladder: Ladder, strings: Strings) -> list[Any]:
-    n = strings.of
+def _ladder(m: MirrorView, ladder: Ladder, pool: Pool) -> list[Any]:
+    n = pool.of
     return [
-        n(ladder.title),
-        [[n(line.role), n(line.address), n(line.name), int(line.seen)] for line in ladder.lifelines],
+        n(cut_middle(cells.request(m.method, m.path), ladders.MAX_TEXT)),
+        n(cells.verdict(m)),
+        [pool.row(line.role, line.address, line.name, "" if line.seen else "unseen") for line in ladder.lifelines],
         [
             [n(a.kind.value), a.source, a.target, n(a.what), n(a.size), n(a.says), n(where(ladder, a)), a.time]
             for a in ladder.arrows
         ],
-        [n(note) for note in ladder.notes],
-        [n(name) for name in ladder.captures],
+        pool.row(*ladder.notes),
+        pool.row(*ladder.captures),
     ]
 
 
 def comparison(m: MirrorView) -> list[list[str]]:
-    """Rows: what, original, mirror, what the client was given, and "differs" where original and mirror do."""
+    """Rows: what, original, mirror, what the client was given, and "1" where original and mirror differ."""
     legs = (m.original, m.mirror, m.downstream)
     absent = _("not captured")
-    differs = _("differs")
 
     def row(name: str, cells: list[str], comparable: bool) -> list[str]:
         unlike = comparable and cells[0] != cells[1] and absent not in cells[:2]
-        return [name, *cells, differs if unlike else ""]
+        return [name, *cells, "1" if unlike else ""]
 
     def of(x: ExchangeView | None, value: object) -> str:
         return absent if x is None or value is None else str(value)
@@ -162,6 +155,7 @@ def constants() -> dict[str, Any]:
 def words() -> dict[str, str]:
     """What the script says, in the page's language; `{n}` is filled in by it."""
     return {
+        "title": _("Mirror {number}: {request}, {verdict}"),
         "unseen": _("not in the capture"),
         "tellUnseen": _("{source} to {target}: {label}"),
         "tell": _("{time}, {packets}: {source} to {target}: {label}"),
@@ -178,6 +172,7 @@ def words() -> dict[str, str]:
         "evidence": _("Packets that show it"),
         "packet": _("packet {n}"),
         "wireshark": _("In Wireshark"),
+        "differs": _("differs"),
         "requestId": "x-request-id",
         "steps": _("All steps: inspect FILE --explain {n}"),
         "scroll": _("ladder diagram"),

@@ -79,7 +79,8 @@ class Gathered:
 
     def told(self) -> list[int]:
         """The mirrors to be told in full: those that alarm, or the first as an example."""
-        return self.chosen()[: TOLD if any(w in self.by_verdict for w in ALARMING) else 1]
+        alarming = sum(self.by_verdict[w].count for w in ALARMING if w in self.by_verdict)
+        return self.chosen()[: min(alarming, TOLD) or 1]
 
 
 def gather(source: Shown) -> Gathered:

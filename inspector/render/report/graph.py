@@ -16,7 +16,7 @@ from inspector.render.report.html import Html, tag
 from inspector.render.text import cut_middle, shown, width
 
 MAX_NODES = 10  # in a column; further ones are one node together
-WIDE, GAP, ROW, LINE = 200, 250, 108, 16  # px: a node, between columns, from node to node, from line to line
+WIDE, GAP, ROW, LINE = 180, 280, 112, 16  # px: a node, between columns, from node to node, from line to line
 CHARACTER = 7.3  # px a column of text takes
 COLUMNS = ("client", "proxy", "server", "further")
 MORE = "…"
@@ -169,7 +169,8 @@ def labels(graph: Graph, e: Edge, long: bool = False) -> list[str]:
         figures.append(_("{rate}/s").format(rate=_three(e.count * 1e9 / graph.span)))
     whole = graph.originals(e.source) if e.source[0] == "proxy" else 0
     if whole and e.kind:
-        figures.append(_("{percent} % mirrored").format(percent=_three(100 * e.count / whole)))
+        out += figures
+        figures = [_("{percent} % mirrored").format(percent=_three(100 * e.count / whole))]
     elif whole:
         figures.append(_("{percent} %").format(percent=_three(100 * (e.count - e.attempts) / whole)))
     out += [", ".join(figures)] if figures else []
@@ -241,10 +242,13 @@ class _Drawing:
     def _label(self, e: Edge) -> Html:
         x, y, u, v = self._curve(e)
         lines = labels(self.graph, e)
-        t = 0.62
+        t = 0.5 if y == v else 0.58
         mx, my = _at(t, x, u, GAP // 2 if u > x else -GAP // 2), y + (v - y) * (3 * t * t - 2 * t**3)
         top = my - LINE * len(lines) / 2 - (8 if not e.kind else 0)
-        out = []
+        wide = max(width(line) for line in lines) * CHARACTER + 8
+        tall = LINE * len(lines) + (20 if e.kind else 6)
+        corner = {"x": f"{mx - wide / 2:.1f}", "y": f"{top - (16 if e.kind else 0):.1f}"}
+        out = [tag("rect", class_="paper", width=f"{wide:.1f}", height=tall, rx=4, **corner)]
         if e.kind:
             word = _("mirror")
             size = width(word) * CHARACTER + 14
@@ -253,8 +257,8 @@ class _Drawing:
             out.append(tag("text", word, class_="badge-word", x=f"{mx:.1f}", y=f"{top:.1f}", text_anchor="middle"))
         for i, line in enumerate(lines):
             y_ = top + LINE * (i + 1)
-            name = "halo alarm" if e.leaked and i == len(lines) - 1 else "halo"
-            out.append(tag("text", line, class_=name, x=f"{mx:.1f}", y=f"{y_:.1f}", text_anchor="middle"))
+            alarm = "alarm" if e.leaked and i == len(lines) - 1 else None
+            out.append(tag("text", line, class_=alarm, x=f"{mx:.1f}", y=f"{y_:.1f}", text_anchor="middle"))
         return tag("g", out, class_="label")
 
     def _node(self, n: Node) -> Html:

@@ -41,7 +41,7 @@ def document(
     paths = [c.path for c in g.captures]
     look = Look(paths, dict(names or {}))
     rows = table.build(stories, look, g.summary.mirrors)
-    drawn = [_told(story, look) for story in told]
+    drawn = [_told(story, look, i == 0) for i, story in enumerate(told)]
     style = f"{_file('report.css')}\n{ladder_svg.style('.ladder')}"
     script = _file("report.js")
     title = _("Mirrors in {captures}").format(captures=_title(paths))
@@ -76,7 +76,8 @@ def document(
         store = {
             "words": words(),
             "geometry": constants(),
-            "strings": list(rows.strings.texts),
+            "captures": [cut_middle(escape(path), MAX_NAME) for path in paths],
+            "pool": rows.pool.items,
             "mirrors": rows.entries,
         }
         yield f'\n<script type="application/json" id="data">{data(store)}</script>\n<script>{script}</script>'
@@ -162,7 +163,7 @@ def _spaced(parts: Sequence[Html]) -> list[str]:
     return [piece for part in parts for piece in (part, " ")][:-1]
 
 
-def _told(story: Story, look: Look) -> Html:
+def _told(story: Story, look: Look, first: bool) -> Html:
     """A mirror in full: its ladder and its numbered steps, without a script."""
     ladder = ladder_of(story, look)
     wires: Mapping[int, Wire] = story.wires
@@ -177,7 +178,7 @@ def _told(story: Story, look: Look) -> Html:
             tag("ol", steps, class_="steps"),
             tag("p", tag("a", _("Its row in the table"), href=f"#mirror-{story.mirror.id}"), class_="hint"),
         ),
-        open=True if story.mirror.verdict == "leaked" else None,
+        open=first,
     )
 
 

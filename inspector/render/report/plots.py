@@ -30,7 +30,7 @@ LINK = "{http://www.w3.org/1999/xlink}href"
 INKS = {"#010101": "ink", "#020202": "faint", "#030303": "grid", "#040404": "a", "#050505": "b", "#060606": "c"}
 INK, FAINT, GRID, A, B, C = INKS
 POINTS = 400  # of a curve: finer than its pixels
-BINS = 40
+BINS = 40  # at most; few values have fewer
 LINEAR = 0.1  # ms around 0 where the axis of lags is linear, logarithmic beyond
 _STYLE = re.compile(r"\s*([\w-]+)\s*:\s*([^;]+?)\s*(?:;|$)")
 _KEPT = frozenset(
@@ -49,7 +49,7 @@ def lags(values: array[int]) -> Html:
     figure, axes = _figure()
     far = max(LINEAR, float(np.abs(ms).max()) * 1.05)
     low = -far if (ms < 0).any() else 0.0
-    edges = _unwarp(np.linspace(_warp(low), _warp(far), BINS + 1))
+    edges = _unwarp(np.linspace(_warp(low), _warp(far), min(BINS, 6 + 2 * int(len(ms) ** 0.5)) + 1))
     axes.hist(ms, bins=edges.tolist(), color=A, edgecolor=INK, linewidth=0.6)
     axes.set_xscale("symlog", linthresh=LINEAR)
     axes.set_xlim(low, far)
@@ -78,7 +78,7 @@ def latencies(by_leg: Sequence[tuple[str, array[int]]]) -> Html:
     axes.set_ylim(0, 103)
     axes.set_xlabel(_("from the request's first byte to the response's last, ms"))
     axes.set_ylabel(_("% of exchanges"))
-    axes.legend(loc="lower right", frameon=False, labelcolor=INK, handlelength=3.2)
+    axes.legend(loc="best", frameon=False, labelcolor=INK, handlelength=3.2)
     _plain_logarithms(axes)
     return _svg(figure, "latencies", _("Cumulative distribution of latencies"))
 
@@ -124,7 +124,9 @@ def _ticks(axes: Axes, low: float, far: float) -> None:
     """Powers of ten from 0 on, to both sides where there are two."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    powers = [LINEAR * 10**i for i in range(8) if LINEAR * 10**i <= far]
+    steps = (1, 2, 5) if far < 20 else (1,)
+    powers = [LINEAR * 10**i * step for i in range(9) for step in steps if LINEAR * 10**i * step <= far]
+    powers = powers if powers[-1:] > [LINEAR] else [LINEAR / 2, *powers]
     axes.xaxis.set_major_locator(FixedLocator([*(-p for p in reversed(powers) if low < 0), 0.0, *powers]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: _number(value)))

@@ -4,7 +4,9 @@
 (() => {
   const parse = (id) => JSON.parse(document.getElementById(id).textContent);
   const store = parse("data");
-  const { strings: S, words: W, geometry: G, mirrors: M } = store;
+  const { pool: S, words: W, geometry: G, mirrors: M, captures: CAPTURES } = store;
+  const texts = (i) => S[i].map((j) => S[j]);
+  const many = CAPTURES.length > 1;
   const NS = "http://www.w3.org/2000/svg";
   const table = document.getElementById("table");
   const body = table.tBodies[0];
@@ -88,10 +90,10 @@
     return [...first, ...said].filter(Boolean);
   };
   const readLadder = (number) => {
-    const [title, lines, arrows, notes, captures] = M[number][1];
+    const [request, verdict, lines, arrows, notes, captures] = M[number][1];
     return {
-      number, title: S[title], notes: notes.map((i) => S[i]), captures: captures.map((i) => S[i]),
-      lines: lines.map(([role, address, name, seen]) => ({ role: S[role], address: S[address], name: S[name], seen: !!seen })),
+      title: fill(W.title, { number, request: S[request], verdict: S[verdict] }), notes: texts(notes), captures: texts(captures),
+      lines: lines.map(texts).map(([role, address, name, unseen]) => ({ role, address, name, seen: !unseen })),
       arrows: arrows.map(([kind, source, target, what, size, says, where, time]) =>
         ({ kind: S[kind], source, target, what: S[what], size: S[size], says: S[says], where: S[where], time })),
     };
@@ -158,9 +160,9 @@
     const name = G.inks.includes(a.kind) ? a.kind : a.kind === "unseen" ? "faint" : "ink";
     const g = draw(svg, "g", { class: `message ${a.kind}` });
     draw(g, "title", {}, label(a));
-    const texts = fit(a, room);
-    texts.forEach((text, i) => draw(g, "text", { class: `${name} halo`, x: middle, y: top + G.line * (i + 1), "text-anchor": "middle" }, text));
-    const y = top + G.line * texts.length + 8;
+    const labels = fit(a, room);
+    labels.forEach((text, i) => draw(g, "text", { class: `${name} halo`, x: middle, y: top + G.line * (i + 1), "text-anchor": "middle" }, text));
+    const y = top + G.line * labels.length + 8;
     shaft(g, a, name, xs[a.source], xs[a.target], y);
     if (a.where) draw(g, "text", { class: "faint halo", x: middle, y: y + 16, "text-anchor": "middle" }, a.where);
     if (a.time !== null) draw(g, "text", { class: "faint", x: round(gutter - G.character), y: y + 4, "text-anchor": "end" }, offset(a.time));
@@ -188,7 +190,7 @@
 
   // ---- details of a mirror ---------------------------------------------------------------------------------------------
   const details = (number) => {
-    const [id, , compared, facts, evidence, filters] = M[number];
+    const [id, , compared, facts, evidence] = M[number];
     const out = make(null, "div", { class: "details" });
     const scroll = make(out, "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": W.scroll });
     scroll.append(ladder(number));
@@ -198,27 +200,30 @@
     const names = make(make(t, "thead"), "tr");
     for (const name of [W.what, W.original, W.mirror, W.client]) make(names, "th", { scope: "col" }, name);
     const tb = make(t, "tbody");
-    for (const [name, original, mirror, client, differs] of compared) {
-      const tr = make(tb, "tr", S[differs] ? { class: "differs" } : {});
-      make(tr, "th", { scope: "row" }, S[name]);
-      make(tr, "td", {}, S[original]);
-      const cell = make(tr, "td", {}, S[mirror]);
-      if (S[differs]) make(cell, "span", { class: "mark" }, ` \u2260 ${S[differs]}`);
-      make(tr, "td", {}, S[client]);
+    for (const [name, original, mirror, client, differs] of compared.map(texts)) {
+      const tr = make(tb, "tr", differs ? { class: "differs" } : {});
+      make(tr, "th", { scope: "row" }, name);
+      make(tr, "td", {}, original);
+      const cell = make(tr, "td", {}, mirror);
+      if (differs) make(cell, "span", { class: "mark" }, ` \u2260 ${W.differs}`);
+      make(tr, "td", {}, client);
     }
     const dl = make(side, "dl");
-    const pairs = facts.map(([name, value]) => [S[name], S[value]]);
+    const pairs = facts.map(texts);
     if (S[id]) pairs.push([W.requestId, S[id]]);
-    for (const [path, filter] of filters) pairs.push([filters.length > 1 ? `${W.wireshark}, ${S[path]}` : W.wireshark, S[filter]]);
+    for (const capture of new Set(evidence.map(([c]) => c))) {
+      const packets = [...new Set(evidence.filter(([c]) => c === capture).map(([, packet]) => packet))].sort((a, b) => a - b);
+      pairs.push([many ? `${W.wireshark}, [${capture + 1}] ${CAPTURES[capture]}` : W.wireshark, `frame.number in {${packets.join(", ")}}`]);
+    }
     for (const [name, value] of pairs) {
       make(dl, "dt", {}, name);
       make(dl, "dd", {}, value);
     }
     make(side, "h4", {}, W.evidence);
     const ul = make(side, "ul");
-    for (const [packet, says] of evidence) {
+    for (const [capture, packet, says] of evidence) {
       const li = make(ul, "li");
-      make(li, "b", {}, fill(W.packet, { n: packet }));
+      make(li, "b", {}, fill(W.packet, { n: many ? `[${capture + 1}] ${packet}` : packet }));
       li.append(`: ${S[says]}`);
     }
     make(side, "p", { class: "hint" }, fill(W.steps, { n: number }));
@@ -237,7 +242,7 @@
   const isOpen = (row) => !!document.getElementById(`details-${number(row)}`);
 
   // ---- filter and sort ---------------------------------------------------------------------------------------------------
-  const texts = new Map(rows.map((row) => [row, `${row.textContent} ${S[M[number(row)][0]]}`.toLowerCase()]));
+  const haystacks = new Map(rows.map((row) => [row, `${row.textContent} ${S[M[number(row)][0]]}`.toLowerCase()]));
   const columns = [...table.tHead.rows[0].cells];
   let told = "";
   const count = () => {
@@ -250,7 +255,7 @@
     const { verdict, route, answers } = form.elements;
     for (const row of rows) {
       row.hidden = !((!verdict.value || row.dataset.verdict === verdict.value) && (!route.value || row.dataset.route === route.value)
-        && (!answers.value || row.dataset.answers === answers.value) && wanted.every((word) => texts.get(row).includes(word)));
+        && (!answers.value || row.dataset.answers === answers.value) && wanted.every((word) => haystacks.get(row).includes(word)));
       if (row.hidden) toggle(row, false);
     }
     count();
@@ -324,12 +329,6 @@
     toggle(row, false);
     row.querySelector("button").focus();
   });
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
-    closed.forEach((d) => (d.open = true));
-  });
-  addEventListener("afterprint", () => closed.forEach((d) => (d.open = false)));
   count();
   go();
 })();

@@ -45,7 +45,7 @@ def services(g: Gathered, names: Mapping[str, str]) -> Html:
         "Rates are over the {span} of the capture.", "Rates are over the {span} of the captures.", len(g.captures)
     )
     said = [lasted.format(span=duration(g.span))] if g.span else []
-    said.append(_("The share of a mirrored edge is copies to originals of the same proxy; copies are in no trace."))
+    said.append(_("The percentage of a mirrored edge is its copies for each hundred originals of the same proxy."))
     if g.other_routes:
         more = _("{n} exchanges of further routes are left out: more than {most} were seen.")
         said.append(more.format(n=f"{g.other_routes:,}", most=f"{KINDS:,}"))

@@ -12,10 +12,10 @@ from inspector.lang import _, several
 from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render import cells
 from inspector.render.ladder_parts import host
-from inspector.render.report.data import Look, Strings, answers, entry
+from inspector.render.report.data import Look, Pool, answers, entry
 from inspector.render.report.html import Html, data, tag
 from inspector.render.source import VERDICTS
-from inspector.render.text import clock, cut_middle, duration, rfc3339, shown
+from inspector.render.text import clock, cut_middle, duration, shown
 
 MAX_BYTES = 1_250_000  # of rows and data: with all else the page stays under 1.5 MB
 MAX_REQUEST = 160  # columns
@@ -28,7 +28,7 @@ class Rows:
 
     shown: list[tuple[int, Html]] = field(default_factory=list)
     entries: dict[int, Any] = field(default_factory=dict)
-    strings: Strings = field(default_factory=Strings)
+    pool: Pool = field(default_factory=Pool)
     routes: dict[str, int] = field(default_factory=dict)
     by_route: Counter[str] = field(default_factory=Counter)
     by_verdict: Counter[str] = field(default_factory=Counter)
@@ -48,9 +48,9 @@ def build(stories: Sequence[Story], look: Look, total: int) -> Rows:
         name = route(m)
         number = out.routes.setdefault(name, len(out.routes))
         row = _row(m, number)
-        item = entry(told, look, out.strings)
+        item = entry(told, look, out.pool)
         size += len(row) + len(data(item)) + len(str(m.id)) + 4
-        if size + out.strings.bytes > MAX_BYTES:
+        if size + out.pool.bytes > MAX_BYTES:
             break
         out.shown.append((m.id, row))
         out.entries[m.id] = item
@@ -84,8 +84,8 @@ def section(rows: Rows) -> Iterator[str]:
         tag("p", _("Filters, sorting and the ladder of each mirror need the page's script; --explain N tells each.")),
     )
     heads = [
-        ("#", ""), (_("time (UTC)"), ""), (_("request"), ""), (_("original"), ""), (_("mirror"), ""),
-        (_("lag"), "num"), (_("answers"), ""), (_("verdict"), ""),
+        ("#", ""), (_("verdict"), ""), (_("request"), ""), (_("original"), ""), (_("mirror"), ""), (_("answers"), ""),
+        (_("lag"), "num"), (_("time (UTC)"), "num"),
     ]  # fmt: skip
     caption = several("{n} mirrored request, in order of time", "{n} mirrored requests, in order of time", rows.total)
     yield f'<div class="scroll" tabindex="0" role="region" aria-label="{tag("x", _("Mirrors"))[3:-4]}"><table id="table">'
@@ -102,17 +102,16 @@ def _row(m: MirrorView, number: int) -> Html:
     word, said = answers(m)
     began = cells.started(m.mirror)
     request = cut_middle(cells.mirror_request(m), MAX_REQUEST)
-    at = tag("time", clock(began), datetime=rfc3339(began)) if began is not None else "?"
     return tag(
         "tr",
-        tag("td", str(m.id), data_v=m.id),
-        tag("td", at, data_v="" if began is None else str(began // 1000)),
-        tag("td", tag("bdi", request), class_="request"),
-        tag("td", _server(m.original), class_="server"),
-        tag("td", _server(m.mirror), class_="server"),
-        tag("td", duration(m.lag, signed=True) or cells.NONE, class_="num", data_v="" if m.lag is None else str(m.lag)),
-        tag("td", said, class_="differs" if word in ("status", "body") else None),
+        tag("td", str(m.id)),
         tag("td", tag("span", m.verdict, class_=f"verdict {m.verdict}"), " ", tag("small", cells.why(m))),
+        tag("td", tag("bdi", request)),
+        tag("td", _server(m.original)),
+        tag("td", _server(m.mirror)),
+        tag("td", said, class_="differs" if word in ("status", "body") else None),
+        tag("td", duration(m.lag, signed=True) or cells.NONE, data_v="" if m.lag is None else str(m.lag)),
+        tag("td", clock(began), data_v="" if began is None else str(began // 1000)),
         id=f"mirror-{m.id}",
         data_verdict=m.verdict,
         data_route=number,
