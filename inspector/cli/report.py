@@ -21,11 +21,11 @@ def check(output: str | None) -> None:
 
 def reported(found: Inspection, paths: Sequence[str]) -> Iterator[str]:
     """The report on an inspection. paths: the inputs, read again for what is told in full."""
-    from inspector import __version__
+    import inspector
     from inspector.render.report.gather import gather
     from inspector.render.report.page import document
 
     gathered = gather(found)
     return document(
-        gathered, found.stories(gathered.chosen()), found.stories(gathered.told(), paths), version=__version__
+        gathered, found.stories(gathered.chosen()), found.stories(gathered.told(), paths), version=inspector.__version__
     )
