@@ -58,7 +58,7 @@ def capture(tmp_path: Path) -> str:
 def runs() -> list[list[str]]:
     """Every way to write something that the command has."""
     out = [["--show-mirrors", "--format", form] for form in FORMATS if form != "svg"]
-    out += [["--show-exchanges", "--format", form] for form in FORMATS if form not in ("svg", "mermaid", "har")]
+    out += [["--show-exchanges", "--format", form] for form in FORMATS if form not in ("svg", "mermaid", "har", "html")]
     out += [["--explain", "1", "--format", form] for form in ("table", "markdown", "json", "mermaid", "svg")]
     out += [["--diff", "1", "--format", form] for form in ("table", "markdown", "json")]
     out += [["--diff", "all", "--format", form] for form in ("table", "markdown", "json", "csv")]

@@ -28,7 +28,7 @@ from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render.report import gather as gathering
 from inspector.render.report import graph, table
 from inspector.render.report.gather import gather
-from inspector.render.report.page import document
+from inspector.render.report.page import Material, document
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = ROOT / "captures"
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 def page_of(sample: Sample) -> str:
     g = gather(sample)
     by_id = {m.id: Story(m, len(sample.mirror_list)) for m in sample.mirror_list}
-    return "".join(document(g, [by_id[n] for n in g.chosen()], [by_id[n] for n in g.told()]))
+    return "".join(document(g, Material([by_id[n] for n in g.chosen()], [by_id[n] for n in g.told()])))
 
 
 def check_page(markup: str) -> Page:
@@ -291,3 +291,42 @@ def test_a_terminal_gets_no_page() -> None:
     os.close(head)
     assert done.returncode == 2
     assert b"-o report.html" in done.stderr
+
+
+def test_what_differs_is_told_of_each_and_of_all(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    run([str(CAPTURES / "leaky-gw.pcap"), "--format", "html", "-o", str(target)])
+    page = check_page(target.read_text())
+    texts = [text for _tag, text in page.text]
+    assert "$[].imageUrl" in texts
+    pool, mirrors = page.data["pool"], page.data["mirrors"]
+    says, changes, more = mirrors["3"][5]  # type: ignore[index]
+    rows = [[pool[i] for i in pool[row]] for row in changes]  # type: ignore[index]
+    assert rows[0] == ["$[0].imageUrl", "added", "", '"http://images.example/640/480"']
+    assert (len(rows), more, len(pool[says])) == (4, 0, 1)  # type: ignore[index]
+
+
+def test_a_pipe_makes_the_same_report(tmp_path: Path) -> None:
+    path = CAPTURES / "leaky-gw.pcap"
+    args = [sys.executable, "-m", "inspector", "-", "--format", "html"]
+    with path.open("rb") as capture:
+        done = subprocess.run(
+            args, stdin=capture, capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+    assert done.returncode == 0, done.stderr
+    page = check_page(done.stdout.decode("ascii"))
+    assert len(page.data["mirrors"]) == 12  # type: ignore[arg-type]
+    assert "$[].imageUrl" in [text for _tag, text in page.text]
+
+
+def test_secrets_stay_out_unless_asked_for(tmp_path: Path) -> None:
+    """A real capture whose requests carry a token where a delay was asked for."""
+    data = (CAPTURES / "retry-client.pcap").read_bytes()
+    path, target = tmp_path / "token.pcap", tmp_path / "report.html"
+    path.write_bytes(data.replace(b"/items?v1.delay=0.3 ", b"/items?token=s3cr3t "))
+    assert run([str(path), "--format", "html", "-o", str(target)]) == 0
+    hidden = target.read_text()
+    assert "s3cr3t" not in hidden
+    assert len(set(re.findall(r"token=(redacted:[0-9a-f]{8})", hidden))) == 1
+    assert run([str(path), "--format", "html", "-o", str(target), "--no-redact"]) == 0
+    assert "token=s3cr3t" in target.read_text()

@@ -168,50 +168,46 @@ def command(
     else:
         difference.check(diff, form, show_mirrors or show_exchanges or explain is not None or follow)
     _check_inputs(paths)
-    _check_output(output, paths)
+    _check_output(output, paths, form)
     evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
     first, again = evidence.inputs(paths, write_evidence is not None or form == "har")
-    if form == "html":
-        report.check(output)
     target = None if output in (None, "-") else output
+    how = suffix, window, match or ()
     look = streams.columns(target), streams.colour(color, target)
     hide = private.redactor(paths, form, target, no_redact)
     found: Inspection | Stream | None
     if diff is not None:
-        found = difference.run(
-            paths, diff, lambda inputs: _inspect(inputs, suffix, window, match or ()), suffix, hide, form, target, look
-        )
+        found = difference.run(paths, diff, lambda inputs: _inspect(inputs, *how), suffix, hide, form, target, look)
         _warn(found.captures)
     elif follow and explain is not None:
         raise UsageError("--explain needs the whole capture, --follow reads on", "leave out one of them")
     elif follow:
         from inspector.cli.follow import following
 
-        found = following(paths, (suffix, window, match or ()), form, (show_mirrors, show_exchanges), target, *look)
+        found = following(paths, how, form, (show_mirrors, show_exchanges), target, *look)
         _warn(found.captures)
     elif explain is not None:
         from inspector.cli.explain import explained
 
-        found = _inspect(first, suffix, window, match or ())
+        found = _inspect(first, *how)
         _warn(found.captures)
         told = explained(found, explain, form, paths, *look, streams.drawing(target, ascii_only))
         streams.write([told], target)
     elif form == "html":
-        found = _inspect(paths, suffix, window, match or ())
+        found = report.run(first, lambda inputs: _inspect(inputs, *how), suffix, hide, target)
         _warn(found.captures)
-        streams.write([report.reported(found, paths)], target)
     elif show_mirrors and form == "ndjson" and write_evidence is None:
-        found = _list_mirrors(paths, suffix, window, match or (), target, bool(fail_on))
+        found = _list_mirrors(paths, *how, target, bool(fail_on))
         if found is None:
             return OK
         _warn(found.captures)
     elif show_mirrors or show_exchanges or write_evidence is not None:
-        found = _inspect(first, suffix, window, match or ())
+        found = _inspect(first, *how)
         _warn(found.captures)
         shown = formats.render(Private(found, hide), form, show_mirrors, show_exchanges, *look)
         streams.write([har.text(found, again, hide) if form == "har" else shown], target)
     else:
-        found = _summarise(paths, suffix, window, match or ())
+        found = _summarise(paths, *how)
         _warn(found.captures)
         streams.write([formats.summary(found, form, *look)], target)
     evidence.write(found, again, write_evidence, anonymise, suffix, explain)
@@ -228,8 +224,9 @@ def _check_inputs(paths: Sequence[str]) -> None:
         raise UsageError("standard input is a terminal, not a capture", "pipe one in: tcpdump -w - | inspect -")
 
 
-def _check_output(output: str | None, paths: Sequence[str]) -> None:
+def _check_output(output: str | None, paths: Sequence[str], form: str) -> None:
     """Say what is wrong with --output before a long capture is read."""
+    report.check(form, output)
     if output is None or output == "-":
         if sys.stdout is None:
             raise UsageError("standard output is closed", "write to a file: -o FILE")

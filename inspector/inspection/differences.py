@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from inspector.http.content import Content
@@ -47,10 +47,14 @@ def differences(
     suffix: str = "-shadow",
     limits: Limits | None = None,
     progress: Progress | None = None,
+    told: Callable[[int, Difference], None] | None = None,
 ) -> Differences:
-    """All mirrors against their originals, counted. Memory grows by some hundred bytes a mirror. Raises CaptureError."""
+    """All mirrors against their originals, counted. Memory grows by some hundred bytes a mirror. Raises CaptureError.
+
+    told: called with each mirror's number and difference, in the order in which they are read.
+    """
     limits = limits or Limits()
-    gathering = _Gathering(redactor, suffix, limits.total)
+    gathering = _Gathering(redactor, suffix, limits.total, told)
     for number, content in each(captures, gathering.exchanges(mirrors), limits, progress):
         gathering.add(number, content)
     return gathering.found
@@ -59,8 +63,11 @@ def differences(
 class _Gathering:
     """Compares pairs as soon as both of their exchanges have been read."""
 
-    def __init__(self, redactor: Redactor, suffix: str, room: int) -> None:
+    def __init__(
+        self, redactor: Redactor, suffix: str, room: int, told: Callable[[int, Difference], None] | None = None
+    ) -> None:
         self.found = Differences()
+        self.told = told
         self.bodies = Bodies(redactor)
         self.suffix = suffix
         self.room = room
@@ -91,6 +98,8 @@ class _Gathering:
                 continue
             d = compare(original, mirror, Setting(self.bodies, self.suffix, pair.proxy))
             self.found.add(pair.number, d)
+            if self.told is not None:
+                self.told(pair.number, d)
             for done in (pair.original, pair.mirror):
                 if done is not None:
                     self._done(done, pair)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.inspection.story import Story
@@ -13,6 +13,7 @@ from inspector.render import cells, ladder_svg
 from inspector.render import ladder as ladders
 from inspector.render.ladder_parts import MAX_SAID, Ladder, where
 from inspector.render.likeness import same
+from inspector.render.report.compared import Brief
 from inspector.render.report.html import data
 from inspector.render.text import cut_middle, duration, shown
 
@@ -43,10 +44,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Look:
-    """What ladders and details need beside the mirror: names of captures, where there are several, and of addresses."""
+    """What ladders and details need beside the mirror: names of captures and of addresses, and what differs."""
 
     captures: Sequence[str]
-    names: dict[str, str]
+    names: Mapping[str, str]
+    briefs: Mapping[int, Brief] = field(default_factory=dict)
 
 
 def ladder_of(told: Story, look: Look) -> Ladder:
@@ -55,14 +57,16 @@ def ladder_of(told: Story, look: Look) -> Ladder:
 
 
 def entry(told: Story, look: Look, pool: Pool) -> list[Any]:
-    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence."""
+    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence, differences."""
     m = told.mirror
+    found = look.briefs.get(m.id, Brief())
     return [
         pool.of(cut_middle(shown(m.request_id, ""), MAX_TEXT)),
         _ladder(m, ladder_of(told, look), pool),
         [pool.row(*row) for row in comparison(m)],
         [pool.row(*pair) for pair in facts(m)],
         [[e.capture, e.packet, pool.of(cut_middle(shown(e.says), MAX_TEXT))] for e in m.evidence[:EVIDENCE]],
+        [pool.row(*found.says), [pool.row(*row) for row in found.rows], found.more],
     ]
 
 
@@ -170,6 +174,10 @@ def words() -> dict[str, str]:
         "mirror": _("mirror"),
         "client": _("to the client"),
         "evidence": _("Packets that show it"),
+        "different": _("What differs"),
+        "part": _("part"),
+        "change": _("change"),
+        "more": _("{n} more: inspect FILE --diff {number}"),
         "packet": _("packet {n}"),
         "wireshark": _("In Wireshark"),
         "differs": _("differs"),

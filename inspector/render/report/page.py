@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
 
 from inspector.inspection.story import Story
 from inspector.lang import _, language, several
+from inspector.mirror.differences import Differences
 from inspector.mirror.wire import Wire
 from inspector.render import cells, explain, ladder_svg
 from inspector.render.report import sections, table
+from inspector.render.report.compared import Brief
 from inspector.render.report.data import Look, constants, ladder_of, words
 from inspector.render.report.findings import Finding, findings
 from inspector.render.report.gather import ALARMING, Gathered
@@ -26,22 +29,30 @@ from inspector.render.text import cut_middle, escape
 MAX_NAME = 120  # columns of a capture's name in the title
 
 
-def document(
-    g: Gathered,
-    stories: Sequence[Story],
-    told: Sequence[Story],
-    names: Mapping[str, str] | None = None,
-    version: str = "",
-) -> Iterator[str]:
-    """The page, piece by piece, in ASCII.
+@dataclass(frozen=True)
+class Material:
+    """What the page tells beside the counts, as it may be shown (redacted).
 
-    stories: those of `g.chosen()`, in that order. told: those of `g.told()`, with what packets say below HTTP where the
-    captures could be read again. names: address -> a name for it.
+    stories: those of `Gathered.chosen()`, in that order. told: those of `Gathered.told()`, with what packets say below HTTP
+    where the captures could be read again. briefs: differences by number of mirror; differences: of all pairs, None where
+    the captures were not read again; dropped: bytes of a pipe that were not kept for that.
     """
+
+    stories: Sequence[Story]
+    told: Sequence[Story]
+    briefs: Mapping[int, Brief] = field(default_factory=dict)
+    differences: Differences | None = None
+    dropped: int = 0
+
+
+def document(
+    g: Gathered, material: Material, names: Mapping[str, str] | None = None, version: str = ""
+) -> Iterator[str]:
+    """The page, piece by piece, in ASCII. names: address -> a name for it."""
     paths = [c.path for c in g.captures]
-    look = Look(paths, dict(names or {}))
-    rows = table.build(stories, look, g.summary.mirrors)
-    drawn = [_told(story, look, i == 0) for i, story in enumerate(told)]
+    look = Look(paths, dict(names or {}), material.briefs)
+    rows = table.build(material.stories, look, g.summary.mirrors)
+    drawn = [_told(story, look, i == 0) for i, story in enumerate(material.told)]
     style = f"{_file('report.css')}\n{ladder_svg.style('.ladder')}"
     script = _file("report.js")
     title = _("Mirrors in {captures}").format(captures=_title(paths))
@@ -66,7 +77,7 @@ def document(
     yield sections.services(g, names or {})
     if rows.shown:
         yield from table.section(rows)
-        yield sections.answers(g)
+        yield sections.answers(g, material.differences, material.dropped)
         yield sections.times(g)
     yield sections.unseen(g)
     yield sections.captures(g)

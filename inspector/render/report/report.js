@@ -190,7 +190,7 @@
 
   // ---- details of a mirror ---------------------------------------------------------------------------------------------
   const details = (number) => {
-    const [id, , compared, facts, evidence] = M[number];
+    const [id, , compared, facts, evidence, [says, changes, more]] = M[number];
     const out = make(null, "div", { class: "details" });
     const scroll = make(out, "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": W.scroll });
     scroll.append(ladder(number));
@@ -208,6 +208,21 @@
       if (differs) make(cell, "span", { class: "mark" }, ` \u2260 ${W.differs}`);
       make(tr, "td", {}, client);
     }
+    if (changes.length || S[says].length) make(side, "h4", {}, W.different);
+    for (const sentence of texts(says)) make(side, "p", {}, sentence);
+    if (changes.length) {
+      const scroll = make(side, "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": W.different });
+      const t = make(scroll, "table", { class: "changes" });
+      make(t, "caption", { class: "visually-hidden" }, W.different);
+      const tr = make(make(t, "thead"), "tr"), body = make(t, "tbody");
+      for (const name of [W.part, W.change, W.original, W.mirror]) make(tr, "th", { scope: "col" }, name);
+      for (const [first, ...rest] of changes.map(texts)) {
+        const tr = make(body, "tr");
+        make(tr, "th", { scope: "row" }, first);
+        for (const cell of rest) make(tr, "td", {}, cell);
+      }
+    }
+    if (more) make(side, "p", { class: "hint" }, fill(W.more, { n: more.toLocaleString("en"), number }));
     const dl = make(side, "dl");
     const pairs = facts.map(texts);
     if (S[id]) pairs.push([W.requestId, S[id]]);

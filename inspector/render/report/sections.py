@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from inspector.lang import _, several
-from inspector.render import cells
+from inspector.mirror.differences import Differences
+from inspector.render import cells, diff_summary
 from inspector.render.ladder_parts import offset
 from inspector.render.report import graph, plots
+from inspector.render.report.compared import parts
 from inspector.render.report.gather import KINDS, Gathered, Some
 from inspector.render.report.html import Html, join, tag
 from inspector.render.text import cut_middle, duration
@@ -18,19 +20,30 @@ FAULTS = 40
 MAX_PATH = 200
 
 
-def section(id_: str, title: str, *parts: str | Sequence[str] | None) -> Html:
+def section(id_: str, title: str, *content: str | Iterable[str] | None) -> Html:
     """A section of the page: a landmark with its heading."""
-    return tag("section", tag("h2", title, id=f"{id_}-title"), *parts, id=id_, aria_labelledby=f"{id_}-title")
+    return tag("section", tag("h2", title, id=f"{id_}-title"), *content, id=id_, aria_labelledby=f"{id_}-title")
 
 
-def simple(caption: str, names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Html:
-    """A small table; the first cell of a row is its heading."""
+def simple(
+    caption: str,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[int] = (),
+    hidden: bool = False,
+) -> Html:
+    """A small table; the first cell of a row is its heading. hidden: the caption is there, but a heading above shows it."""
     head = tag("tr", [tag("th", n, scope="col", class_="num" if i in right else None) for i, n in enumerate(names)])
     body = []
     for first, *rest in rows:
         others = [tag("td", cell, class_="num" if i in right else None) for i, cell in enumerate(rest, 1)]
         body.append(tag("tr", tag("th", first, scope="row"), others))
-    table = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
+    table = tag(
+        "table",
+        tag("caption", caption, class_="visually-hidden" if hidden else None),
+        tag("thead", head),
+        tag("tbody", body),
+    )
     return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
@@ -54,8 +67,12 @@ def services(g: Gathered, names: Mapping[str, str]) -> Html:
     return section("services", title, tag("figure", region, words, tag("figcaption", " ".join(said))))
 
 
-def answers(g: Gathered) -> Html:
-    """Original against mirror, counted."""
+def answers(g: Gathered, found: Differences | None, dropped: int = 0) -> Html:
+    """Original against mirror, counted: by all that differs, or by status and body where the captures were not read again."""
+    if found is not None:
+        return section(
+            "answers", _("Original and mirror"), tag("p", diff_summary.heading(found) + "."), parts(found, dropped)
+        )
     a = g.answers
     compared = several(
         "{n} pair of original and mirror was answered on both sides and compared by status and body.",
@@ -86,8 +103,8 @@ def answers(g: Gathered) -> Html:
 def linked(some: Some) -> Html:
     """Links to the rows of the first mirrors."""
     links = [tag("a", str(n), href=f"#mirror-{n}") for n in some.numbers]
-    parts = [piece for link in links for piece in (link, " ")][:-1]
-    return join(*parts, " …" if some.count > len(links) else "")
+    spaced = [piece for link in links for piece in (link, " ")][:-1]
+    return join(*spaced, " …" if some.count > len(links) else "")
 
 
 def times(g: Gathered) -> Html:
