@@ -27,6 +27,7 @@ from inspector.inspection.story import Story
 from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render.report import gather as gathering
 from inspector.render.report import graph, table
+from inspector.render.report.compared import Brief
 from inspector.render.report.gather import gather
 from inspector.render.report.page import Material, document
 
@@ -70,10 +71,10 @@ class Page(HTMLParser):
         return json.loads(next(t for tag, t in self.text if tag == "script"))
 
 
-def page_of(sample: Sample) -> str:
+def page_of(sample: Sample, briefs: dict[int, Brief] | None = None) -> str:
     g = gather(sample)
     by_id = {m.id: Story(m, len(sample.mirror_list)) for m in sample.mirror_list}
-    return "".join(document(g, Material([by_id[n] for n in g.chosen()], [by_id[n] for n in g.told()])))
+    return "".join(document(g, Material([by_id[n] for n in g.chosen()], [by_id[n] for n in g.told()], briefs or {})))
 
 
 def check_page(markup: str) -> Page:
@@ -174,12 +175,22 @@ def moved(x: ExchangeView | None, i: int, shift: int) -> ExchangeView | None:
     )
 
 
-def test_a_thousand_mirrors_fit() -> None:
-    markup = page_of(many(1000))
+@pytest.mark.parametrize("unlike", [0, 2, 6])
+def test_a_thousand_mirrors_fit(unlike: int) -> None:
+    """unlike: how many differences, with values of their own, each pair has."""
+    says = ("Response body: Differs.",)
+    changes = {}
+    for n in range(1, 1001):
+        values = [(f"$.items[{i}].price", "changed", f'"{n}.{i}"', f'"{n * 7}.{i} EUR"') for i in range(unlike)]
+        changes[n] = Brief(says, tuple(values))
+    markup = page_of(many(1000), changes)
     page = check_page(markup)
     assert len(markup) < 1_500_000
     assert len(page.data["mirrors"]) == 1000  # type: ignore[arg-type]
     assert "mirrors are in this table" not in markup
+    told = [found for *_rest, found in page.data["mirrors"].values()]  # type: ignore[attr-defined]
+    assert {len(rows) + more for _says, rows, more in told} == {unlike}
+    assert any(len(rows) == unlike for _says, rows, _more in told)
 
 
 def test_what_is_beyond_a_bound_is_said() -> None:

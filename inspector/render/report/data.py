@@ -57,17 +57,20 @@ def ladder_of(told: Story, look: Look) -> Ladder:
 
 
 def entry(told: Story, look: Look, pool: Pool) -> list[Any]:
-    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence, differences."""
+    """What the script needs of one mirror: request id, ladder, comparison, facts, evidence; `different` is put behind."""
     m = told.mirror
-    found = look.briefs.get(m.id, Brief())
     return [
         pool.of(cut_middle(shown(m.request_id, ""), MAX_TEXT)),
         _ladder(m, ladder_of(told, look), pool),
         [pool.row(*row) for row in comparison(m)],
         [pool.row(*pair) for pair in facts(m)],
         [[e.capture, e.packet, pool.of(cut_middle(shown(e.says), MAX_TEXT))] for e in m.evidence[:EVIDENCE]],
-        [pool.row(*found.says), [pool.row(*row) for row in found.rows], found.more],
     ]
+
+
+def different(found: Brief, pool: Pool) -> list[Any]:
+    """What differs of one pair: sentences, rows, and how many more there are."""
+    return [pool.row(*found.says), [pool.row(*row) for row in found.rows], found.more]
 
 
 def _ladder(m: MirrorView, ladder: Ladder, pool: Pool) -> list[Any]:

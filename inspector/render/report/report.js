@@ -208,7 +208,7 @@
       if (differs) make(cell, "span", { class: "mark" }, ` \u2260 ${W.differs}`);
       make(tr, "td", {}, client);
     }
-    if (changes.length || S[says].length) make(side, "h4", {}, W.different);
+    if (changes.length || S[says].length || more) make(side, "h4", {}, W.different);
     for (const sentence of texts(says)) make(side, "p", {}, sentence);
     if (changes.length) {
       const scroll = make(side, "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": W.different });

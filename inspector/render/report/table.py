@@ -12,12 +12,14 @@ from inspector.lang import _, several
 from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render import cells
 from inspector.render.ladder_parts import host
-from inspector.render.report.data import Look, Pool, answers, entry
+from inspector.render.report.compared import Brief
+from inspector.render.report.data import Look, Pool, answers, different, entry
 from inspector.render.report.html import Html, data, tag
 from inspector.render.source import VERDICTS
 from inspector.render.text import clock, cut_middle, duration, shown
 
 MAX_BYTES = 1_250_000  # of rows and data: with all else the page stays under 1.5 MB
+LEAST = 16  # bytes of punctuation and of differences that are not listed
 MAX_REQUEST = 160  # columns
 ROUTES = 100  # in the list to choose from
 
@@ -49,13 +51,21 @@ def build(stories: Sequence[Story], look: Look, total: int) -> Rows:
         number = out.routes.setdefault(name, len(out.routes))
         row = _row(m, number)
         item = entry(told, look, out.pool)
-        size += len(row) + len(data(item)) + len(str(m.id)) + 4
+        size += len(row) + len(data(item)) + len(str(m.id)) + LEAST
         if size + out.pool.bytes > MAX_BYTES:
             break
         out.shown.append((m.id, row))
         out.entries[m.id] = item
         out.by_route[name] += 1
         out.by_verdict[m.verdict] += 1
+    for told in stories[: len(out.shown)]:
+        found = look.briefs.get(told.mirror.id, Brief())
+        room = MAX_BYTES - size - out.pool.bytes
+        if len(data([found.says, found.rows])) > room:  # more than it takes: what repeats is kept once
+            found = Brief((), (), len(found.rows) + found.more)
+        item = different(found, out.pool)
+        size += len(data(item)) + 1
+        out.entries[told.mirror.id].append(item)
     out.shown.sort(key=lambda pair: pair[0])
     return out
 
