@@ -15,6 +15,7 @@ import click
 
 from inspector.cli import difference, evidence, har, options, report, streams
 from inspector.errors import InspectorError, UsageError
+from inspector.lang import _
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
 
@@ -169,6 +170,10 @@ def command(
         difference.check(diff, form, show_mirrors or show_exchanges or explain is not None or follow)
     _check_inputs(paths)
     _check_output(output, paths, form)
+    if form == "html" and write_evidence is not None:
+        raise UsageError(
+            _("--format html and --write-evidence are two runs"), _("write the evidence with --show-mirrors")
+        )
     evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
     first, again = evidence.inputs(paths, write_evidence is not None or form == "har")
     target = None if output in (None, "-") else output
@@ -194,7 +199,7 @@ def command(
         told = explained(found, explain, form, paths, *look, streams.drawing(target, ascii_only))
         streams.write([told], target)
     elif form == "html":
-        found = report.run(first, lambda inputs: _inspect(inputs, *how), suffix, hide, target)
+        found = report.run(paths, lambda inputs: _inspect(inputs, *how), suffix, hide, target)
         _warn(found.captures)
     elif show_mirrors and form == "ndjson" and write_evidence is None:
         found = _list_mirrors(paths, *how, target, bool(fail_on))
