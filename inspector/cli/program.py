@@ -33,6 +33,7 @@ Examples:
   inspect client.pcap --explain 1           one of them step by step, with a diagram
   tcpdump -i any -w - | inspect - --show-mirrors
   tcpdump -i any -U -w - | inspect - --show-mirrors --follow
+  inspect lesson 1                          learn it from real captures, step by step
   inspect doctor --warm                     is all there? compile the inner loops ahead
   inspect a.pcap b.pcap.zst --json -o report.json
   inspect gw.pcap --format html -o report.html
@@ -340,6 +341,11 @@ def run(args: Sequence[str] | None = None) -> int:
             from inspector.cli.doctor import doctor
 
             status = doctor.main(args=words[1:], prog_name="inspect doctor", standalone_mode=False)
+            return status if isinstance(status, int) else OK
+        if words[:1] == ["lesson"] and not os.path.exists("lesson"):
+            from inspector.cli.lesson import lesson
+
+            status = lesson.main(args=words[1:], prog_name="inspect lesson", standalone_mode=False)
             return status if isinstance(status, int) else OK
         status = command.main(args=None if args is None else list(args), prog_name="inspect", standalone_mode=False)
         return status if isinstance(status, int) else OK
