@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspector.capture.tables import CaptureInfo
+from inspector.lang import _
 
 # Faults of the file, met while records are read.
 TRUNCATED_RECORD = "truncated-record"
@@ -55,4 +56,4 @@ def warn(info: CaptureInfo, sentence: str) -> None:
     if len(info.warnings) < MAX_WARNINGS:
         info.warnings.append(sentence)
     elif len(info.warnings) == MAX_WARNINGS:
-        info.warnings.append("There are more warnings of this kind; the fault counts have all of them.")
+        info.warnings.append(_("There are more warnings of this kind; the fault counts have all of them."))

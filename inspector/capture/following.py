@@ -14,6 +14,7 @@ from typing import Any
 
 from inspector.capture.source import FileSource
 from inspector.errors import CaptureError
+from inspector.lang import _
 
 WAIT = 0.1  # seconds
 
@@ -47,7 +48,7 @@ class Following(FileSource):
         super().__init__(file)
         if not isinstance(file, io.FileIO):
             raise CaptureError(
-                str(getattr(file, "name", "<stream>")), "cannot be followed", "Follow a file, or - for a pipe."
+                str(getattr(file, "name", "<stream>")), _("cannot be followed"), _("Follow a file, or - for a pipe.")
             )
         self.stop = stop
         self.size = None

@@ -13,6 +13,7 @@ from inspector.capture.source import Damaged, Decompressed, Peeked, RangeSource,
 from inspector.capture.tables import CaptureInfo
 from inspector.capture.tar import Archive
 from inspector.errors import CaptureError
+from inspector.lang import _
 
 MAX_LAYERS = 2  # compressions around each other
 
@@ -51,10 +52,12 @@ def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop
     head = growing.peek(4)
     growing.close()
     if not head and stop:
-        raise CaptureError(name, "nothing was written to it before the end was asked for")
+        raise CaptureError(name, _("nothing was written to it before the end was asked for"))
     if kind:
-        raise CaptureError(name, f"{kind} cannot be followed", "Let tcpdump write plain: tcpdump -U -w FILE")
-    raise CaptureError(name, "not a capture" if head else "is empty", HINT)
+        raise CaptureError(
+            name, _("{kind} cannot be followed").format(kind=kind), _("Let tcpdump write plain: tcpdump -U -w FILE")
+        )
+    raise CaptureError(name, _("not a capture") if head else _("is empty"), _(HINT))
 
 
 def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:
@@ -66,10 +69,10 @@ def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Pr
         return [Reader(source, info, block_bytes, progress)]
     except Damaged as error:
         source.close()
-        raise CaptureError(name, str(error), "Copy or download it again.") from None
+        raise CaptureError(name, str(error), _("Copy or download it again.")) from None
     except OSError as error:
         source.close()
-        raise CaptureError(name, f"cannot be read: {error.strerror or error}") from None
+        raise CaptureError(name, _("cannot be read: {why}").format(why=error.strerror or error)) from None
     except CaptureError:
         source.close()
         raise
@@ -85,7 +88,7 @@ def _unwrap(source: Peeked, name: str) -> tuple[Peeked, str, str]:
         if not kind:
             _refuse(source, name, layers)
         if len(layers) == MAX_LAYERS:
-            raise CaptureError(name, "compressed more than twice", "Unpack it first.")
+            raise CaptureError(name, _("compressed more than twice"), _("Unpack it first."))
         layers.append(kind)
         source = Peeked(Zstandard(source) if kind == "zst" else Decompressed(source, kind))
 
@@ -98,13 +101,19 @@ def _head(source: Peeked) -> bytes:
 
 def _refuse(source: Peeked, name: str, layers: list[str]) -> None:
     head = source.peek(LOOK)
-    inside = f" ({'+'.join(layers)} of it)" if layers else ""
     if not head:
         if layers:
-            raise CaptureError(name, f"the {layers[-1]} data is empty", "Was it stopped before it wrote a packet?")
-        raise CaptureError(name, "is empty", "Was tcpdump stopped early? tcpdump -U writes each packet at once.")
+            raise CaptureError(
+                name,
+                _("the {kind} data is empty").format(kind=layers[-1]),
+                _("Was it stopped before it wrote a packet?"),
+            )
+        raise CaptureError(name, _("is empty"), _("Was tcpdump stopped early? tcpdump -U writes each packet at once."))
     what, hint = describe(head)
-    raise CaptureError(name, f"not a capture; it looks like {what}{inside}", hint)
+    said = (
+        _("not a capture; it looks like {what} ({kinds} of it)") if layers else _("not a capture; it looks like {what}")
+    )
+    raise CaptureError(name, said.format(what=_(what), kinds="+".join(layers)), _(hint))
 
 
 def _open_archive(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:
@@ -119,18 +128,19 @@ def _open_archive(source: Peeked, name: str, number: int, block_bytes: int, prog
             try:
                 kind = sniff(piece.peek(LOOK))
                 if kind == "tar":
-                    raise CaptureError(f"{name}:{member}", "an archive in an archive is not opened")
+                    raise CaptureError(f"{name}:{member}", _("an archive in an archive is not opened"))
                 piece = Peeked(RangeSource(archive.shared, start, size))
                 readers += _open(piece, f"{name}:{member}", number + len(readers), block_bytes, progress)
             except (CaptureError, Damaged) as error:
-                skipped.append(f"{name}:{member} is skipped: {getattr(error, 'message', str(error))}")
+                why = getattr(error, "message", str(error))
+                skipped.append(_("{path} is skipped: {why}").format(path=f"{name}:{member}", why=why))
     except Damaged as error:
-        broken = f"{name}: {error}; the members before it are read."
+        broken = _("{path}: {why}; the members before it are read.").format(path=name, why=error)
     finally:
         archive.shared.done()
     if not readers:
         source.close()
-        raise CaptureError(name, broken or (skipped[0] if skipped else "an archive without captures"), HINT)
+        raise CaptureError(name, broken or (skipped[0] if skipped else _("an archive without captures")), _(HINT))
     for sentence in (*skipped, *([broken] if broken else [])):
         warn(readers[0].info, sentence)
     if broken:

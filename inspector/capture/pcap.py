@@ -14,6 +14,7 @@ from inspector.capture.layers import BIG_ENDIAN
 from inspector.capture.records import BROKEN, CHAIN, DAY, HEADER, LONG_CHAIN, LONGEST, chain, scan_records
 from inspector.capture.tables import CaptureInfo, Interface
 from inspector.errors import CaptureError
+from inspector.lang import _, marked
 from inspector.table import I64, U8
 
 FILE_HEADER = 24
@@ -30,7 +31,7 @@ LARGEST_LIMIT = 1 << 20  # a snap length beyond it is not believed
 class Pcap:
     """Reads the records of one pcap file. Raises CaptureError for an unknown link type."""
 
-    name = "record"
+    name = marked("record")
     header = FILE_HEADER
 
     def __init__(self, info: CaptureInfo, head: bytes) -> None:
@@ -47,7 +48,11 @@ class Pcap:
         name = links.link_type_name(self.link)
         info.link_types.append(name)
         if self.link not in links.READ:
-            raise CaptureError(info.path, f"link type {self.link} ({name}) is not read", unknown_link_hint())
+            raise CaptureError(
+                info.path,
+                _("link type {number} ({name}) is not read").format(number=self.link, name=name),
+                unknown_link_hint(),
+            )
         if self.link != links.LINUX_SLL2:
             info.interfaces.append(Interface("", self.link, snaplen))
 
@@ -97,4 +102,6 @@ class Pcap:
 def unknown_link_hint() -> str:
     """What to do about a link type that is not read."""
     names = ", ".join(dict.fromkeys(links.link_type_name(n) for n in sorted(links.READ)))
-    return f"Read are {names}. Capture with `tcpdump -i any` or on an Ethernet interface, or convert with editcap -T."
+    return _(
+        "Read are {names}. Capture with `tcpdump -i any` or on an Ethernet interface, or convert with editcap -T."
+    ).format(names=names)

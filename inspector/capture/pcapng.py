@@ -16,6 +16,7 @@ from inspector.capture.pcap import unknown_link_hint
 from inspector.capture.records import DAMAGED, MORE, SPECIAL
 from inspector.capture.tables import CaptureInfo, Interface
 from inspector.errors import CaptureError
+from inspector.lang import _, marked
 from inspector.table import I64, U8
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
@@ -33,7 +34,7 @@ IF_TSOFFSET = 14
 class Pcapng:
     """Reads the blocks of one pcapng file. Raises CaptureError when a packet comes and no link type so far is known."""
 
-    name = "block"
+    name = marked("block")
     header = 0
 
     def __init__(self, info: CaptureInfo) -> None:
@@ -82,7 +83,11 @@ class Pcapng:
             number = next((i.link_type for i in self.info.interfaces if i.link_type >= 0), None)
             if number is not None:
                 name = links.link_type_name(number)
-                raise CaptureError(self.info.path, f"link type {number} ({name}) is not read", unknown_link_hint())
+                raise CaptureError(
+                    self.info.path,
+                    _("link type {number} ({name}) is not read").format(number=number, name=name),
+                    unknown_link_hint(),
+                )
         unnamed = np.count_nonzero(records[INTERFACE, :count] == self.unnamed)
         count_faults(self.info, faults.UNKNOWN_INTERFACE, int(unnamed))
         if any(i.link_type not in links.READ and i.link_type >= 0 for i in self.info.interfaces):

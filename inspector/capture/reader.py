@@ -17,6 +17,7 @@ from inspector.capture.sniff import sniff
 from inspector.capture.source import Damaged, Peeked
 from inspector.capture.tables import Block, CaptureInfo, Packets, Segments
 from inspector.errors import CaptureError
+from inspector.lang import _
 from inspector.table import U8
 
 BUFFERS = 3  # a block that is worked on, one that waits, one that is being read
@@ -51,7 +52,9 @@ class Reader:
         head = source.peek(FILE_HEADER)
         if sniff(head) == "pcap":
             if len(head) < FILE_HEADER:
-                raise CaptureError(info.path, "a pcap file that ends inside its first header", "It holds no packets.")
+                raise CaptureError(
+                    info.path, _("a pcap file that ends inside its first header"), _("It holds no packets.")
+                )
             self.format: Pcap | Pcapng = Pcap(info, head)
         else:
             self.format = Pcapng(info)
@@ -140,7 +143,7 @@ class Reader:
         except Damaged as error:
             self._stop_early(faults.DECOMPRESSION, str(error))
         except OSError as error:
-            self._stop_early(faults.READ_ERROR, f"cannot be read on: {error.strerror}")
+            self._stop_early(faults.READ_ERROR, _("cannot be read on: {why}").format(why=error.strerror))
         if self.progress and self.source.position > self._told:
             self.progress(self.source.position - self._told)
             self._told = self.source.position
@@ -150,7 +153,8 @@ class Reader:
         self._final = True
         self.info.dropped_tail = True
         count_faults(self.info, code, 1)
-        warn(self.info, f"{self.info.path}: {why}, after {self.info.bytes:,} bytes; what was read until there is used.")
+        said = _("{path}: {why}, after {n} bytes; what was read until there is used.")
+        warn(self.info, said.format(path=self.info.path, why=why, n=f"{self.info.bytes:,}"))
 
     def _search(self) -> None:
         """Look for the next sound record from `_at` on; `_lost_from` becomes -1 when one is found.
@@ -174,20 +178,24 @@ class Reader:
         self._at = max(self._at, self._filled - 15)
         if self._final:
             self._at = self._filled
-            self._lost(self._base + self._filled, "no record after it can be read")
+            self._lost(
+                self._base + self._filled,
+                _("{path}: damaged {record} at byte {at}; no record after it can be read, {n} bytes lost."),
+            )
 
     def _found(self, at: int) -> None:
         self._at = at
-        self._lost(self._base + at, "reading went on with the next sound one")
+        self._lost(
+            self._base + at,
+            _("{path}: damaged {record} at byte {at}; reading went on with the next sound one, {n} bytes lost."),
+        )
         self._lost_from = -1
 
-    def _lost(self, end: int, then: str) -> None:
+    def _lost(self, end: int, said: str) -> None:
         count_faults(self.info, faults.DAMAGED_RECORD, 1)
         lost = end - self._lost_from
-        warn(
-            self.info,
-            f"{self.info.path}: damaged {self.format.name} at byte {self._lost_from:,}; {then}, {lost:,} bytes lost.",
-        )
+        at, n = f"{self._lost_from:,}", f"{lost:,}"
+        warn(self.info, said.format(path=self.info.path, record=_(self.format.name), at=at, n=n))
 
     def _ends_damaged(self) -> bool:
         """The input ends inside a record: is its length wrong, and do sound ones follow up to the end?"""
@@ -211,8 +219,6 @@ class Reader:
         if self._lost_from < 0 and self._at < self._filled:
             self.info.dropped_tail = True
             count_faults(self.info, faults.TRUNCATED_RECORD, 1)
-            warn(
-                self.info,
-                f"{self.info.path}: ends inside a {self.format.name} that begins at byte {self._base + self._at:,}; "
-                "what was read until there is used.",
-            )
+            said = _("{path}: ends inside a {record} that begins at byte {at}; what was read until there is used.")
+            at = f"{self._base + self._at:,}"
+            warn(self.info, said.format(path=self.info.path, record=_(self.format.name), at=at))

@@ -5,33 +5,36 @@ from __future__ import annotations
 from inspector.capture.pcap import MAGICS
 from inspector.capture.pcapng import MAGIC as PCAPNG_MAGIC
 from inspector.capture.tar import is_tar
+from inspector.lang import marked
 
 COMPRESSIONS = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
 LOOK = 512  # bytes looked at
 
-EDITCAP = "Convert it first: editcap -F pcap IN OUT"
+EDITCAP = marked("Convert it first: editcap -F pcap IN OUT")
 _KNOWN = (
-    (b"\xa1\xb2\xcd\x34", "a pcap with Kuznetzov's modified headers", EDITCAP),
-    (b"\x34\xcd\xb2\xa1", "a pcap with Kuznetzov's modified headers", EDITCAP),
-    (b"\xa1\xe2\xcb\x12", "a pcap of Navtel", EDITCAP),
-    (b"snoop\0\0\0", "a snoop capture", EDITCAP),
-    (b"\x54\x52\x00\x64", "an HP-UX nettl capture", EDITCAP),
-    (b"TRSNIFF data", "a Sniffer capture", EDITCAP),
-    (b"XCP\0", "a NetXRay capture", EDITCAP),
-    (b"GMBU", "a Microsoft Network Monitor capture", EDITCAP),
-    (b"RTSS", "a Microsoft Network Monitor capture", EDITCAP),
-    (b"\x7fELF", "a program (ELF)", ""),
-    (b"MZ", "a Windows program", ""),
-    (b"\x89PNG", "a PNG picture", ""),
-    (b"\xff\xd8\xff", "a JPEG picture", ""),
-    (b"%PDF", "a PDF document", ""),
-    (b"PK\x03\x04", "a zip archive", "Unpack it and name the captures in it."),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it and name the captures in it."),
-    (b"BZh", "bzip2 data", "Unpack it first: bunzip2 FILE"),
-    (b"SQLite format 3", "a SQLite database", ""),
-    (b"PAR1", "a Parquet file", ""),
+    (b"\xa1\xb2\xcd\x34", marked("a pcap with Kuznetzov's modified headers"), EDITCAP),
+    (b"\x34\xcd\xb2\xa1", marked("a pcap with Kuznetzov's modified headers"), EDITCAP),
+    (b"\xa1\xe2\xcb\x12", marked("a pcap of Navtel"), EDITCAP),
+    (b"snoop\0\0\0", marked("a snoop capture"), EDITCAP),
+    (b"\x54\x52\x00\x64", marked("an HP-UX nettl capture"), EDITCAP),
+    (b"TRSNIFF data", marked("a Sniffer capture"), EDITCAP),
+    (b"XCP\0", marked("a NetXRay capture"), EDITCAP),
+    (b"GMBU", marked("a Microsoft Network Monitor capture"), EDITCAP),
+    (b"RTSS", marked("a Microsoft Network Monitor capture"), EDITCAP),
+    (b"\x7fELF", marked("a program (ELF)"), ""),
+    (b"MZ", marked("a Windows program"), ""),
+    (b"\x89PNG", marked("a PNG picture"), ""),
+    (b"\xff\xd8\xff", marked("a JPEG picture"), ""),
+    (b"%PDF", marked("a PDF document"), ""),
+    (b"PK\x03\x04", marked("a zip archive"), marked("Unpack it and name the captures in it.")),
+    (b"7z\xbc\xaf\x27\x1c", marked("a 7-Zip archive"), marked("Unpack it and name the captures in it.")),
+    (b"BZh", marked("bzip2 data"), marked("Unpack it first: bunzip2 FILE")),
+    (b"SQLite format 3", marked("a SQLite database"), ""),
+    (b"PAR1", marked("a Parquet file"), ""),
 )
-HINT = "A capture is what tcpdump -w, dumpcap or Wireshark writes (pcap, pcapng; also gz, zst, xz, lz4, tar of them)."
+HINT = marked(
+    "A capture is what tcpdump -w, dumpcap or Wireshark writes (pcap, pcapng; also gz, zst, xz, lz4, tar of them)."
+)
 
 
 def sniff(head: bytes) -> str:
@@ -55,25 +58,27 @@ def describe(head: bytes) -> tuple[str, str]:
         if head.startswith(magic):
             return what, hint or HINT
     if not any(head):
-        return "zero bytes only", "The file was perhaps reserved on disk but never written."
+        return marked("zero bytes only"), marked("The file was perhaps reserved on disk but never written.")
     if _looks_like_erf(head):
-        return "an ERF capture", EDITCAP
+        return marked("an ERF capture"), EDITCAP
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
     try:
         words = head.decode("utf-8")
     except UnicodeDecodeError as error:
         words = head[: error.start].decode("utf-8") if error.start >= len(head) - 3 else ""
     if not words or any(c < " " and c not in "\t\r\n\f\x1b" for c in words):
-        return "data of an unknown kind", HINT
+        return marked("data of an unknown kind"), HINT
     if start.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page", "Was it saved by a browser that was not logged in? Download the capture itself."
+        return marked("an HTML page"), marked(
+            "Was it saved by a browser that was not logged in? Download the capture itself."
+        )
     if start.startswith((b"{", b"[")):
-        return "JSON", HINT
+        return marked("JSON"), HINT
     if start.startswith(b"<"):
-        return "XML", HINT
+        return marked("XML"), HINT
     if b" > " in head and (b" IP " in head or b" IP6 " in head or b"Flags [" in head):
-        return "tcpdump's text output", "Write packets instead of text: tcpdump -w capture.pcap"
-    return "text", HINT
+        return marked("tcpdump's text output"), marked("Write packets instead of text: tcpdump -w capture.pcap")
+    return marked("text"), HINT
 
 
 def _looks_like_erf(head: bytes) -> bool:

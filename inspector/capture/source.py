@@ -11,6 +11,7 @@ import zlib
 from typing import Any, BinaryIO, Protocol
 
 from inspector.errors import CaptureError
+from inspector.lang import _
 
 CHUNK = 1 << 17  # compressed bytes read at once
 XZ_MEMORY = 1 << 28  # an xz file that needs more is refused
@@ -108,7 +109,7 @@ class RangeSource:
             return 0
         count = os.preadv(self.shared.file.fileno(), [view[:left]], self.start + self.position)
         if count == 0:
-            raise Damaged("the archive ends inside this member")
+            raise Damaged(_("the archive ends inside this member"))
         self.position += count
         return count
 
@@ -223,13 +224,13 @@ class Decompressed:
                     chunk = chunk.lstrip(b"\0")
                 if not chunk:
                     if self.started:
-                        raise Damaged(f"the {self.kind} data ends early")
+                        raise Damaged(_("the {kind} data ends early").format(kind=self.kind))
                     return 0
             self.started = True
             try:
                 out = self.member.decompress(chunk, len(view))
             except Exception as error:  # zlib.error, LZMAError, RuntimeError (lz4): each library has its own
-                raise Damaged(f"the {self.kind} data is damaged: {error}") from None
+                raise Damaged(_("the {kind} data is damaged: {why}").format(kind=self.kind, why=error)) from None
             if out:
                 view[: len(out)] = out
                 return len(out)
@@ -266,9 +267,9 @@ class Zstandard:
         try:
             count = self.stream.readinto(view)
         except self.error as error:
-            raise Damaged(f"the zst data is damaged: {error}") from None
+            raise Damaged(_("the {kind} data is damaged: {why}").format(kind="zst", why=error)) from None
         if count == 0 and self.walk.inside:
-            raise Damaged("the zst data ends early")
+            raise Damaged(_("the {kind} data ends early").format(kind="zst"))
         return count
 
     def close(self) -> None:
@@ -332,15 +333,23 @@ def open_input(path: str | BinaryIO) -> tuple[Source, str]:
         return FileSource(path), str(getattr(path, "name", "<stream>"))
     if path == "-":
         if sys.stdin.isatty():
-            raise CaptureError("-", "standard input is a terminal", "Pipe a capture in: tcpdump -U -w - | inspect -")
+            raise CaptureError(
+                "-", _("standard input is a terminal"), _("Pipe a capture in: tcpdump -U -w - | inspect -")
+            )
         return FileSource(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)), "-"
     try:
         return FileSource(open(path, "rb", buffering=0)), path
     except FileNotFoundError:
-        raise CaptureError(path, "no such file", "Check the path; a capture can also be piped in with -.") from None
+        raise CaptureError(
+            path, _("no such file"), _("Check the path; a capture can also be piped in with -.")
+        ) from None
     except IsADirectoryError:
-        raise CaptureError(path, "is a directory", f"Name the captures in it: {os.path.join(path, '*.pcap')}") from None
+        raise CaptureError(
+            path, _("is a directory"), _("Name the captures in it: {path}").format(path=os.path.join(path, "*.pcap"))
+        ) from None
     except PermissionError:
-        raise CaptureError(path, "permission denied", "tcpdump writes as root: chown or chmod the file.") from None
+        raise CaptureError(
+            path, _("permission denied"), _("tcpdump writes as root: chown or chmod the file.")
+        ) from None
     except (OSError, ValueError) as error:
         raise CaptureError(path, str(getattr(error, "strerror", None) or error)) from None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from inspector.capture.source import CHUNK, Damaged, FileSource, Peeked, Shared
+from inspector.lang import _
 
 BLOCK = 512
 MAX_MEMBERS = 10_000
@@ -36,9 +37,9 @@ def number(field: bytes) -> int:
         try:
             value = int(field.strip(b" \0") or b"0", 8)
         except ValueError:
-            raise Damaged("a tar header holds no number where it must") from None
+            raise Damaged(_("a tar header holds no number where it must")) from None
     if not 0 <= value < 1 << 60:
-        raise Damaged("a tar header holds a size that cannot be")
+        raise Damaged(_("a tar header holds a size that cannot be"))
     return value
 
 
@@ -68,7 +69,7 @@ class Archive:
             if not any(header):  # also where the archive just ends
                 return
             if not is_tar(header):
-                raise Damaged("a tar header is damaged")
+                raise Damaged(_("a tar header is damaged"))
             size = number(header[124:136])
             kind = header[156:157]
             if kind in (b"L", b"x"):  # a long name (GNU, POSIX.1-2001) for the next member
@@ -79,7 +80,7 @@ class Archive:
             if kind in (b"0", b"\0", b"7"):
                 count += 1
                 if count > MAX_MEMBERS:
-                    raise Damaged(f"the archive has more than {MAX_MEMBERS:,} members")
+                    raise Damaged(_("the archive has more than {n} members").format(n=f"{MAX_MEMBERS:,}"))
                 start = self.at if self.spooled is None else self.spooled
                 self._pass(size)
                 if self.spooled is not None:
@@ -112,7 +113,7 @@ class Archive:
             self._skip(size)
             return
         if self.spooled + size > MAX_SPOOL:
-            raise Damaged(f"the archive's members are larger than {MAX_SPOOL >> 30} GiB together")
+            raise Damaged(_("the archive's members are larger than {n} GiB together").format(n=MAX_SPOOL >> 30))
         while size > 0 and (chunk := self._take(min(size, CHUNK))):
             self.file.write(chunk)
             self.spooled += len(chunk)

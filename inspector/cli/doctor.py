@@ -10,7 +10,8 @@ import time
 
 import click
 
-from inspector.cli import streams
+from inspector.cli import speech, streams
+from inspector.lang import _
 
 PACKAGES = (
     "numpy",
@@ -29,8 +30,9 @@ PACKAGES = (
 TOOLS = ("tshark", "tcpdump")
 
 
-@click.command("doctor", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("doctor", cls=speech.Speaking, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--warm", is_flag=True, help="Compile the inner loops now; a large capture then starts at once.")
+@speech.lang_option
 def doctor(warm: bool) -> int:
     """Say what this installation has: versions, tools, and whether the inner loops are compiled."""
     import inspector
@@ -42,22 +44,28 @@ def doctor(warm: bool) -> int:
         try:
             lines.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            lines.append(f"{name} is missing: pip install {name}")
+            lines.append(_("{name} is missing: pip install {name}").format(name=name))
             bad = 1
-    lines += [f"{tool} {shutil.which(tool) or 'not installed (needed only for comparisons)'}" for tool in TOOLS]
+    lines += [f"{tool} {shutil.which(tool) or _('not installed (needed only for comparisons)')}" for tool in TOOLS]
     folder = kernel.cache_folder()
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not os.access(above, os.W_OK):
-        lines.append(f"{above} cannot be written: kernels are compiled at each large capture; set INSPECTOR_CACHE")
+        lines.append(
+            _("{folder} cannot be written: kernels are compiled at each large capture; set INSPECTOR_CACHE").format(
+                folder=above
+            )
+        )
         bad = 1
-    state = "compiled" if kernel.warmed() else "not compiled yet: inspect doctor --warm"
-    lines.append(f"kernels in {folder}: {state}")
+    said = _("kernels in {folder}: compiled")
+    if not kernel.warmed():
+        said = _("kernels in {folder}: not compiled yet: inspect doctor --warm")
+    lines.append(said.format(folder=folder))
     streams.write([[line + "\n" for line in lines]], None)
     if warm and not kernel.warmed():
         from inspector.inspection.warm import warm as compile_all
 
         start = time.perf_counter()
-        streams.say("compiling the inner loops; this takes about a minute")
+        streams.say(_("compiling the inner loops; this takes about a minute"))
         compile_all()
-        streams.say(f"compiled in {time.perf_counter() - start:.0f} s")
+        streams.say(_("compiled in {seconds} s").format(seconds=f"{time.perf_counter() - start:.0f}"))
     return bad

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.cli import streams
 from inspector.errors import UsageError
+from inspector.lang import _
 
 if TYPE_CHECKING:
     from inspector.inspection import Stream
@@ -33,10 +34,11 @@ def following(
     mirrors, exchanges = shown
     if form not in FORMS:
         raise UsageError(
-            f"--follow writes row by row, --format {form} is one document", f"--format {' or '.join(FORMS)}"
+            _("--follow writes row by row, --format {form} is one document").format(form=form),
+            _("--format table or ndjson or csv"),
         )
     if exchanges:
-        raise UsageError("--follow shows mirrors, not exchanges", "inspect - --show-mirrors --follow")
+        raise UsageError(_("--follow shows mirrors, not exchanges"), "inspect - --show-mirrors --follow")
     from inspector.inspection import stream
 
     suffix, window, match = how

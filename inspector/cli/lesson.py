@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli import streams
+from inspector.cli import speech, streams
 from inspector.errors import UsageError
-from inspector.lang import _
+from inspector.lang import _, language
 
 if TYPE_CHECKING:
     from inspector.lessons.script import Run, Script
 
 
-@click.command("lesson", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("lesson", cls=speech.Speaking, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("number", required=False, type=click.IntRange(min=1), metavar="[N]")
 @click.option(
     "--all", "whole", is_flag=True, help="Print the whole lesson, without stops; so does output that is no terminal."
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "--color", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours; auto: on a terminal."
 )
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw diagrams with ASCII characters only.")
+@speech.lang_option
 def lesson(
     number: int | None, whole: bool, html: bool, handout: bool, output: str | None, color: str, ascii_only: bool
 ) -> int:
@@ -78,7 +79,7 @@ def runner(color: str) -> Run:
         os.environ["COLUMNS"] = str(columns)
         try:
             with contextlib.chdir(HOME), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-                status = program.run([*args, "--color", color])
+                status = program.run([*args, "--color", color, "--lang", language()])
         finally:
             if before is None:
                 del os.environ["COLUMNS"]

@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from inspector.lang import _
+
 MAX_WINDOW = 1_000_000  # seconds
 
 
@@ -26,9 +28,11 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in new releas
         words = [word.strip() for word in str(value).split(",") if word.strip()]
         for word in words:
             if word not in self.known:
-                self.fail(f"{word!r} is none of {', '.join(self.known)}", param, ctx)
+                self.fail(
+                    _("{word} is none of {known}").format(word=repr(word), known=", ".join(self.known)), param, ctx
+                )
         if not words:
-            self.fail(f"give at least one of {', '.join(self.known)}", param, ctx)
+            self.fail(_("give at least one of {known}").format(known=", ".join(self.known)), param, ctx)
         return tuple(dict.fromkeys(words))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -58,7 +62,7 @@ def completion(ctx: click.Context, param: click.Parameter, shell: str | None) ->
         return
     generator = get_completion_class(shell)
     if generator is None:
-        raise click.BadParameter(f"no completion for {shell!r}", ctx, param)
+        raise click.BadParameter(_("no completion for {shell}").format(shell=repr(shell)), ctx, param)
     click.echo(generator(ctx.command, {}, "inspect", "_INSPECT_COMPLETE").source())
     ctx.exit()
 
@@ -76,5 +80,7 @@ def version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
 def seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     """A number of seconds that makes sense as a window."""
     if not 0 < value <= MAX_WINDOW:  # false for nan
-        raise click.BadParameter(f"must be a number of seconds above 0 and at most {MAX_WINDOW:,}", ctx, param)
+        raise click.BadParameter(
+            _("must be a number of seconds above 0 and at most {most}").format(most=f"{MAX_WINDOW:,}"), ctx, param
+        )
     return value

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
-from inspector.cli import difference, evidence, har, options, report, streams
+from inspector import lang
+from inspector.cli import difference, evidence, har, options, report, speech, streams
 from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 from inspector.render.formats import FORMATS
@@ -51,6 +52,7 @@ Exit status:
 
 @click.command(
     "inspect",
+    cls=speech.Speaking,
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -119,6 +121,7 @@ Exit status:
 @click.option(
     "--anonymise", is_flag=True, help="In the evidence, replace addresses, hosts, words and bodies; it proves the same."
 )
+@speech.lang_option
 @click.option("--timings", is_flag=True, help="Say on stderr how long each stage took.")
 @click.option(
     "--completion",
@@ -163,8 +166,10 @@ def command(
 
     paths = (*read, *captures)
     if form not in (None, "json") and as_json:
-        raise UsageError(f"--json contradicts --format {form}", "give one of them")
+        raise UsageError(_("--json contradicts --format {form}").format(form=form), _("give one of them"))
     form = "json" if as_json else form or "table"
+    if form in speech.MACHINE:
+        lang.use("en")
     if diff is None:
         formats.check(form, show_mirrors, show_exchanges, explain is not None)
     else:
@@ -186,7 +191,7 @@ def command(
         found = difference.run(paths, diff, lambda inputs: _inspect(inputs, *how), suffix, hide, form, target, look)
         _warn(found.captures)
     elif follow and explain is not None:
-        raise UsageError("--explain needs the whole capture, --follow reads on", "leave out one of them")
+        raise UsageError(_("--explain needs the whole capture, --follow reads on"), _("leave out one of them"))
     elif follow:
         from inspector.cli.follow import following
 
@@ -223,11 +228,11 @@ def command(
 
 def _check_inputs(paths: Sequence[str]) -> None:
     if not paths:
-        raise UsageError("no capture given", "inspect CAPTURE... [--show-mirrors]; inspect --help tells more")
+        raise UsageError(_("no capture given"), _("inspect CAPTURE... [--show-mirrors]; inspect --help tells more"))
     if paths.count("-") > 1:
-        raise UsageError("standard input (-) can be read once only")
+        raise UsageError(_("standard input (-) can be read once only"))
     if "-" in paths and sys.stdin is not None and sys.stdin.isatty():
-        raise UsageError("standard input is a terminal, not a capture", "pipe one in: tcpdump -w - | inspect -")
+        raise UsageError(_("standard input is a terminal, not a capture"), _("pipe one in: tcpdump -w - | inspect -"))
 
 
 def _check_output(output: str | None, paths: Sequence[str], form: str) -> None:
@@ -235,16 +240,18 @@ def _check_output(output: str | None, paths: Sequence[str], form: str) -> None:
     report.check(form, output)
     if output is None or output == "-":
         if sys.stdout is None:
-            raise UsageError("standard output is closed", "write to a file: -o FILE")
+            raise UsageError(_("standard output is closed"), _("write to a file: -o FILE"))
         return
     folder = os.path.dirname(output) or "."
     if os.path.isdir(output):
-        raise UsageError(f"{output}: is a directory", "give the name of a file: -o report.json")
+        raise UsageError(_("{path}: is a directory").format(path=output), _("give the name of a file: -o report.json"))
     if not os.path.isdir(folder):
-        raise UsageError(f"{output}: the directory {folder} does not exist")
+        raise UsageError(_("{path}: the directory {folder} does not exist").format(path=output, folder=folder))
     for path in paths:
         if path != "-" and os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
-            raise UsageError(f"{output}: is an input, and would be overwritten", "give another name with -o")
+            raise UsageError(
+                _("{path}: is an input, and would be overwritten").format(path=output), _("give another name with -o")
+            )
 
 
 def _inspect(paths: Sequence[str | BinaryIO], suffix: str, window: float, match: tuple[str, ...]) -> Inspection:
@@ -327,8 +334,8 @@ def _unexpected(error: Exception) -> int:
         raise error
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     streams.say(
-        f"unexpected error ({what}); this is a bug in mirror-inspector, please report it",
-        "INSPECTOR_DEBUG=1 shows where it happened",
+        _("unexpected error ({what}); this is a bug in mirror-inspector, please report it").format(what=what),
+        _("INSPECTOR_DEBUG=1 shows where it happened"),
     )
     return SOFTWARE
 
@@ -336,6 +343,12 @@ def _unexpected(error: Exception) -> int:
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command and give its exit status; every error is a line on stderr."""
     words = sys.argv[1:] if args is None else list(args)
+    with speech.speaking(words):
+        return _run(words, args is None)
+
+
+def _run(words: list[str], whole: bool) -> int:
+    """`whole`: the words are those of the process, which click reads itself (for shell completion)."""
     try:
         if words[:1] == ["doctor"] and not os.path.exists("doctor"):
             from inspector.cli.doctor import doctor
@@ -347,7 +360,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
             status = lesson.main(args=words[1:], prog_name="inspect lesson", standalone_mode=False)
             return status if isinstance(status, int) else OK
-        status = command.main(args=None if args is None else list(args), prog_name="inspect", standalone_mode=False)
+        status = command.main(args=None if whole else words, prog_name="inspect", standalone_mode=False)
         return status if isinstance(status, int) else OK
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -361,13 +374,13 @@ def run(args: Sequence[str] | None = None) -> int:
         streams.say(error.message, error.hint)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
-        streams.say("interrupted")
+        streams.say(_("interrupted"))
         return INTERRUPTED
     except BrokenPipeError:
         streams.abandon_stdout()
         return OK
     except MemoryError:
-        streams.say("out of memory", "split the capture: editcap -c 1000000 in.pcap out.pcap")
+        streams.say(_("out of memory"), _("split the capture: editcap -c 1000000 in.pcap out.pcap"))
         return SOFTWARE
     except Exception as error:
         return _unexpected(error)

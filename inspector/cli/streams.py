@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from inspector.errors import InspectorError
+from inspector.lang import _
 
 PIPED_COLUMNS = 120  # width of a table that goes to no terminal
 PROGRESS_AFTER = 0.5  # seconds
@@ -34,8 +35,13 @@ class Progress:
         if now - self.began < PROGRESS_AFTER or now - self.told < 0.1:
             return
         self.told = now
-        part = f" of {total / 1e6:,.0f} MB ({min(100, 100 * read // total)} %)" if total else " MB"
-        self._line(f"inspect: read {read / 1e6:,.0f}{part}, {now - self.began:.0f} s")
+        said = _("read {n} of {total} MB ({percent} %), {seconds} s") if total else _("read {n} MB, {seconds} s")
+        figures = {
+            "n": f"{read / 1e6:,.0f}",
+            "seconds": f"{now - self.began:.0f}",
+            "total": f"{(total or 0) / 1e6:,.0f}",
+        }
+        self._line(f"inspect: {said.format(percent=min(100, 100 * read // (total or 1)), **figures)}")
 
     def compiled(self, name: str) -> None:
         """Called after each inner loop that had to be compiled."""
@@ -50,9 +56,10 @@ class Progress:
             self.stream.flush()
 
     def _line(self, text: str) -> None:
-        self.stream.write("\r" + text.ljust(self.widest))
+        size = columns_of(text)
+        self.stream.write("\r" + text + " " * max(0, self.widest - size))
         self.stream.flush()
-        self.widest = max(self.widest, len(text))
+        self.widest = max(self.widest, size)
 
 
 @contextmanager
@@ -143,7 +150,7 @@ class Output:
     """Standard output (target None) or a file. What the encoding lacks is written as an escape."""
 
     def __init__(self, target: str | None) -> None:
-        self.name = "standard output" if target is None else target
+        self.name = _("standard output") if target is None else target
         self.target = target
         with self._errors():
             if target is None:
@@ -182,7 +189,9 @@ class Output:
                 abandon_stdout()
                 if isinstance(error, BrokenPipeError):
                     raise ClosedPipe from error
-            raise InspectorError(f"{self.name}: cannot be written: {error.strerror or error}") from error
+            raise InspectorError(
+                _("{name}: cannot be written: {why}").format(name=self.name, why=error.strerror or error)
+            ) from error
 
 
 def _encodable(text: str, encoding: str, narrow: bool) -> str:
@@ -190,6 +199,15 @@ def _encodable(text: str, encoding: str, narrow: bool) -> str:
     if narrow:
         return text.encode(encoding, "backslashreplace").decode(encoding)
     return text
+
+
+def columns_of(text: str) -> int:
+    """How wide a text is in a terminal."""
+    if text.isascii():
+        return len(text)
+    from inspector.render.text import width
+
+    return width(text)
 
 
 def abandon_stdout() -> None:
@@ -204,7 +222,9 @@ def say(message: str, hint: str | None = None) -> None:
     """One line on stderr, and one for the hint; names of files and captured text cannot act on the terminal."""
     from inspector.render.text import escape
 
-    lines = [f"inspect: {escape(message)}"] + ([f"  hint: {escape(hint)}"] if hint else [])
+    lines = [f"inspect: {escape(message)}"]
+    if hint:
+        lines.append("  " + _("hint: {hint}").format(hint=escape(hint)))
     try:
         click.echo("\n".join(lines), err=True)
     except OSError:

@@ -37,7 +37,10 @@ def signs_of(words: tuple[str, ...]) -> Sign | None:
     out = Sign(0)
     for word in words:
         if word not in SIGN_WORDS:
-            raise UsageError(f"--match: there is no sign {word!r}", f"signs: {', '.join(SIGN_WORDS)}")
+            raise UsageError(
+                _("--match: there is no sign {word}").format(word=repr(word)),
+                _("signs: {signs}").format(signs=", ".join(SIGN_WORDS)),
+            )
         out |= SIGN_WORDS[word]
     return out
 
@@ -235,7 +238,7 @@ def stream(
     of their packets. A file is read until `Stream.stop` is called.
     """
     if follow and len(captures) != 1:
-        raise UsageError("one capture can be followed at a time")
+        raise UsageError(_("one capture can be followed at a time"))
     stop = Stop() if follow else None
     return Stream(_pipeline(captures, suffix, window, match, block_bytes, progress, notice, stop))
 
@@ -251,8 +254,8 @@ def _pipeline(
     follow: Stop | None = None,
 ) -> Pipeline:
     if not captures:
-        raise UsageError("no capture given", "name a file, or - for a pipe")
+        raise UsageError(_("no capture given"), _("name a file, or - for a pipe"))
     if not window > 0:
-        raise UsageError("the window must be longer than 0 seconds")
+        raise UsageError(_("the window must be longer than 0 seconds"))
     rules = Rules(suffix, int(window * 1e9), signs_of(tuple(match)))
     return Pipeline(captures, rules, block_bytes, progress, notice, follow)

@@ -22,6 +22,7 @@ from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Acks, News, Placed, protocol_counts
 from inspector.inspection.summary import Encrypted
 from inspector.inspection.twins import Twins
+from inspector.lang import _, marked
 from inspector.mirror.present import format_endpoint
 from inspector.mirror.signs import is_loopback
 from inspector.ragged import Ragged
@@ -32,7 +33,7 @@ from inspector.tcp.tables import Gap, StreamBlock
 EPOCH = 1 << 15  # segments between two steps of deciding
 COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading
 COMPILE_COLD = 48 << 20  # and for compiling them, which takes about a minute once
-COMPILING = "compiling the inner loops, once for this version and processor; this takes about a minute"
+COMPILING = marked("compiling the inner loops, once for this version and processor; this takes about a minute")
 AHEAD = 1  # blocks that are read while one is worked on: see capture.reader.BUFFERS
 LIVE = 0.1  # seconds between two steps while an input is followed
 ENCRYPTED = 10_000  # encrypted connections that are named
@@ -90,7 +91,7 @@ class Reading:
         if size < self._compile_from or kernel.compiled():
             return
         if not kernel.warmed() and self.notice:
-            self.notice(COMPILING)
+            self.notice(_(COMPILING))
         kernel.use("compiled")
 
     def steps(self) -> Iterator[Step]:

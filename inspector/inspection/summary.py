@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from inspector.inspection.tally import Tally
+from inspector.lang import _, marked, several
 from inspector.mirror.share import share
 from inspector.mirror.tables import Reason
 from inspector.mirror.views import SummaryView
@@ -56,8 +57,10 @@ def summarise(tally: Tally, seen: Seen) -> SummaryView:
 def proxies(names: list[str]) -> str:
     """The proxies that sent the mirrors: "the proxy A", "the proxies A and B", "5 proxies"."""
     if len(names) == 1:
-        return f"the proxy {names[0]}"
-    return f"the proxies {', '.join(names[:-1])} and {names[-1]}" if len(names) <= 3 else f"{len(names)} proxies"
+        return _("the proxy {name}").format(name=names[0])
+    if len(names) <= 3:
+        return _("the proxies {names} and {last}").format(names=", ".join(names[:-1]), last=names[-1])
+    return _("{n} proxies").format(n=len(names))
 
 
 def finding(tally: Tally) -> str:
@@ -65,49 +68,93 @@ def finding(tally: Tally) -> str:
     total = tally.mirrors
     if not total:
         if not tally.exchanges:
-            return "No mirrored request was found: no HTTP/1 exchange could be read."
-        return f"No mirrored request was found among {plural(tally.exchanges, 'exchange')}."
+            return _("No mirrored request was found: no HTTP/1 exchange could be read.")
+        said = several(
+            "No mirrored request was found among {n} exchange.",
+            "No mirrored request was found among {n} exchanges.",
+            tally.exchanges,
+        )
+        return said.format(n=f"{tally.exchanges:,}")
     arrived, verdicts = tally.arrived, tally.by_verdict()
     leaked, discarded = verdicts.get("leaked", 0), verdicts.get("discarded", 0)
-    silent, unproven = verdicts.get("unanswered", 0), verdicts.get("unproven", 0)
-    noun = "response" if total == 1 else "responses"
-    reached = f"{arrived:,} of {total:,} mirrored {noun} reached {proxies(tally.proxy_names())}"
+    reached = several(
+        "{arrived} of {total} mirrored response reached {proxies}",
+        "{arrived} of {total} mirrored responses reached {proxies}",
+        total,
+    ).format(arrived=f"{arrived:,}", total=f"{total:,}", proxies=proxies(tally.proxy_names()))
     if leaked:
-        was = "was" if leaked == 1 else "were"
-        return f"{reached} and {leaked:,} {was} handed to the downstream: a leak."
+        said = several(
+            "{reached} and {n} was handed to the downstream: a leak.",
+            "{reached} and {n} were handed to the downstream: a leak.",
+            leaked,
+        )
+        return said.format(reached=reached, n=f"{leaked:,}")
+    tail = _rest(verdicts.get("unanswered", 0), verdicts.get("unproven", 0))
+    if discarded and discarded == arrived:
+        said = _("{reached} and none was handed to the downstream{tail}.")
+    elif discarded:
+        said = several(
+            "{reached}; {n} of them is proven not to have been handed to the downstream{tail}.",
+            "{reached}; {n} of them are proven not to have been handed to the downstream{tail}.",
+            discarded,
+        )
+    elif arrived:
+        said = _("{reached}; these packets cannot show what the downstream was given.")
+    else:
+        said = several(
+            "None of {total} mirrored request was answered.", "None of {total} mirrored requests was answered.", total
+        )
+    return said.format(reached=reached, n=f"{discarded:,}", tail=tail, total=f"{total:,}")
+
+
+def _rest(silent: int, unproven: int) -> str:
+    """` (1 mirror was not answered; 2 cannot be proven)`, or nothing."""
     rest = []
     if silent:
-        rest.append(f"{silent:,} {'mirror was' if silent == 1 else 'mirrors were'} not answered")
+        said = several("{n} mirror was not answered", "{n} mirrors were not answered", silent)
+        rest.append(said.format(n=f"{silent:,}"))
     if unproven:
-        rest.append(f"{unproven:,} cannot be proven")
-    tail = f" ({'; '.join(rest)})" if rest else ""
-    if discarded and discarded == arrived:
-        return f"{reached} and none was handed to the downstream{tail}."
-    if discarded:
-        shown = "is" if discarded == 1 else "are"
-        return f"{reached}; {discarded:,} of them {shown} proven not to have been handed to the downstream{tail}."
-    if arrived:
-        return f"{reached}; these packets cannot show what the downstream was given."
-    return f"None of {plural(total, 'mirrored request')} was answered."
+        rest.append(several("{n} cannot be proven", "{n} cannot be proven", unproven).format(n=f"{unproven:,}"))
+    return f" ({'; '.join(rest)})" if rest else ""
 
 
 def plural(n: int, word: str) -> str:
-    """The number with the word, in the plural unless it is 1."""
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
+    """`1 mirror`, `12 packets`, in the language spoken."""
+    forms = {
+        "mirror": several("{n} mirror", "{n} mirrors", n),
+        "stream": several("{n} stream", "{n} streams", n),
+        "packet": several("{n} packet", "{n} packets", n),
+        "byte": several("{n} byte", "{n} bytes", n),
+        "connection": several("{n} connection", "{n} connections", n),
+        "exchange": several("{n} exchange", "{n} exchanges", n),
+        "TLS connection": several("{n} TLS connection", "{n} TLS connections", n),
+    }
+    return forms[word].format(n=f"{n:,}")
 
 
 REASONS = {
-    Reason.NO_DOWNSTREAM_LEG: "the downstream leg of {n} is not in the capture: capture in the client's pod on `lo` and "
-    "eth0 (tcpdump -i any), or in the gateway's pod",
-    Reason.ENCRYPTED: "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod)",
-    Reason.GAP: "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
-    "(tcpdump -B 65536) or a narrower filter",
-    Reason.SNAPLEN: "packets that would carry the proof for {n} were cut by the snap length: capture with -s 0",
-    Reason.MID_STREAM: "the capture starts inside the connections of {n}: start it before the traffic, or restart the "
-    "connections",
-    Reason.ORIGINAL_NOT_CAPTURED: "the original of {n} is not in the capture: capture where the proxy sends both",
-    Reason.AMBIGUOUS: "equal requests were in flight together and {n} cannot be told apart: send a header that the proxy "
-    "hands on (x-request-id), or test with one request at a time",
+    Reason.NO_DOWNSTREAM_LEG: marked(
+        "the downstream leg of {n} is not in the capture: capture in the client's pod on `lo` and "
+        "eth0 (tcpdump -i any), or in the gateway's pod"
+    ),
+    Reason.ENCRYPTED: marked(
+        "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod)"
+    ),
+    Reason.GAP: marked(
+        "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
+        "(tcpdump -B 65536) or a narrower filter"
+    ),
+    Reason.SNAPLEN: marked("packets that would carry the proof for {n} were cut by the snap length: capture with -s 0"),
+    Reason.MID_STREAM: marked(
+        "the capture starts inside the connections of {n}: start it before the traffic, or restart the connections"
+    ),
+    Reason.ORIGINAL_NOT_CAPTURED: marked(
+        "the original of {n} is not in the capture: capture where the proxy sends both"
+    ),
+    Reason.AMBIGUOUS: marked(
+        "equal requests were in flight together and {n} cannot be told apart: send a header that the proxy "
+        "hands on (x-request-id), or test with one request at a time"
+    ),
 }
 
 
@@ -117,33 +164,37 @@ def unseen(tally: Tally, seen: Seen) -> list[str]:
     reasons = tally.by_reason()
     for reason, sentence in REASONS.items():
         if reason in reasons:
-            said = sentence.format(n=plural(reasons[reason], "mirror"))
+            said = _(sentence).format(n=plural(reasons[reason], "mirror"))
             out.append(said[0].upper() + said[1:] + ".")
     if not seen.packets:
-        out.append("The capture holds no packet: check the interface and the filter it was taken with.")
+        out.append(_("The capture holds no packet: check the interface and the filter it was taken with."))
     elif not seen.segments:
-        out.append("No TCP segment was seen: check the interface and the filter the capture was taken with.")
+        out.append(_("No TCP segment was seen: check the interface and the filter the capture was taken with."))
     elif not tally.exchanges and not seen.encrypted and not seen.protocols.get("h2"):
         out.append(
-            "TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with."
+            _("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
         )
     out += _encrypted(seen.encrypted)
     if seen.protocols.get("h2"):
         n = plural(seen.protocols["h2"], "stream")
-        out.append(f"HTTP/2 is not read yet: {n} in clear were left out.")
+        out.append(_("HTTP/2 is not read yet: {n} in clear were left out.").format(n=n))
     if seen.cut_packets:
-        out.append(
-            f"{plural(seen.cut_packets, 'packet')} {'was' if seen.cut_packets == 1 else 'were'} cut by the snap length "
-            f"of {seen.snaplen} bytes: what lies behind is not read. Capture with -s 0."
+        said = several(
+            "{n} was cut by the snap length of {snaplen} bytes: what lies behind is not read. Capture with -s 0.",
+            "{n} were cut by the snap length of {snaplen} bytes: what lies behind is not read. Capture with -s 0.",
+            seen.cut_packets,
         )
+        out.append(said.format(n=plural(seen.cut_packets, "packet"), snaplen=seen.snaplen))
     if seen.gap_bytes:
-        out.append(f"{plural(seen.gap_bytes, 'byte')} of TCP streams are missing from the capture.")
+        n = plural(seen.gap_bytes, "byte")
+        out.append(_("{n} of TCP streams are missing from the capture.").format(n=n))
     if seen.unconfirmed:
-        verb = "looks" if seen.unconfirmed == 1 else "look"
-        out.append(
-            f"{plural(seen.unconfirmed, 'packet')} behind such a gap {verb} like the start of a request or response, but no "
-            "other packet confirms it: left out."
+        said = several(
+            "{n} behind such a gap looks like the start of a request or response, but no other packet confirms it: left out.",
+            "{n} behind such a gap look like the start of a request or response, but no other packet confirms it: left out.",
+            seen.unconfirmed,
         )
+        out.append(said.format(n=plural(seen.unconfirmed, "packet")))
     return out + _bounds(seen)
 
 
@@ -152,18 +203,24 @@ def _bounds(seen: Seen) -> list[str]:
     out = []
     if seen.cut_short:
         out.append(
-            f"{plural(seen.cut_short, 'connection')} with payload had to be forgotten, the idlest first, since too many were "
-            "open at once: their requests may look unanswered. Capture fewer addresses or ports at a time."
+            _(
+                "{n} with payload had to be forgotten, the idlest first, since too many were "
+                "open at once: their requests may look unanswered. Capture fewer addresses or ports at a time."
+            ).format(n=plural(seen.cut_short, "connection"))
         )
     if seen.let_go:
         out.append(
-            f"{plural(seen.let_go, 'exchange')} did not wait for a copy as long as --window says, since too many did: "
-            "a copy sent much later than its original may be missed."
+            _(
+                "{n} did not wait for a copy as long as --window says, since too many did: "
+                "a copy sent much later than its original may be missed."
+            ).format(n=plural(seen.let_go, "exchange"))
         )
     if seen.hurried:
         out.append(
-            f"{plural(seen.hurried, 'mirror')} had to be decided while equal requests were still open, since too many waited: "
-            "one of those may be the true original."
+            _(
+                "{n} had to be decided while equal requests were still open, since too many waited: "
+                "one of those may be the true original."
+            ).format(n=plural(seen.hurried, "mirror"))
         )
     return out
 
@@ -172,8 +229,9 @@ def _encrypted(streams: list[Encrypted]) -> list[str]:
     if not streams:
         return []
     routes = Counter((s.client.rsplit(":", 1)[0], s.server, s.sni) for s in streams)
-    shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _ in routes.most_common(3)]
-    more = f" and {len(routes) - 3} more" if len(routes) > 3 else ""
+    shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _times in routes.most_common(3)]
+    more = " " + _("and {n} more").format(n=len(routes) - 3) if len(routes) > 3 else ""
     count = plural(len(streams), "TLS connection")
-    advice = "Capture where the traffic is in clear (on `lo` in the pod), or switch mTLS off for the test."
-    return [f"{count} cannot be read: {', '.join(shown)}{more}. {advice}"]
+    advice = _("Capture where the traffic is in clear (on `lo` in the pod), or switch mTLS off for the test.")
+    said = _("{count} cannot be read: {routes}. {advice}")
+    return [said.format(count=count, routes=", ".join(shown) + more, advice=advice)]

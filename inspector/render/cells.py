@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from inspector.lang import _, several
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, Share
-from inspector.render.text import clock, count, day, escape, shown
+from inspector.render.text import clock, day, escape, shown
 
 NONE = "-"
 
@@ -13,7 +14,7 @@ NONE = "-"
 def request(method: str | None, path: str | None) -> str:
     """`GET /items`; unknown parts are `?`; a response without its request is said to be one."""
     if method is None and path is None:
-        return "(request not captured)"
+        return _("(request not captured)")
     return f"{shown(method)} {shown(path)}"
 
 
@@ -25,7 +26,7 @@ def mirror_request(m: MirrorView) -> str:
 def server(x: ExchangeView | None) -> str:
     """`10.244.0.21:3000 200`: the server and its status."""
     if x is None:
-        return "not captured"
+        return _("not captured")
     return f"{escape(x.server)} {status(x)}"
 
 
@@ -53,35 +54,50 @@ def verdict(m: MirrorView) -> str:
 def span(first: int | None, last: int | None) -> str:
     """`2026-11-21 03:09:26.429 to 03:09:27.114 UTC (0.685 s)`."""
     if first is None or last is None:
-        return "no times"
+        return _("no times")
     to = clock(last) if day(first) == day(last) else f"{day(last)} {clock(last)}"
-    return f"{day(first)} {clock(first)} to {to} UTC ({(last - first) / 1e9:,.3f} s)"
+    said = _("{first} to {last} UTC ({seconds} s)")
+    return said.format(first=f"{day(first)} {clock(first)}", last=to, seconds=f"{(last - first) / 1e9:,.3f}")
 
 
 def capture_facts(c: CaptureView) -> list[str]:
     """What is known of a capture, a line each."""
     form = f"{escape(c.format)}, {escape(c.compression)}" if c.compression else escape(c.format)
-    links = ", ".join(escape(name) for name in c.link_types) or "no link type"
-    lines = [f"{form or 'unknown format'}, link type {links}"]
+    links = ", ".join(escape(name) for name in c.link_types) or _("no link type")
+    lines = [_("{format}, link type {links}").format(format=form or _("unknown format"), links=links)]
     if c.interfaces:
-        lines.append(f"{'interface' if len(c.interfaces) == 1 else 'interfaces'} {listed(c.interfaces)}")
-    lines.append(f"{count(c.packets, 'packet')}, {count(c.bytes, 'byte')}")
+        said = several("interface {names}", "interfaces {names}", len(c.interfaces))
+        lines.append(said.format(names=listed(c.interfaces)))
+    lines.append(f"{packets(c.packets)}, {octets(c.bytes)}")
     if c.packets:
         lines.append(span(c.first, c.last))
     if c.copies:
-        lines.append(f"{count(c.copies, 'packet')} captured again on another interface (copies)")
+        said = _("{packets} captured again on another interface (copies)")
+        lines.append(said.format(packets=packets(c.copies)))
     if c.faults:
-        lines.append("faults: " + ", ".join(f"{escape(code)} {n:,}" for code, n in sorted(c.faults.items())))
+        found = ", ".join(f"{escape(code)} {n:,}" for code, n in sorted(c.faults.items()))
+        lines.append(_("faults: {faults}").format(faults=found))
     if c.dropped_tail:
-        lines.append("the file ends inside a record: the rest was used")
+        lines.append(_("the file ends inside a record: the rest was used"))
     return lines
+
+
+def packets(n: int) -> str:
+    """`1 packet`, `12,856 packets`."""
+    return several("{n} packet", "{n} packets", n).format(n=f"{n:,}")
+
+
+def octets(n: int) -> str:
+    """`12,856 bytes`."""
+    return several("{n} byte", "{n} bytes", n).format(n=f"{n:,}")
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:
     """`lo, eth0, ...`: the first `most` names, and how many more there are."""
     all_names = [escape(name) for name in names]
     more = len(all_names) - most
-    return ", ".join(all_names[:most]) + (f" and {more:,} more" if more > 0 else "")
+    first = ", ".join(all_names[:most])
+    return _("{names} and {n} more").format(names=first, n=f"{more:,}") if more > 0 else first
 
 
 def verdicts(counts: dict[str, int]) -> str:
@@ -92,11 +108,17 @@ def verdicts(counts: dict[str, int]) -> str:
 def share(s: Share) -> str:
     """The observed share of requests that were mirrored, with its interval."""
     if s.percent is None:
-        return "no request that could have been mirrored"
-    text = f"{s.mirrored:,} of {count(s.eligible, 'request')} mirrored: {percent(s.percent)} %"
+        return _("no request that could have been mirrored")
+    said = several(
+        "{mirrored} of {n} request mirrored: {percent} %",
+        "{mirrored} of {n} requests mirrored: {percent} %",
+        s.eligible,
+    )
+    text = said.format(mirrored=f"{s.mirrored:,}", n=f"{s.eligible:,}", percent=percent(s.percent))
     if s.low is None or s.high is None:
         return text
-    return f"{text} (95 % interval {percent(s.low)} to {percent(s.high)} %)"
+    interval = _("{share} (95 % interval {low} to {high} %)")
+    return interval.format(share=text, low=percent(s.low), high=percent(s.high))
 
 
 def percent(value: float | None) -> str:

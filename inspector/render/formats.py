@@ -15,11 +15,14 @@ ONE_TABLE = ("ndjson", "csv")  # mirrors and exchanges have different fields: th
 def check(form: str, show_mirrors: bool, show_exchanges: bool, explain: bool = False) -> None:
     """Raises UsageError where a format cannot hold what is asked of it."""
     if form not in FORMATS:
-        raise UsageError(f"format {form!r} is not known", f"formats: {', '.join(FORMATS)}")
+        raise UsageError(
+            _("format {form} is not known").format(form=repr(form)),
+            _("formats: {formats}").format(formats=", ".join(FORMATS)),
+        )
     if form in ONE_TABLE and show_mirrors and show_exchanges:
         raise UsageError(
-            f"--format {form} holds one kind of row: --show-mirrors or --show-exchanges, not both",
-            "use --format json for both in one document",
+            _("--format {form} holds one kind of row: --show-mirrors or --show-exchanges, not both").format(form=form),
+            _("use --format json for both in one document"),
         )
     if form == "har" and (explain or show_exchanges or not show_mirrors):
         raise UsageError(_("--format har holds the legs of mirrors: it goes with --show-mirrors alone"))

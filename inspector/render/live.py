@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from inspector.lang import _, marked
 from inspector.mirror.views import MirrorView
 from inspector.render import cells
 from inspector.render.cells import NONE
@@ -11,14 +12,22 @@ from inspector.render.table import verdict_colour
 from inspector.render.text import clock, cut_middle, duration, escape, width
 
 # Name and width of each column; the request (0) gets what is left.
-WIDE = (("#", 5), ("time (UTC)", 12), ("request", 0), ("original", 20), ("mirror", 20), ("lag", 8), ("verdict", 25))
+WIDE = (
+    ("#", 5),
+    (marked("time (UTC)"), 12),
+    (marked("request"), 0),
+    (marked("original"), 20),
+    (marked("mirror"), 20),
+    (marked("lag"), 8),
+    (marked("verdict"), 25),
+)
 NARROW = (
     ("#", 4),
-    ("time (UTC)", 12),
-    ("request", 0),
-    ("mirror", 20),
-    ("lag", 8),
-    ("verdict", 11),
+    (marked("time (UTC)"), 12),
+    (marked("request"), 0),
+    (marked("mirror"), 20),
+    (marked("lag"), 8),
+    (marked("verdict"), 11),
 )  # verdicts by their word
 LEAST = 12  # of the request
 GAP = "  "
@@ -28,7 +37,7 @@ RIGHT = ("#", "lag")
 def _fitted(columns: int) -> list[tuple[str, int]]:
     """The columns with their widths."""
     for chosen in (WIDE, NARROW):
-        rest = columns - sum(room for _, room in chosen) - len(GAP) * (len(chosen) - 1)
+        rest = columns - sum(room for _name, room in chosen) - len(GAP) * (len(chosen) - 1)
         if rest >= LEAST:
             break
     return [(name, room or max(rest, LEAST)) for name, room in chosen]
@@ -47,7 +56,12 @@ def heading(columns: int) -> str:
     """The names of the columns and a rule."""
     fitted = _fitted(columns)
     rule = {name: "-" * room for name, room in fitted}
-    return _line({name: name for name, _ in fitted}, fitted) + "\n" + _line(rule, fitted) + "\n"
+    return (
+        _line({name: _(name) if name != "#" else name for name, _room in fitted}, fitted)
+        + "\n"
+        + _line(rule, fitted)
+        + "\n"
+    )
 
 
 def rows(mirrors: Iterable[MirrorView], columns: int, colour: bool = False) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from inspector.lang import _
 from inspector.render import cells
 from inspector.render.cells import NONE
 from inspector.render.source import Shown, Summed
@@ -42,7 +43,9 @@ def mirrors(source: Shown) -> Iterator[str]:
         for m in source.mirror_views()
     )
     if source.summary.mirrors:
-        yield from _table(["#", "time (UTC)", "request", "original", "mirror", "lag", "verdict"], rows, (0, 5))
+        yield from _table(
+            ["#", _("time (UTC)"), _("request"), _("original"), _("mirror"), _("lag"), _("verdict")], rows, (0, 5)
+        )
         yield "\n"
     yield from _finding(source)
 
@@ -62,7 +65,11 @@ def exchanges(source: Shown) -> Iterator[str]:
         ]
         for x in source.exchange_views()
     )
-    yield from _table(["#", "time (UTC)", "leg", "client", "server", "request", "status", "duration"], rows, (0, 7))
+    yield from _table(
+        ["#", _("time (UTC)"), _("leg"), _("client"), _("server"), _("request"), _("status"), _("duration")],
+        rows,
+        (0, 7),
+    )
 
 
 def summary(source: Summed) -> Iterator[str]:
@@ -75,14 +82,14 @@ def summary(source: Summed) -> Iterator[str]:
         yield "\n"
     streams = ", ".join(f"{n:,} {escape(name)}" for name, n in s.protocols.items() if n) or NONE
     rows = [
-        ["connections", f"{s.connections:,}"],
-        ["streams", safe(streams)],
-        ["exchanges", f"{s.exchanges:,}"],
-        ["mirrors", f"{s.mirrors:,}"],
-        ["verdicts", safe(cells.verdicts(s.verdicts)) or NONE],
-        ["share", safe(cells.share(s.share))],
+        [_("connections"), f"{s.connections:,}"],
+        [_("streams"), safe(streams)],
+        [_("exchanges"), f"{s.exchanges:,}"],
+        [_("mirrors"), f"{s.mirrors:,}"],
+        [_("verdicts"), safe(cells.verdicts(s.verdicts)) or NONE],
+        [_("share"), safe(cells.share(s.share))],
     ]
-    yield from _table(["what", "how many"], rows, ())
+    yield from _table([_("what"), _("how many")], rows, ())
     yield "\n"
     yield from _finding(source)
 
@@ -91,6 +98,6 @@ def _finding(source: Summed) -> Iterator[str]:
     if source.summary.finding:
         yield safe(escape(source.summary.finding)) + "\n"
     if source.summary.unseen:
-        yield "\nNot seen:\n\n"
+        yield "\n" + _("Not seen:") + "\n\n"
         for sentence in source.summary.unseen:
             yield f"- {safe(escape(sentence))}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from inspector.lang import _
 from inspector.render import cells
 from inspector.render.cells import NONE
 from inspector.render.source import Shown, Summed
@@ -34,7 +35,7 @@ def sentences(source: Summed, columns: int) -> Iterator[str]:
     if source.summary.finding:
         yield from (line + "\n" for line in wrap(escape(source.summary.finding), room))
     if source.summary.unseen:
-        yield "\nNot seen:\n"
+        yield "\n" + _("Not seen:") + "\n"
         for sentence in source.summary.unseen:
             yield from (line + "\n" for line in wrap(escape(sentence), room, "- ", "  "))
 
@@ -87,10 +88,10 @@ def mirrors(source: Shown, columns: int, colour: bool = False) -> Iterator[str]:
         servers = [cells.server(m.original), cells.server(m.mirror)]
         rows.append([str(m.id), at, cells.mirror_request(m), *servers, lag, cells.verdict(m)])
         words.append(m.verdict)
-    names = ["#", "time (UTC)", "request", "original", "mirror", "lag", "verdict"]
+    names = ["#", _("time (UTC)"), _("request"), _("original"), _("mirror"), _("lag"), _("verdict")]
     steps = [(2, 16)]
     if rows and not _fits(_widest(rows, names), columns, steps):
-        names = ["#", "time (UTC)", "request", "original\nmirror", "lag", "verdict"]
+        names = ["#", _("time (UTC)"), _("request"), _("original") + "\n" + _("mirror"), _("lag"), _("verdict")]
         rows = [
             [n, at, request, f"{original}\n{mirror}", lag, verdict.replace(" (", "\n", 1).removesuffix(")")]
             for n, at, request, original, mirror, lag, verdict in rows
@@ -137,14 +138,14 @@ def exchanges(source: Shown, columns: int) -> Iterator[str]:
         ]
         for x in source.exchange_views()
     ]
-    names = ["#", "time (UTC)", "leg", "client", "server", "request", "status", "duration"]
+    names = ["#", _("time (UTC)"), _("leg"), _("client"), _("server"), _("request"), _("status"), _("duration")]
     if not rows:
-        yield "No exchange was found.\n"
+        yield _("No exchange was found.") + "\n"
     elif _fits(_widest(rows, names), columns, [(5, 16)]):
         yield from _table(rows, names, columns, [(5, 16)], (0, 7), None)
     else:
         narrow = [[n, at, leg, f"{client}\n{server}", *rest] for n, at, leg, client, server, *rest in rows]
-        names = ["#", "time (UTC)", "leg", "client\nserver", *names[5:]]
+        names = ["#", _("time (UTC)"), _("leg"), _("client") + "\n" + _("server"), *names[5:]]
         yield from _table(narrow, names, columns, [(4, 16), (3, 17), (4, 8)], (0, 6), None)
 
 
@@ -157,13 +158,17 @@ def summary(source: Summed, columns: int, colour: bool = False) -> Iterator[str]
             yield from (line + "\n" for line in wrap(fact, min(columns, READABLE), "  ", "    "))
     streams = ", ".join(f"{n:,} {escape(name)}" for name, n in s.protocols.items() if n)
     facts = [
-        ("connections", f"{s.connections:,}" + (f" (streams: {streams})" if streams else "")),
-        ("exchanges", f"{s.exchanges:,}"),
-        ("mirrors", f"{s.mirrors:,}" + (f": {cells.verdicts(s.verdicts)}" if s.mirrors else "")),
-        ("share", cells.share(s.share)),
+        (
+            _("connections"),
+            f"{s.connections:,}" + (" " + _("(streams: {streams})").format(streams=streams) if streams else ""),
+        ),
+        (_("exchanges"), f"{s.exchanges:,}"),
+        (_("mirrors"), f"{s.mirrors:,}" + (f": {cells.verdicts(s.verdicts)}" if s.mirrors else "")),
+        (_("share"), cells.share(s.share)),
     ]
     yield "\n"
     for name, value in facts:
-        yield from (line + "\n" for line in wrap(value, min(columns, READABLE), f"{name:<13}", " " * 13))
+        lead = name + " " * max(13 - width(name), 1)
+        yield from (line + "\n" for line in wrap(value, min(columns, READABLE), lead, " " * 13))
     yield "\n"
     yield from sentences(source, columns)
