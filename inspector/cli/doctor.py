@@ -38,7 +38,11 @@ def doctor(warm: bool) -> int:
     import inspector
     from inspector import kernel
 
-    lines = [f"mirror-inspector {inspector.__version__}, Python {platform.python_version()} on {platform.machine()}"]
+    lines = [
+        _("mirror-inspector {version}, Python {python} on {machine}").format(
+            version=inspector.__version__, python=platform.python_version(), machine=platform.machine()
+        )
+    ]
     bad = 0
     for name in PACKAGES:
         try:
