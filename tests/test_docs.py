@@ -15,8 +15,9 @@ from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-SHELL: list[str] = re.findall(r"```sh\n(.*?)```", README, re.S)
+PAGES = ("README.md", "README.ko.md")  # the same in English and Korean
+TEXTS = {name: (ROOT / name).read_text() for name in PAGES}
+SHELL: list[str] = [block for text in TEXTS.values() for block in re.findall(r"```sh\n(.*?)```", text, re.S)]
 COMMANDS = [
     part.strip()
     for block in SHELL
@@ -26,18 +27,20 @@ COMMANDS = [
 ]
 
 
-def test_every_option_is_in_the_readme() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_is_in_the_readme(page: str) -> None:
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             for name in parameter.opts:
-                assert f"`{name}" in README, f"README does not name {name}"
+                assert f"`{name}" in TEXTS[page], f"{page} does not name {name}"
 
 
-def test_the_readme_names_no_option_that_is_absent() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_readme_names_no_option_that_is_absent(page: str) -> None:
     known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
-    for line in re.findall(r"^\| `-.*$", README, re.M):
+    for line in re.findall(r"^\| `-.*$", TEXTS[page], re.M):
         for name in re.findall(r"`(--?[a-z-]+)", line.split("|")[1]):
-            assert name in known, f"README names {name}"
+            assert name in known, f"{page} names {name}"
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -52,10 +55,11 @@ def test_there_are_readme_commands() -> None:
     assert "inspect captures/items-client.pcap --show-mirrors" in COMMANDS
 
 
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("words", [FORMATS, VERDICTS, SIGNS], ids=["formats", "verdicts", "signs"])
-def test_readme_names_every_word(words: tuple[str, ...]) -> None:
+def test_readme_names_every_word(words: tuple[str, ...], page: str) -> None:
     for word in words:
-        assert f"`{word}`" in README
+        assert f"`{word}`" in TEXTS[page]
 
 
 def test_every_capture_is_described_and_small() -> None:
@@ -66,24 +70,25 @@ def test_every_capture_is_described_and_small() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "captures/README.md"):
+    for page in (*PAGES, "ARCHITECTURE.md", "CHANGELOG.md", "captures/README.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
             if "://" not in link:
                 assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
 
 
-def test_the_readme_shows_real_output() -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_the_readme_shows_real_output(name: str) -> None:
     """The block after `<!-- golden: NAME -->` is that golden run; UPDATE_GOLDEN=1 copies it (after the run itself)."""
-    blocks = list(re.finditer(r"<!-- golden: ([\w-]+) -->\n```\n(.*?)```", README, re.S))
+    blocks = list(re.finditer(r"<!-- golden: ([\w-]+) -->\n```\n(.*?)```", TEXTS[name], re.S))
     assert blocks
-    page = README
+    page = TEXTS[name]
     for block in blocks:
         golden = (ROOT / f"tests/golden/{block[1]}.txt").read_text()
         page = page.replace(block[0], f"<!-- golden: {block[1]} -->\n```\n{golden}```")
     if os.environ.get("UPDATE_GOLDEN"):
-        (ROOT / "README.md").write_text(page)
+        (ROOT / name).write_text(page)
     else:
-        assert page == README
+        assert page == TEXTS[name]
 
 
 def test_the_signs_are_those_of_the_pipeline() -> None:

@@ -311,7 +311,7 @@ def _lines(found: Stream, progress: streams.Progress | None) -> Iterator[Iterato
 def _tell_timings(timings: Mapping[str, float]) -> None:
     if timings:
         stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in timings.items())
-        streams.say(f"time in each stage: {stages}")
+        streams.say(_("time in each stage: {stages}").format(stages=stages))
 
 
 def _warn(captures: Sequence[CaptureView]) -> None:

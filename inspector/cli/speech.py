@@ -14,7 +14,7 @@ import click
 from inspector import lang
 from inspector.lang import _
 
-MACHINE = ("json", "ndjson", "csv")  # formats that programs read: always English
+MACHINE = ("json", "ndjson", "csv", "har")  # formats that programs read: always English
 
 
 def asked(words: Sequence[str]) -> str | None:
@@ -45,7 +45,7 @@ def chosen(words: Sequence[str]) -> str:
 def speaking(words: Sequence[str]) -> Iterator[None]:
     """Speak the language of a run while it lasts. click asks the standard library's catalogue, by its environment variable."""
     language = chosen(words)
-    kept = os.environ.get("LANGUAGE")
+    kept, before = os.environ.get("LANGUAGE"), lang.language()
     lang.use(language)
     gettext.bindtextdomain(lang.DOMAIN, str(lang.FOLDER))
     gettext.textdomain(lang.DOMAIN)
@@ -53,6 +53,7 @@ def speaking(words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     finally:
+        lang.use(before)
         if kept is None:
             os.environ.pop("LANGUAGE", None)
         else:

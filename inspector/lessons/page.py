@@ -40,11 +40,11 @@ details{margin:.8rem 0}summary{cursor:pointer;font-weight:bold;color:#0550ae;pad
 summary:focus-visible,a:focus-visible,pre:focus-visible{outline:3px solid #0550ae;outline-offset:2px}
 figure{margin:1rem 0;overflow-x:auto}
 .note{border-bottom:1px solid #59636e;height:2rem}
-.box{display:inline-block;width:.8rem;height:.8rem;border:1px solid #1f2328;margin-right:.5rem}
+.tick{display:inline-block;width:.8rem;height:.8rem;border:1px solid #1f2328;margin-right:.5rem}
 .handout ol{list-style-type:lower-alpha}
 @media (prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}a,summary{color:#79c0ff}
 .goal,.keep,pre{background:#161b22}.goal{border-color:#79c0ff}.keep{border-color:#56d364}
-h2,th,td,.question{border-color:#3d444d}caption,.find,.captures{color:#9da7b3}.box{border-color:#e6edf3}
+h2,th,td,.question{border-color:#3d444d}caption,.find,.captures{color:#9da7b3}.tick{border-color:#e6edf3}
 summary:focus-visible,a:focus-visible,pre:focus-visible{outline-color:#79c0ff}}
 @media print{body{max-width:none;font-size:11pt}h2.next,.solutions{break-before:page}
 .question,pre,figure,table,.keep{break-inside:avoid}details::details-content{content-visibility:visible;height:auto}
@@ -138,7 +138,7 @@ def _answer(question: Question) -> str:
 
 
 def _question(question: Question, boxes: bool = False) -> Iterator[str]:
-    box = '<span class="box"></span>' if boxes else ""
+    box = '<span class="tick"></span>' if boxes else ""
     yield f'<div class="question"><p class="ask">{_inline(question.ask)}</p><ol type="a">'
     yield from (f"<li>{box}{_inline(choice.text)}</li>" for choice in question.choices)
     yield "</ol></div>\n"
