@@ -33,6 +33,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
 from inspector.capture import link_type_name, open_captures
+from inspector.capture.following import Stop
 from inspector.errors import CaptureError
 
 
@@ -334,12 +335,12 @@ def test_a_capture_without_packets():
         assert (len(got.packets), len(got.segments), got.info.first, got.info.faults) == (0, 0, None, {})
 
 
-def test_a_pipe_is_read_as_it_comes():
+def test_a_pipe_that_is_followed_is_read_as_it_comes():
     inside, outside = os.pipe()
     reader_file = open(inside, "rb", buffering=0)  # noqa: SIM115
     cut = PLAIN.index(FRAMES[30]) + 5
     os.write(outside, PLAIN[:cut])
-    (reader,) = open_captures(reader_file)
+    (reader,) = open_captures(reader_file, follow=Stop())
     blocks = reader.blocks()
     assert len(next(blocks).packets) == 30  # what is there is handed on before the rest has been written
 
@@ -351,6 +352,24 @@ def test_a_pipe_is_read_as_it_comes():
     writer = threading.Thread(target=write)
     writer.start()
     assert sum(len(b.packets) for b in blocks) == 30
+    writer.join()
+
+
+def test_a_pipe_gives_the_same_blocks_as_a_file(tmp_path):
+    path = tmp_path / "x.pcap"
+    path.write_bytes(PLAIN)
+    inside, outside = os.pipe()
+
+    def write():
+        for i in range(0, len(PLAIN), 100):
+            os.write(outside, PLAIN[i : i + 100])
+        os.close(outside)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    (pipe,) = open_captures(open(inside, "rb", buffering=0), block_bytes=2048)  # noqa: SIM115
+    (file,) = open_captures(str(path), block_bytes=2048)
+    assert [len(b.packets) for b in pipe.blocks()] == [len(b.packets) for b in file.blocks()]
     writer.join()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -30,7 +31,9 @@ def har(*args: str | Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.har"
         assert run([*map(str, args), "--show-mirrors", "--format", "har", "-o", str(out)]) == 0
-        document = json.loads(out.read_text())
+        text = out.read_text()
+    assert re.fullmatch("[\n -~]*", text), "captured text must not reach a terminal as it is"
+    document = json.loads(text)
     jsonschema.Draft202012Validator(HAR).validate(document)
     return document["log"]
 
@@ -189,6 +192,23 @@ def test_no_response_and_odd_targets(tmp_path):
         assert entry["request"]["queryString"] == [{"name": "b", "value": "A c"}, {"name": "d", "value": ""}]
     silent = [e for e in log["entries"] if e["_server"] == "10.0.0.22:8080"]
     assert all(e["response"]["status"] == 0 and "no response was seen" in e["comment"] for e in silent)
+
+
+HOSTILE = ("\x1b]0;x\x07", "\x9b2J", "\u202eevil\u2066", "<script>alert(1)</script>", '"}]', "\x7f", "\ufeff", "\u2028")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_captured_text_stays_text(tmp_path, text):
+    raw = text.encode()
+    path = b"" if min(raw) < 33 or 127 in raw else raw  # neither a target nor a reason phrase holds control characters
+    request = b"GET /" + path + b" HTTP/1.1\r\nHost: %s\r\nx-request-id: 1\r\nx-note: " + raw + b"\r\n\r\n"
+    head = b"Content-Type: text/plain\r\nSet-Cookie: " + raw + b"\r\nContent-Length: %d\r\n\r\n"
+    answer = b"HTTP/1.1 200 " + path + b"\r\n" + head
+    log = har(mirrored(tmp_path, request, answer % len(raw) + raw))
+    assert len(log["entries"]) >= 2
+    content = log["entries"][0]["response"]["content"]
+    shown = base64.b64decode(content["text"]).decode() if "encoding" in content else content["text"]
+    assert shown == text
 
 
 def test_wrong_combinations(capsys):

@@ -45,7 +45,9 @@ def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop
             kind = sniff(growing.peek(4))
             if kind in ("pcap", "pcapng"):
                 growing.peek(FILE_HEADER)
-                return Reader(growing, CaptureInfo(name, number), block_bytes)
+                reader = Reader(growing, CaptureInfo(name, number), block_bytes)
+                reader.live = True
+                return reader
             break
         except Waiting:
             continue

@@ -45,6 +45,7 @@ class Reader:
         """`source` stands at the first byte of a pcap or pcapng. Raises CaptureError."""
         self.source = source
         self.info = info
+        self.live = False  # what is there is taken at once (see `following`)
         self.size = source.size  # input bytes as stored; None for a pipe
         self.block_bytes = max(block_bytes, SMALLEST)
         self.progress = progress
@@ -129,14 +130,15 @@ class Reader:
         self._at, self._filled = 0, left
         try:
             view = self._buffer.data
-            # A short read is not the end; decompressors give a piece at a time, which would make small blocks.
+            # A short read is not the end; pipes and decompressors give a piece at a time, which would make small blocks, and
+            # blocks whose size is another each time.
             while self._filled < len(view):
                 got = self.source.readinto(view[self._filled :])
                 self._filled += got
                 self.info.bytes += got
                 if got == 0:
                     self._final = True
-                if got == 0 or not self.info.compression:
+                if got == 0 or self.live:
                     break
         except Waiting:
             return False

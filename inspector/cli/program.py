@@ -165,21 +165,14 @@ def command(
     from inspector.render.private import Private
 
     paths = (*read, *captures)
-    if form not in (None, "json") and as_json:
-        raise UsageError(_("--json contradicts --format {form}").format(form=form), _("give one of them"))
-    form = "json" if as_json else form or "table"
-    if form in speech.MACHINE:
-        lang.use("en")
+    form = _form(form, as_json)
+    _check_together(form, follow, explain is not None, write_evidence is not None)
     if diff is None:
         formats.check(form, show_mirrors, show_exchanges, explain is not None)
     else:
         difference.check(diff, form, show_mirrors or show_exchanges or explain is not None or follow)
     _check_inputs(paths)
     _check_output(output, paths, form)
-    if form == "html" and write_evidence is not None:
-        raise UsageError(
-            _("--format html and --write-evidence are two runs"), _("write the evidence with --show-mirrors")
-        )
     evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
     first, again = evidence.inputs(paths, write_evidence is not None or form == "har")
     target = None if output in (None, "-") else output
@@ -190,8 +183,6 @@ def command(
     if diff is not None:
         found = difference.run(paths, diff, lambda inputs: _inspect(inputs, *how), suffix, hide, form, target, look)
         _warn(found.captures)
-    elif follow and explain is not None:
-        raise UsageError(_("--explain needs the whole capture, --follow reads on"), _("leave out one of them"))
     elif follow:
         from inspector.cli.follow import following
 
@@ -224,6 +215,24 @@ def command(
     evidence.write(found, again, write_evidence, anonymise, suffix, explain)
     _tell_timings(found.timings if timings else {})
     return _status(found.summary.verdicts, found.damaged, fail_on or ())
+
+
+def _form(form: str | None, as_json: bool) -> str:
+    """The format asked for; what programs read is written in English."""
+    if form not in (None, "json") and as_json:
+        raise UsageError(_("--json contradicts --format {form}").format(form=form), _("give one of them"))
+    form = "json" if as_json else form or "table"
+    if form in speech.MACHINE:
+        lang.use("en")
+    return form
+
+
+def _check_together(form: str, follow: bool, explain: bool, evidence: bool) -> None:
+    """Say which options do not go together."""
+    if follow and explain:
+        raise UsageError(_("--explain needs the whole capture, --follow reads on"), _("leave out one of them"))
+    if form == "html" and evidence:
+        raise UsageError(_("--format html and --write-evidence are two runs"), _("evidence goes with --show-mirrors"))
 
 
 def _check_inputs(paths: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ PEER = 19  # the message's first byte came in a packet that acknowledged this of
 SYNCED = 20  # its start was captured
 TURN = 21  # the first offset above POS that the other side is known to have had in full when it spoke next
 PEERS = 22  # the last distinct peers, CARRIED of them
-CARRIED = 8
+CARRIED = 96
 STREAM_WIDTH = PEERS + CARRIED
 
 # Values of METHOD.

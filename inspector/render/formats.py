@@ -76,6 +76,8 @@ def render(
         from inspector.render import mermaid
 
         yield from mermaid.mirrors(source)
+    elif form == "har":  # `render.har` writes it, with what is read from the captures once more
+        raise UsageError(_("--format har holds bodies, which an inspection does not keep"))
     else:
         yield from _table(source, show_mirrors, show_exchanges, columns, colour)
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 from inspector.http.codings import Decoded, decoded
 from inspector.http.content import Part
 from inspector.inspection.legs import LegView
+from inspector.lang import _
 from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.redact import Redactor
 from inspector.render.source import Shown
@@ -56,7 +57,10 @@ def page(m: MirrorView) -> Json:
     """A mirror as a page: readers group entries by it."""
     first = min(t for leg in (m.downstream, m.original, m.mirror) if leg and (t := _begun(leg)) is not None)
     why = ", ".join(m.proof) or m.reason
-    title = f"mirror {m.id}: {m.method or '?'} {m.path or '?'}: {m.verdict}{f' ({why})' if why else ''}"
+    verdict = f"{m.verdict} ({why})" if why else m.verdict
+    title = _("mirror {n}: {method} {path}: {verdict}").format(
+        n=m.id, method=m.method or "?", path=m.path or "?", verdict=verdict
+    )
     return {
         "startedDateTime": rfc3339(first),
         "id": f"mirror_{m.id}",
@@ -73,7 +77,7 @@ def entry(leg: LegView, redactor: Redactor) -> Json:
     """An exchange as an entry, with fields of our own: _leg, _mirrorOf, _packets, _verdict and more."""
     x = leg.exchange
     timings = timings_of(x, leg.sent)
-    host, _, port = x.server.rpartition(":")
+    host, port = x.server.rsplit(":", 1)
     out: Json = {
         "pageref": f"mirror_{leg.mirrors[0]}",
         "startedDateTime": rfc3339(_begun(x) or 0),
@@ -106,14 +110,25 @@ def entry(leg: LegView, redactor: Redactor) -> Json:
 def _missing(x: ExchangeView, leg: LegView) -> str:
     sides = []
     if x.request_time is None:
-        sides.append("the request was not captured")
+        sides.append(_("the request was not captured"))
     if x.response_time is None:
-        sides.append("no response was seen")
-    for side, part in (("request", leg.content.request), ("response", leg.content.response)):
+        sides.append(_("no response was seen"))
+    for part, missing, dropped in (
+        (
+            leg.content.request,
+            _("{count} bytes of the request are missing from the capture"),
+            _("{count} bytes of the request are left out: it is too long"),
+        ),
+        (
+            leg.content.response,
+            _("{count} bytes of the response are missing from the capture"),
+            _("{count} bytes of the response are left out: it is too long"),
+        ),
+    ):
         if part is not None and part.missing:
-            sides.append(f"{part.missing:,} bytes of the {side} are missing from the capture")
+            sides.append(missing.format(count=f"{part.missing:,}"))
         if part is not None and part.dropped:
-            sides.append(f"{part.dropped:,} bytes of the {side} are left out: it is too long")
+            sides.append(dropped.format(count=f"{part.dropped:,}"))
     return "; ".join(sides)
 
 
@@ -257,7 +272,7 @@ def body(part: Part, redactor: Redactor) -> tuple[str, str, str, int]:
     kind = part.text(b"content-type").lower()
     said = [found.problem] if found.problem else []
     if part.holes:
-        said.append("bytes that are missing are left out")
+        said.append(_("bytes that are missing are left out"))
     raw = found.body if found.opaque else redactor.body(found.body, kind)
     text = None if found.opaque else as_text(raw, kind)
     if text is None:
