@@ -52,7 +52,7 @@ class Which(click.ParamType):  # type: ignore[type-arg]
         if text == "all":
             return text
         if not text.isascii() or not text.isdecimal() or not 0 < int(text[:12]) or len(text) > 12:
-            self.fail(f"{value!r} is neither a mirror's number (from 1) nor all", param, ctx)
+            self.fail(_("{value} is neither a mirror's number (from 1) nor all").format(value=repr(value)), param, ctx)
         return int(text)
 
 

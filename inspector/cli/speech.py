@@ -66,6 +66,13 @@ class Speaking(click.Command):
     `scripts/translate` reads the texts from the commands themselves.
     """
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """`--help`, which click keeps in the language in which it was first asked for."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.help = gettext.gettext("Show this message and exit.")
+        return option
+
     def get_help(self, ctx: click.Context) -> str:
         """The help in the language spoken."""
         options = [p for p in self.params if isinstance(p, click.Option)]

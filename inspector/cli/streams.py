@@ -46,7 +46,8 @@ class Progress:
     def compiled(self, name: str) -> None:
         """Called after each inner loop that had to be compiled."""
         self.loops += 1
-        self._line(f"inspect: compiled {self.loops} of about {INNER_LOOPS} inner loops")
+        said = _("compiled {n} of about {total} inner loops").format(n=self.loops, total=INNER_LOOPS)
+        self._line(f"inspect: {said}")
 
     def clear(self) -> None:
         """Take the line away."""
