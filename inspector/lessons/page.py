@@ -41,14 +41,13 @@ summary:focus-visible,a:focus-visible,pre:focus-visible{outline:3px solid #0550a
 figure{margin:1rem 0;overflow-x:auto}
 .note{border-bottom:1px solid #59636e;height:2rem}
 .tick{display:inline-block;width:.8rem;height:.8rem;border:1px solid #1f2328;margin-right:.5rem}
-.handout ol{list-style-type:lower-alpha}
 @media (prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}a,summary{color:#79c0ff}
 .goal,.keep,pre{background:#161b22}.goal{border-color:#79c0ff}.keep{border-color:#56d364}
 h2,th,td,.question{border-color:#3d444d}caption,.find,.captures{color:#9da7b3}.tick{border-color:#e6edf3}
 summary:focus-visible,a:focus-visible,pre:focus-visible{outline-color:#79c0ff}}
 @media print{body{max-width:none;font-size:11pt}h2.next,.solutions{break-before:page}
 .question,pre,figure,table,.keep{break-inside:avoid}details::details-content{content-visibility:visible;height:auto}
-summary{list-style:none}pre{white-space:pre-wrap;font-size:7.5pt}}
+figure{overflow:visible}figure svg{max-width:100%;height:auto}summary{list-style:none}pre{white-space:pre-wrap;font-size:7.5pt}}
 """
 
 
