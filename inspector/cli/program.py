@@ -222,6 +222,10 @@ def _form(form: str | None, as_json: bool) -> str:
     if form not in (None, "json") and as_json:
         raise UsageError(_("--json contradicts --format {form}").format(form=form), _("give one of them"))
     form = "json" if as_json else form or "table"
+    if form == "html" and evidence_too:
+        raise UsageError(
+            _("--format html and --write-evidence are two runs"), _("write the evidence with --show-mirrors")
+        )
     if form in speech.MACHINE:
         lang.use("en")
     return form

@@ -230,7 +230,8 @@ def _encrypted(streams: list[Encrypted]) -> list[str]:
         return []
     routes = Counter((s.client.rsplit(":", 1)[0], s.server, s.sni) for s in streams)
     shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _times in routes.most_common(3)]
-    more = " " + _("and {n} more").format(n=len(routes) - 3) if len(routes) > 3 else ""
+    rest = len(routes) - 3
+    more = " " + several("and {n} more", "and {n} more", rest).format(n=rest) if rest > 0 else ""
     count = plural(len(streams), "TLS connection")
     advice = _("Capture where the traffic is in clear (on `lo` in the pod), or switch mTLS off for the test.")
     said = _("{count} cannot be read: {routes}. {advice}")
