@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import re
+from html import unescape
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -292,3 +293,14 @@ def test_pages_are_korean(tmp_path: Path) -> None:
         assert '<html lang="ko">' in page
         assert "정답" in page
         assert "Remember" not in page
+
+
+def test_the_report_is_korean_and_quiet(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    target = tmp_path / "report.html"
+    words = [str(ROOT / "captures/leaky-gw.pcap"), "--format", "html", "-o", str(target), "--lang", "ko"]
+    assert run(words) == 0
+    page = unescape(target.read_text())
+    assert '<html lang="ko"' in page
+    assert "유출입니다" in page
+    assert "시차" in page
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]

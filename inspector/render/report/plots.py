@@ -12,6 +12,7 @@ import re
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree
 
 import numpy as np
@@ -152,7 +153,9 @@ def _svg(figure: Figure, name: str, title: str) -> Html:
     from matplotlib import rc_context
 
     out = io.BytesIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "axes.unicode_minus": False}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "axes.unicode_minus": False}), catch_warnings():
+        # Text stays text: the browser's fonts draw Korean, whatever matplotlib's own font lacks.
+        filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(out, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(out.getvalue())
     for parent in root.iter():
