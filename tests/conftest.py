@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("gate", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("gate")
+
+
+@pytest.fixture(autouse=True)
+def _width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as wide as for no terminal, whatever else set this in the process."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
 
 os.environ["LANGUAGE"] = "en"  # what tests expect, wherever they run; tests of Korean say so

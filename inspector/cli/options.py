@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from inspector.errors import UsageError
 from inspector.lang import _
 
 MAX_WINDOW = 1_000_000  # seconds
@@ -84,3 +85,12 @@ def seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
             _("must be a number of seconds above 0 and at most {most}").format(most=f"{MAX_WINDOW:,}"), ctx, param
         )
     return value
+
+
+def check_together(form: str, follow: bool, explain: bool, evidence: bool) -> None:
+    """Say which options do not go together."""
+    if follow and explain:
+        raise UsageError(_("--explain needs the whole capture, --follow reads on"), _("leave out one of them"))
+    if form == "html" and evidence:
+        two = _("--format html and --write-evidence are two runs")
+        raise UsageError(two, _("write the evidence with --show-mirrors"))

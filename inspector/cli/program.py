@@ -166,7 +166,7 @@ def command(
 
     paths = (*read, *captures)
     form = _form(form, as_json)
-    _check_together(form, follow, explain is not None, write_evidence is not None)
+    options.check_together(form, follow, explain is not None, write_evidence is not None)
     if diff is None:
         formats.check(form, show_mirrors, show_exchanges, explain is not None)
     else:
@@ -222,21 +222,9 @@ def _form(form: str | None, as_json: bool) -> str:
     if form not in (None, "json") and as_json:
         raise UsageError(_("--json contradicts --format {form}").format(form=form), _("give one of them"))
     form = "json" if as_json else form or "table"
-    if form == "html" and evidence_too:
-        raise UsageError(
-            _("--format html and --write-evidence are two runs"), _("write the evidence with --show-mirrors")
-        )
     if form in speech.MACHINE:
         lang.use("en")
     return form
-
-
-def _check_together(form: str, follow: bool, explain: bool, evidence: bool) -> None:
-    """Say which options do not go together."""
-    if follow and explain:
-        raise UsageError(_("--explain needs the whole capture, --follow reads on"), _("leave out one of them"))
-    if form == "html" and evidence:
-        raise UsageError(_("--format html and --write-evidence are two runs"), _("evidence goes with --show-mirrors"))
 
 
 def _check_inputs(paths: Sequence[str]) -> None:
