@@ -115,7 +115,10 @@ def test_a_hole_is_given_up_by_the_clock_alone(tmp_path, started):
     process.stdin.write(data[:24] + kept)
     process.stdin.flush()
     mirrors = [json.loads(process.stdout.readline()) for _ in range(len(told))]
-    assert sorted(m["verdict"] for m in mirrors) != []
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(data[:24] + kept)
+    in_order = sorted(mirrors, key=lambda m: m["mirror"]["request_time"])
+    assert [m["verdict"] for m in in_order] == [m["verdict"] for m in whole(str(cut))]
     process.stdin.close()
     assert process.stdout.read() == b""
     assert process.wait() == 0
