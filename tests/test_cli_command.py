@@ -17,7 +17,7 @@ import pytest
 from render_samples import Sample, capture, mirror, rich
 
 from inspector.cli import program as cli
-from inspector.cli import streams
+from inspector.cli import streams, work
 from inspector.errors import CaptureError
 
 ROOT = Path(__file__).parent.parent
@@ -41,8 +41,8 @@ class Answer:
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
     fake = Answer()
-    monkeypatch.setattr(cli, "_inspect", fake)
-    monkeypatch.setattr(cli, "_summarise", fake)
+    monkeypatch.setattr(work, "_inspect", fake)
+    monkeypatch.setattr(work, "_summarise", fake)
     return fake
 
 
@@ -56,9 +56,9 @@ def inspect(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_options_reach_the_pipeline(answer: Answer) -> None:
     assert cli.run(["-r", "a", "b", "--suffix", "-copy", "--window", "2.5", "--match", "content, count"]) == 0
-    assert answer.asked == (("a", "b"), "-copy", 2.5, ("content", "count"))
+    assert answer.asked == (("a", "b"), ("-copy", 2.5, ("content", "count")))
     cli.run(["b"])
-    assert answer.asked == (("b",), "-shadow", 15.0, ())
+    assert answer.asked == (("b",), ("-shadow", 15.0, ()))
 
 
 @pytest.mark.parametrize(

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import NoReturn
 
 import click
 
 from inspector import lang
-from inspector.cli import difference, evidence, har, options, report, speech, streams
+from inspector.cli import difference, evidence, options, report, speech, streams, work
+from inspector.cli.work import Asked
 from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
 
-if TYPE_CHECKING:
-    from inspector.inspection import Inspection, Stream
-    from inspector.mirror.views import CaptureView
-
 OK, FAILED, USAGE, DAMAGED, INCONCLUSIVE, SOFTWARE, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
+SUBCOMMANDS = ("doctor", "lesson")  # each is the command of that name in the module of that name
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
 
 EXAMPLES = """\b
@@ -160,61 +158,46 @@ def command(
 
     Reads pcap and pcapng, plain or compressed (gz, zst, xz, lz4); - is standard input. Several captures are one view.
     """
-    from inspector.cli import private
-    from inspector.render import formats
-    from inspector.render.private import Private
-
-    paths = (*read, *captures)
     form = _form(form, as_json)
-    options.check_together(form, follow, explain is not None, write_evidence is not None)
-    if diff is None:
-        formats.check(form, show_mirrors, show_exchanges, explain is not None)
-    else:
-        difference.check(diff, form, show_mirrors or show_exchanges or explain is not None or follow)
-    _check_inputs(paths)
-    _check_output(output, paths, form)
-    evidence.check(write_evidence, anonymise, output, paths, follow or diff is not None)
-    first, again = evidence.inputs(paths, write_evidence is not None or form == "har")
-    target = None if output in (None, "-") else output
-    how = suffix, window, match or ()
-    look = streams.columns(target), streams.colour(color, target)
-    hide = private.redactor(paths, form, target, no_redact)
-    found: Inspection | Stream | None
-    if diff is not None:
-        found = difference.run(paths, diff, lambda inputs: _inspect(inputs, *how), suffix, hide, form, target, look)
-        _warn(found.captures)
-    elif follow:
-        from inspector.cli.follow import following
-
-        found = following(paths, how, form, (show_mirrors, show_exchanges), target, *look)
-        _warn(found.captures)
-    elif explain is not None:
-        from inspector.cli.explain import explained
-
-        found = _inspect(first, *how)
-        _warn(found.captures)
-        told = explained(found, explain, form, paths, *look, streams.drawing(target, ascii_only))
-        streams.write([told], target)
-    elif form == "html":
-        found = report.run(paths, lambda inputs: _inspect(inputs, *how), suffix, hide, target)
-        _warn(found.captures)
-    elif show_mirrors and form == "ndjson" and write_evidence is None:
-        found = _list_mirrors(paths, *how, target, bool(fail_on))
-        if found is None:
-            return OK
-        _warn(found.captures)
-    elif show_mirrors or show_exchanges or write_evidence is not None:
-        found = _inspect(first, *how)
-        _warn(found.captures)
-        shown = formats.render(Private(found, hide), form, show_mirrors, show_exchanges, *look)
-        streams.write([har.text(found, again, hide) if form == "har" else shown], target)
-    else:
-        found = _summarise(paths, *how)
-        _warn(found.captures)
-        streams.write([formats.summary(found, form, *look)], target)
-    evidence.write(found, again, write_evidence, anonymise, suffix, explain)
+    asked = Asked(
+        paths=(*read, *captures),
+        form=form,
+        target=None if output in (None, "-") else output,
+        how=(suffix, window, match or ()),
+        mirrors=show_mirrors,
+        exchanges=show_exchanges,
+        explain=explain,
+        diff=diff,
+        follow=follow,
+        evidence=write_evidence,
+        anonymise=anonymise,
+        to_the_end=bool(fail_on),
+        color=color,
+        ascii_only=ascii_only,
+        no_redact=no_redact,
+    )
+    _check(asked, output)
+    found = work.do(asked)
+    if found is None:
+        return OK
     _tell_timings(found.timings if timings else {})
     return _status(found.summary.verdicts, found.damaged, fail_on or ())
+
+
+def _check(asked: Asked, output: str | None) -> None:
+    """Say what does not go together before anything is read."""
+    from inspector.render import formats
+
+    explain, shown = asked.explain is not None, asked.mirrors or asked.exchanges
+    options.check_together(asked.form, asked.follow, explain, asked.evidence is not None)
+    if asked.diff is None:
+        formats.check(asked.form, asked.mirrors, asked.exchanges, explain)
+    else:
+        difference.check(asked.diff, asked.form, shown or explain or asked.follow)
+    _check_inputs(asked.paths)
+    _check_output(output, asked.paths, asked.form)
+    again = asked.follow or asked.diff is not None
+    evidence.check(asked.evidence, asked.anonymise, output, asked.paths, again)
 
 
 def _form(form: str | None, as_json: bool) -> str:
@@ -255,70 +238,10 @@ def _check_output(output: str | None, paths: Sequence[str], form: str) -> None:
             )
 
 
-def _inspect(paths: Sequence[str | BinaryIO], suffix: str, window: float, match: tuple[str, ...]) -> Inspection:
-    from inspector.inspection import inspect
-
-    with streams.telling() as progress:
-        return inspect(*paths, suffix=suffix, window=window, match=match, progress=progress, notice=streams.say)
-
-
-def _summarise(paths: Sequence[str], suffix: str, window: float, match: tuple[str, ...]) -> Stream:
-    """Read everything and keep the counts only: memory does not grow with the captures."""
-    from inspector.inspection import stream
-
-    with streams.telling() as progress:
-        found = stream(*paths, suffix=suffix, window=window, match=match, progress=progress, notice=streams.say)
-        deque(found, maxlen=0)  # lets go of each batch before the next is made
-        return found
-
-
-def _list_mirrors(
-    paths: Sequence[str],
-    suffix: str,
-    window: float,
-    match: tuple[str, ...],
-    target: str | None,
-    to_the_end: bool,
-) -> Stream | None:
-    """Write a line a mirror when it is decided, and keep none. Where the reader has closed the pipe, the captures are read
-    `to_the_end` for the exit status, or None says that they were not."""
-    from inspector.inspection import stream
-
-    with streams.telling() as progress:
-        found = stream(*paths, suffix=suffix, window=window, match=match, progress=progress, notice=streams.say)
-        batches = _lines(found, progress)
-        if streams.write(batches, target):
-            return found
-        if not to_the_end:
-            return None
-        deque(batches, maxlen=0)
-        return found
-
-
-def _lines(found: Stream, progress: streams.Progress | None) -> Iterator[Iterator[str]]:
-    from inspector import redact
-    from inspector.render.json_v1 import mirror_lines
-    from inspector.render.private import mirrors
-
-    for decided in found:
-        if progress is not None:
-            progress.clear()
-        lines = mirror_lines(mirrors(decided.presenter.mirrors(decided.rows, decided.first_number), redact.current()))
-        del decided  # the batch goes with its last line, before the next is made
-        yield lines
-        del lines
-
-
 def _tell_timings(timings: Mapping[str, float]) -> None:
     if timings:
         stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in timings.items())
         streams.say(_("time in each stage: {stages}").format(stages=stages))
-
-
-def _warn(captures: Sequence[CaptureView]) -> None:
-    for capture in captures:
-        for warning in capture.warnings:
-            streams.say(warning if warning.startswith(capture.path) else f"{capture.path}: {warning}")
 
 
 def _status(verdicts: Mapping[str, int], damaged: bool, fail_on: tuple[str, ...]) -> int:
@@ -328,6 +251,13 @@ def _status(verdicts: Mapping[str, int], damaged: bool, fail_on: tuple[str, ...]
     if "inconclusive" in fail_on and verdicts.get("unproven", 0):
         return INCONCLUSIVE
     return DAMAGED if damaged else OK
+
+
+def subcommand(name: str) -> click.Command:
+    """One of SUBCOMMANDS; its module is imported now."""
+    found = getattr(import_module(f"inspector.cli.{name}"), name)
+    assert isinstance(found, click.Command)
+    return found
 
 
 def _unexpected(error: Exception) -> int:
@@ -351,17 +281,11 @@ def run(args: Sequence[str] | None = None) -> int:
 def _run(words: list[str], whole: bool) -> int:
     """`whole`: the words are those of the process, which click reads itself (for shell completion)."""
     try:
-        if words[:1] == ["doctor"] and not os.path.exists("doctor"):
-            from inspector.cli.doctor import doctor
-
-            status = doctor.main(args=words[1:], prog_name="inspect doctor", standalone_mode=False)
-            return status if isinstance(status, int) else OK
-        if words[:1] == ["lesson"] and not os.path.exists("lesson"):
-            from inspector.cli.lesson import lesson
-
-            status = lesson.main(args=words[1:], prog_name="inspect lesson", standalone_mode=False)
-            return status if isinstance(status, int) else OK
-        status = command.main(args=None if whole else words, prog_name="inspect", standalone_mode=False)
+        name = words[0] if words else ""
+        if name in SUBCOMMANDS and not os.path.exists(name):
+            status = subcommand(name).main(args=words[1:], prog_name=f"inspect {name}", standalone_mode=False)
+        else:
+            status = command.main(args=None if whole else words, prog_name="inspect", standalone_mode=False)
         return status if isinstance(status, int) else OK
     except click.exceptions.Exit as done:
         return done.exit_code
