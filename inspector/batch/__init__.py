@@ -1,0 +1,1 @@
+"""Many captures: a store that is kept true, and reports over it."""
