@@ -75,6 +75,59 @@ class Ragged:
         return Ragged(np.concatenate([p.values for p in parts]), np.concatenate([*offsets, total]))
 
 
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """`n` runs that stand anywhere in `values`, in any order: rows are taken without moving what they hold.
+
+    values: (m,) any dtype; starts, lengths: (n,) int64. What is kept for long is `compact`ed: all of `values` stays alive else.
+    """
+
+    values: NDArray[Any]
+    starts: I64
+    lengths: I64
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, i: int) -> NDArray[Any]:
+        return self.values[self.starts[i] : self.starts[i] + self.lengths[i]]
+
+    def take(self, index: NDArray[Any]) -> Runs:
+        """The runs at `index` (integers or a boolean mask), in that order."""
+        return Runs(self.values, self.starts[index], self.lengths[index])
+
+    def packed(self) -> Ragged:
+        """The runs one after another."""
+        return gather(self.values, self.starts, self.lengths)
+
+    def compact(self) -> Runs:
+        """The same runs without what stands between them."""
+        return Runs.of(self.packed())
+
+    @staticmethod
+    def of(runs: Ragged) -> Runs:
+        """The runs of a Ragged, where they stand."""
+        return Runs(runs.values, runs.offsets[:-1], runs.lengths)
+
+    @staticmethod
+    def empty(dtype: Any = np.uint8) -> Runs:
+        """No runs."""
+        return Runs(np.empty(0, dtype), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @staticmethod
+    def concat(parts: Iterable[Runs]) -> Runs:
+        """The runs of `parts`, one after another. An empty iterable gives no runs of uint8."""
+        parts = list(parts)
+        if not parts:
+            return Runs.empty()
+        base = np.cumsum([0] + [len(p.values) for p in parts[:-1]])
+        return Runs(
+            np.concatenate([p.values for p in parts]),
+            np.concatenate([p.starts + b for p, b in zip(parts, base, strict=True)]),
+            np.concatenate([p.lengths for p in parts]),
+        )
+
+
 @kernel
 def copy_runs(values: NDArray[Any], starts: I64, offsets: I64, out: NDArray[Any]) -> None:
     """out[offsets[i] : offsets[i + 1]] = values[starts[i] : ...] for each run. Precondition: the runs lie in `values`."""

@@ -1,7 +1,7 @@
 """Tables: frozen bundles of equal-length numpy arrays with a named dtype each.
 
-A table is a frozen dataclass that inherits `Table` and annotates its columns with `I64`, `I32`, `U8`, `Bool`, ... or
-`Ragged`. The room `table` is not in the design's list: every room needs it, so it stands beside `ragged`.
+A table is a frozen dataclass that inherits `Table` and annotates its columns with `I64`, `I32`, `U8`, `Bool`, ...,
+`Ragged` or `Runs`. The room `table` is not in the design's list: every room needs it, so it stands beside `ragged`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.ragged import Ragged
+from inspector.ragged import Ragged, Runs
 
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
@@ -27,18 +27,20 @@ Bool = NDArray[np.bool_]
 
 
 _known: dict[type, dict[str, np.dtype[Any] | None]] = {}
+_loose: dict[type, frozenset[str]] = {}  # columns of Runs
 
 
 def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
-    """The dtype of each column by name, in order; None for a Ragged column."""
+    """The dtype of each column by name, in order; None for a column of Ragged or Runs."""
     if table in _known:
         return _known[table]
     hints = typing.get_type_hints(table)
     out: dict[str, np.dtype[Any] | None] = {}
     for field in fields(table):
         hint = hints[field.name]
-        out[field.name] = None if hint is Ragged else np.dtype(typing.get_args(typing.get_args(hint)[1])[0])
+        out[field.name] = None if hint in (Ragged, Runs) else np.dtype(typing.get_args(typing.get_args(hint)[1])[0])
     _known[table] = out
+    _loose[table] = frozenset(name for name in out if hints[name] is Runs)
     return out
 
 
@@ -64,7 +66,11 @@ class Table:
     @classmethod
     def empty(cls) -> Self:
         """The table without rows."""
-        return cls(**{n: Ragged.empty() if d is None else np.empty(0, d) for n, d in dtypes(cls).items()})
+        return cls(**{n: cls._runs(n).empty() if d is None else np.empty(0, d) for n, d in dtypes(cls).items()})
+
+    @classmethod
+    def _runs(cls, column: str) -> type[Ragged] | type[Runs]:
+        return Runs if column in _loose[cls] else Ragged
 
     @classmethod
     def build(cls, **columns: Any) -> Self:
@@ -93,9 +99,22 @@ class Table:
             return parts[0]
         return cls(
             **{
-                n: Ragged.concat([getattr(p, n) for p in parts])
+                n: cls._runs(n).concat([getattr(p, n) for p in parts])
                 if d is None
                 else np.concatenate([getattr(p, n) for p in parts])
+                for n, d in dtypes(cls).items()
+            }
+        )
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self], order: NDArray[Any]) -> Self:
+        """`concat(parts).take(order)`, a column at a time: the rows are never there twice."""
+        parts = [p for p in parts if len(p)]
+        return cls(
+            **{
+                n: cls._runs(n).concat([getattr(p, n) for p in parts]).take(order)
+                if d is None
+                else np.concatenate([np.empty(0, d), *(getattr(p, n) for p in parts)])[order]
                 for n, d in dtypes(cls).items()
             }
         )

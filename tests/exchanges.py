@@ -10,7 +10,7 @@ from inspector.capture.addresses import parse_address
 from inspector.http.tables import FIELDS, Fact, Mark
 from inspector.mirror.signs import hash_bytes
 from inspector.mirror.tables import Exchanges
-from inspector.ragged import Ragged
+from inspector.ragged import Ragged, Runs
 
 MS = 1_000_000
 START = 1_700_000_000_000_000_000
@@ -85,9 +85,9 @@ def table(rows: list[dict[str, Any]]) -> Exchanges:
     rows = sorted(rows, key=lambda r: r["request_time"])
     columns: dict[str, Any] = {name: [r[name] for r in rows] for name in rows[0]}
     columns["id"] = np.arange(1, len(rows) + 1)
-    columns["text"] = Ragged.of(columns["text"])
+    columns["text"] = Runs.of(Ragged.of(columns["text"]))
     for name in ("request_packets", "response_packets"):
-        columns[name] = Ragged.of(columns[name], np.int64)
+        columns[name] = Runs.of(Ragged.of(columns[name], np.int64))
     for name in list(columns):
         if name.endswith(("_hi", "_lo")) or name in (
             "method", "target", "host", "request_id", "xff", "trace", "span", "parent", "headers", "request_hash",

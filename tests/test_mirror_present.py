@@ -15,7 +15,7 @@ from inspector.mirror import present
 from inspector.mirror.lost import effective_time
 from inspector.mirror.present import Presenter
 from inspector.mirror.tables import Delivered, Exchanges, Leg, Mirrors, Reason, Verdict
-from inspector.ragged import Ragged
+from inspector.ragged import Ragged, Runs
 from inspector.table import dtypes
 
 ROOT = Path(__file__).parent.parent
@@ -50,10 +50,12 @@ def exchanges(n: int, rng: np.random.Generator) -> Exchanges:
     columns["client_hi"] = np.where(mapped, 0, columns["client_hi"]).astype(np.uint64)
     columns["client_lo"] = np.where(mapped, 0xFFFF0A000001, columns["client_lo"]).astype(np.uint64)
     packets = {
-        f"{side}_packets": Ragged.of([rng.integers(1, 10**6, k).tolist() for k in rng.integers(0, 4, n)], np.int64)
+        f"{side}_packets": Runs.of(
+            Ragged.of([rng.integers(1, 10**6, k).tolist() for k in rng.integers(0, 4, n)], np.int64)
+        )
         for side in ("request", "response")
     }
-    return Exchanges(**columns, text=Ragged.of([b"".join(row) for row in words]), **packets)
+    return Exchanges(**columns, text=Runs.of(Ragged.of([b"".join(row) for row in words])), **packets)
 
 
 def mirrors(n: int, of: int, rng: np.random.Generator) -> Mirrors:
@@ -98,7 +100,7 @@ def test_real_captures(path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_rows_far_apart_are_gathered() -> None:
-    e = exchanges(3000, np.random.default_rng(1)).replace(text=Ragged.of([b"/path" + b"x" * 95] * 3000))
+    e = exchanges(3000, np.random.default_rng(1)).replace(text=Runs.of(Ragged.of([b"/path" + b"x" * 95] * 3000)))
     e = e.replace(**{name: np.full(3000, 5 * (k == 1) + 5 * (k > 1), np.int32) for k, name in enumerate(ENDS)})
     first, last = Presenter(e, Mirrors.empty()).exchange_columns(np.array([0, 2999]), ["other"] * 2).path
     assert first == last == "/path"

@@ -14,6 +14,7 @@ from inspector.http.connections import read_block
 from inspector.http.known import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
 from inspector.http.names import build
 from inspector.http.tables import FIELDS, Messages, Protocols
+from inspector.http.texts import copy_texts, lay_texts
 from inspector.ragged import Ragged, gather
 from inspector.table import I32, I64, U8, U64, Bool, dtypes
 from inspector.tcp.tables import UNKNOWN, StreamBlock
@@ -142,6 +143,7 @@ class Parser:
             ],
             np.int64,
         )
+        self._none = Protocols.empty()
         self._counters = np.zeros(at.COUNTER_WIDTH, np.int64)
         self._counters[at.C_FREE] = at.NONE
         self._state = np.zeros((0, at.STREAM_WIDTH), np.int64)
@@ -288,6 +290,8 @@ class Parser:
         return Read(messages, protocols, open_slots, consumed, open_slots, open_starts, unanswered)
 
     def _protocols(self) -> Protocols:
+        if not self._counters[at.C_NEWS]:
+            return self._none
         news = self._news[: self._counters[at.C_NEWS]]
         names = gather(self._text, news[:, 3].copy(), news[:, 4].copy())
         return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], sni=names)
@@ -303,14 +307,13 @@ class Parser:
                 columns[name] = self._rows[_SIGNED[name], which].astype(dtype)
             elif name in _HASHES:
                 columns[name] = self._hashes[_HASHES[name], which].copy()
-        lengths = self._rows[at.R_LENGTH : at.R_LENGTH + len(FIELDS), which]
-        starts = self._rows[at.R_AT : at.R_AT + len(FIELDS), which]
-        fields = gather(self._text, starts.T.ravel(), lengths.T.ravel())
-        ends = np.zeros(n, np.int32)
-        for k, name in enumerate(FIELDS):
-            ends = ends + lengths[k].astype(np.int32)
-            columns[name + "_end"] = ends
-        return Messages(**columns, text=Ragged(fields.values, fields.offsets[:: len(FIELDS)].copy()))
+        ends = np.empty((len(FIELDS), n), np.int32)
+        offsets = np.zeros(n + 1, np.int64)
+        lay_texts(self._rows, index, ends, offsets)
+        text = np.empty(offsets[-1], np.uint8)
+        copy_texts(self._rows, index, self._text, offsets, text)
+        columns |= {name + "_end": ends[k] for k, name in enumerate(FIELDS)}
+        return Messages(**columns, text=Ragged(text, offsets))
 
     def _keep(self, index: I64) -> None:
         """Only the rows at `index` and their text stay."""

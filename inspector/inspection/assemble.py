@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.http.tables import Messages
+from inspector.mirror.groups import in_time
 from inspector.mirror.tables import NONE, Exchanges
-from inspector.ragged import Ragged, gather
+from inspector.ragged import Ragged, Runs
 from inspector.table import I16, I64, U8, U16, U64, Bool, Table
 from inspector.tcp.tables import UNKNOWN
 
@@ -110,7 +111,7 @@ class Assembler:
         messages, placed = messages.take(still), placed.take(still)
         pending = join(messages, placed, lossy[still], acked[still], np.arange(len(still)))
         # A request can be given up before its own end is seen: keep the news for its row.
-        gone = np.setdiff1d(gone, ids) if len(gone) else gone
+        gone = gone[~np.isin(gone, ids)]
         ends = ends[:, np.isin(ends[0], messages.stream)] if ends.shape[1] else ends
         self.held = len(messages)
         self._news = News([messages], [placed], [gone], [], [ends])
@@ -163,25 +164,26 @@ def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool, rows: I64
     request = np.concatenate([requests, np.full(len(orphans), NONE)])
     response = np.concatenate([answer, orphans])
     first = np.where(request >= 0, request, response)
-    order = np.lexsort((messages.id[first], placed.first_time[first]))
+    order = in_time(placed.first_time[first], messages.id[first])
     request, response, first = request[order], response[order], first[order]
     asked, answered = request >= 0, response >= 0
+    unasked, unanswered = np.flatnonzero(~asked), np.flatnonzero(~answered)
     q, a = np.where(asked, request, 0), np.where(answered, response, 0)
     columns = {name: getattr(placed, name)[first] for name in PLACE_COLUMNS}
     for name in REQUEST_COLUMNS:
-        columns[name] = _known(getattr(messages, name)[q], asked, NONE if name == "attempt" else 0)
-    for side, at, known in (("request", q, asked), ("response", a, answered)):
+        columns[name] = _without(getattr(messages, name)[q], unasked, NONE if name == "attempt" else 0)
+    for side, at, unknown in (("request", q, unasked), ("response", a, unanswered)):
         for name, source in SIDE_COLUMNS.items():
-            columns[f"{side}_{name}"] = _known(getattr(messages, source)[at], known, 0)
-        columns[f"{side}_time"] = _known(placed.first_time[at], known, NONE)
-        columns[f"{side}_end_time"] = _known(placed.last_time[at], known, NONE)
+            columns[f"{side}_{name}"] = _without(getattr(messages, source)[at], unknown, 0)
+        columns[f"{side}_time"] = _without(placed.first_time[at], unknown, NONE)
+        columns[f"{side}_end_time"] = _without(placed.last_time[at], unknown, NONE)
     capture = placed.capture[first]
     return Exchanges.build(
         id=messages.id[first],
         capture=capture,
         lossy=lossy[first],
         version=messages.version[first],
-        status=_known(messages.status[a], answered, NONE),
+        status=_without(messages.status[a], unanswered, NONE),
         acknowledged=answered & acked[a],
         text=blank(messages.text, q, asked),
         request_packets=blank(placed.packets, q, asked),
@@ -190,15 +192,15 @@ def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool, rows: I64
     )
 
 
-def _known(values: NDArray[Any], known: Bool, otherwise: int) -> NDArray[Any]:
-    """The values (a copy: it is changed), `otherwise` where they are not known."""
-    values[~known] = otherwise
+def _without(values: NDArray[Any], unknown: I64, otherwise: int) -> NDArray[Any]:
+    """The values (a copy: it is changed), `otherwise` in the rows where they are not known."""
+    values[unknown] = otherwise
     return values
 
 
-def blank(runs: Ragged, index: I64, keep: Bool) -> Ragged:
-    """`runs.take(index)` with the runs that are not kept empty."""
-    return gather(runs.values, runs.offsets[:-1][index], np.where(keep, runs.lengths[index], 0))
+def blank(runs: Ragged, index: I64, keep: Bool) -> Runs:
+    """The runs at `index`, those that are not kept empty."""
+    return Runs(runs.values, runs.offsets[:-1][index], np.where(keep, runs.lengths[index], 0))
 
 
 PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other"}

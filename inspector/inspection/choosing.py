@@ -93,7 +93,7 @@ class Choice:
         rows = np.array(sorted(self.owners), np.int64)
         parts = []
         for side, runs in ((0, e.request_packets), (1, e.response_packets)):
-            mine: Ragged = runs.take(rows)
+            mine: Ragged = runs.take(rows).packed()
             row = np.repeat(rows, mine.lengths)
             parts.append((e.capture[row].astype(np.int64) << 40 | mine.values, row, np.full(len(row), side, np.uint8)))
         keys, owner, sides = (np.concatenate([p[k] for p in parts]) for k in range(3))

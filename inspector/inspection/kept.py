@@ -21,7 +21,7 @@ class Kept:
     def add(self, batch: Batch) -> None:
         """Keep what one step decided."""
         found = batch.found
-        self._exchanges.append(found.exchanges.take(batch.gone))
+        self._exchanges.append(found.exchanges.take(batch.gone).compact())
         self._legs.append(found.legs()[batch.gone])
         ids = found.exchanges.id
         rows = found.mirrors.take(batch.decided)

@@ -14,6 +14,8 @@ from inspector.inspection.reading import Reading, Step
 from inspector.inspection.summary import Seen
 from inspector.inspection.tally import Tally
 from inspector.mirror.settle import Batch, Rules, Settler
+from inspector.mirror.share import warm
+from inspector.mirror.tables import Exchanges
 from inspector.mirror.views import CaptureView
 from inspector.tcp.tables import Connections
 
@@ -43,25 +45,33 @@ class Pipeline:
     def run(self) -> Iterator[Batch]:
         """Read everything; a Batch each time something was decided, the last one when the input has ended."""
         steps = self.reading.steps()
-        for step in Ahead(steps, DEPTH) if self.reading.threads else steps:
+        if self.reading.threads:
+            steps = iter(Ahead(steps, DEPTH))
+            warm()  # while the first step is read
+        for step in steps:
             self.assembler.add(step.news)
-            if step.final or self._worthwhile():
+            if self.reading.follow is None or step.final or self._due():
                 begun = time.monotonic()
-                yield self._settle(step)
+                pending = self._join(step)
+                if step.final or self.reading.follow is not None or self.settler.worthwhile:
+                    yield self._settle(step, pending)
                 self._rest = time.monotonic() + REST * (time.monotonic() - begun)
 
-    def _worthwhile(self) -> bool:
-        """Whether to decide now. A large pool is looked at less often, so that the work stays in proportion to what is new."""
-        if self.reading.follow is None:
-            return 2 * self.assembler.fresh >= len(self.settler.pool)
+    def _due(self) -> bool:
+        """Whether to look again at an input that is followed."""
         waiting = self.assembler.fresh or self.assembler.held or len(self.settler.pool)
         return bool(waiting) and time.monotonic() >= self._rest
 
-    def _settle(self, step: Step) -> Batch:
+    def _join(self, step: Step) -> Exchanges:
+        """Take in the exchanges that ended; those that are open."""
         with self._timed("exchanges"):
             ended, pending = self.assembler.take(step.final, step.clock, step.acks)
+            self.settler.add(ended)
+            return pending
+
+    def _settle(self, step: Step, pending: Exchanges) -> Batch:
         with self._timed("mirrors"):
-            batch = self.settler.step(ended, pending, step.clock, step.final, step.encrypted)
+            batch = self.settler.step(Exchanges.empty(), pending, step.clock, step.final, step.encrypted)
             self.tally.add(batch)
         return batch
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector import kernel
-from inspector.capture import Block, Reader, Segments, merge, open_captures
+from inspector.capture import Block, Reader, merge, open_captures
 from inspector.capture.following import Stop
 from inspector.http.parser import Parser
 from inspector.http.tables import Messages, Protocol
@@ -26,8 +26,9 @@ from inspector.lang import _, marked
 from inspector.mirror.present import format_endpoint
 from inspector.mirror.signs import is_loopback
 from inspector.ragged import Ragged
-from inspector.table import U8, Bool
+from inspector.table import I64, U8, Bool
 from inspector.tcp import Tracker
+from inspector.tcp.layout import T_TIME
 from inspector.tcp.tables import Gap, StreamBlock
 
 EPOCH = 1 << 15  # segments between two steps of deciding
@@ -97,34 +98,42 @@ class Reading:
     def steps(self) -> Iterator[Step]:
         """Read everything. Steps are cut at every EPOCH segments, wherever blocks end, so that results do not depend on the
         block size; the last one, when the input has ended, is final."""
-        blocks = merge(self.readers)
+        blocks = self._prepared()
         if self.threads:
             blocks = iter(Ahead(blocks, AHEAD))
         while True:
             with self.timed("capture"):
-                block = next(blocks, None)
-            if block is None:
+                next_one = next(blocks, None)
+            if next_one is None:
                 break
+            block, seg = next_one
             self._choose_speed(sum(r.info.bytes for r in self.readers))
             if self.twins:
                 self.twins.add(block.segments)
-            yield from self._segments(block)
+            yield from self._segments(seg, block.data)
             if self.follow is not None:
                 yield from self._live(block)
             if self.progress:
                 self.progress(block.position, self.total)
-        self._step(self._feed(None, None))
+        with self.timed("tcp"):
+            streams = self.tracker.finish()
+        self._step(streams)
         yield self._take(True)
         if kernel.compiled():
             kernel.mark_warm()
 
-    def _segments(self, block: Block) -> Iterator[Step]:
-        first, n = 0, len(block.segments)
+    def _prepared(self) -> Iterator[tuple[Block, I64]]:
+        for block in merge(self.readers):
+            yield block, self.tracker.prepare(block.segments)
+
+    def _segments(self, seg: I64, data: U8) -> Iterator[Step]:
+        first, n = 0, seg.shape[1]
         while first < n:
             last = min(n, first + EPOCH - self.segments % EPOCH)
-            part = block.segments if last - first == n else block.segments.take(np.arange(first, last))
-            self._step(self._feed(part, block.data))
-            self.clock = max(self.clock, int(part.time.max()))
+            with self.timed("tcp"):
+                streams = self.tracker.feed_rows(seg, first, last, data)
+            self._step(streams)
+            self.clock = max(self.clock, int(seg[T_TIME, first:last].max()))
             self.segments += last - first
             first = last
             if self.segments % EPOCH == 0:
@@ -144,10 +153,6 @@ class Reading:
     def _idle(self, now: float) -> int:
         """ns that have passed since the last packet came."""
         return int((now - self._arrived) * 1e9)
-
-    def _feed(self, segments: Segments | None, data: U8 | None) -> StreamBlock:
-        with self.timed("tcp"):
-            return self.tracker.finish() if segments is None or data is None else self.tracker.feed(segments, data)
 
     def _take(self, final: bool) -> Step:
         if not self.keep_connections:

@@ -81,6 +81,19 @@ def meet(
     return total
 
 
+def in_time(time: I64, rank: I64) -> I64:
+    """The order by time, equals by rank: as `lexsort` gives it, and several times as fast where runs are sorted already."""
+    order = np.argsort(time, kind="stable")
+    ordered = time[order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(again):
+        tied = np.zeros(len(order), bool)
+        tied[again] = tied[again + 1] = True
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((rank[rows], time[rows]))]
+    return order
+
+
 def slots_for(n: int) -> I64:
     """An empty table for `n` keys."""
     return np.full(1 << max(2 * n - 1, 1).bit_length(), -1, np.int64)

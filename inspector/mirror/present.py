@@ -108,8 +108,8 @@ class Presenter:
             host=host,
             status=optional(e.status[rows], answered),
             request_id=request_id,
-            request_packets=e.request_packets.take(rows),
-            response_packets=e.response_packets.take(rows),
+            request_packets=e.request_packets.take(rows).packed(),
+            response_packets=e.response_packets.take(rows).packed(),
             request_time=np.where(asked, start, ABSENT),
             response_time=np.where(answered, e.response_time[rows], ABSENT),
             response_end_time=np.where(answered, end, ABSENT),
@@ -125,7 +125,7 @@ class Presenter:
         """Method, target, host and request id as latin-1 text, None where one is absent or unknown."""
         e = self.e
         ends = [column[rows].astype(np.int64) for column in (e.method_end, e.target_end, e.host_end, e.request_id_end)]
-        base = e.text.offsets[rows]
+        base = e.text.starts[rows]
         low, high = (int(base.min()), int((base + ends[-1]).max())) if len(rows) else (0, 0)
         if high - low <= SPARSE * int(ends[-1].sum()) + (1 << 16):
             raw, base = e.text.values[low:high], base - low

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
+from inspector.mirror.groups import in_time
 from inspector.mirror.lost import effective_time
 from inspector.mirror.signs import number
 from inspector.mirror.tables import Exchanges, Sign
@@ -19,6 +21,7 @@ from inspector.table import I64, Bool
 
 GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
 AROUND = 10_000_000  # ns: requests closer than this may be paired in another order
+ENOUGH = 30_000  # exchanges that are new, for the pool to be looked at
 CROWD = 1 << 17  # exchanges that wait in the pool; beyond, some are decided or let go before their time
 FAR = np.iinfo(np.int64).max
 
@@ -52,7 +55,17 @@ class Settler:
         self.hurried = 0  # mirrors decided although an open request could still have been their rival
         self.let_go = 0  # exchanges that no longer waited for a copy of theirs
         self.pool = Exchanges.empty()
-        self._told = np.empty(0, np.int64)  # ids of mirrors in the pool that were decided before
+        self._fresh: list[Exchanges] = []
+        self._told = np.zeros(0, bool)  # beside the pool: mirrors that were decided before
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether enough was added for the pool to be looked at again: the work stays in proportion to what is new."""
+        return sum(map(len, self._fresh)) >= max(ENOUGH, len(self.pool) // 4)
+
+    def add(self, fresh: Exchanges) -> None:
+        """Take in exchanges that ended; they are looked at in the next step."""
+        self._fresh.append(fresh)
 
     def step(
         self,
@@ -64,15 +77,16 @@ class Settler:
     ) -> Batch:
         """Take in exchanges that ended (`fresh`) and look at the requests that wait for a response (`pending`, given anew
         each time). clock: capture time, ns. final: the capture has ended, everything is decided."""
-        rows = Exchanges.concat([self.pool, fresh, pending])
-        waiting = np.zeros(len(rows), bool)
-        waiting[len(rows) - len(pending) :] = True
-        order = np.lexsort((rows.id, effective_time(rows)))
-        rows, waiting = rows.take(order), waiting[order]
+        parts, self._fresh = [self.pool, *self._fresh, fresh, pending], []
+        order = in_time(*(np.concatenate([column(p) for p in parts]) for column in (effective_time, attrgetter("id"))))
+        waiting = order >= len(order) - len(pending)
+        told = np.append(self._told, np.zeros(len(order) - len(self._told), bool))[order]
+        rows = Exchanges.merged(parts, order)
+        del parts
         found = find(rows, self.rules.suffix, self.rules.window, self.rules.signs, encrypted)
-        news = ~np.isin(rows.id[found.mirrors.mirror], self._told)
+        news = ~told[found.mirrors.mirror]
         if final:
-            self.pool, self._told = Exchanges.empty(), np.empty(0, np.int64)
+            self.pool, self._told = Exchanges.empty(), np.zeros(0, bool)
             return Batch(found, np.flatnonzero(news), np.ones(len(rows), bool))
         settled = self._settled(found, waiting, clock, True)
         if len(rows) > self.crowd:
@@ -82,9 +96,9 @@ class Settler:
         gone = self._gone(found, waiting, settled, clock)
         self._make_room(found, waiting, gone)
         decided = np.flatnonzero(news & settled)
-        told = np.concatenate([self._told, rows.id[found.mirrors.mirror[decided]]])
-        self._told = told[np.isin(told, rows.id[~gone])]
-        self.pool = rows.take(~gone & ~waiting)
+        told[found.mirrors.mirror[decided]] = True
+        stay = np.flatnonzero(~gone & ~waiting)
+        self.pool, self._told = rows.take(stay).compact(), told[stay]
         return Batch(found, decided, gone)
 
     def _make_room(self, found: Found, waiting: Bool, gone: Bool) -> None:

@@ -17,6 +17,11 @@ def interval(mirrored: int, eligible: int, level: float = LEVEL) -> tuple[float,
     return round(100 * low, 2), round(100 * high, 2)
 
 
+def warm() -> None:
+    """Import what `interval` needs, which takes longer than all that it computes."""
+    import scipy.special  # noqa: F401
+
+
 def share(mirrored: int, eligible: int) -> Share:
     """The observed percentage with its interval; None where nothing was eligible."""
     if not eligible:

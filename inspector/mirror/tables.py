@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from inspector.ragged import Ragged
+from inspector.ragged import Runs
 from inspector.table import I16, I32, I64, U8, U16, U32, U64, Bool, Table
 
 NONE = -1  # no such exchange, no such time
@@ -140,9 +140,15 @@ class Exchanges(Table):
     request_id_end: I32
     xff_end: I32
     content_type_end: I32
-    text: Ragged
-    request_packets: Ragged
-    response_packets: Ragged
+    text: Runs
+    request_packets: Runs
+    response_packets: Runs
+
+    def compact(self) -> Exchanges:
+        """The same rows, holding nothing else alive: for what is kept beyond one step."""
+        return self.replace(
+            **{name: getattr(self, name).compact() for name in ("text", "request_packets", "response_packets")}
+        )
 
 
 @dataclass(frozen=True, eq=False)

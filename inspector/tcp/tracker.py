@@ -55,7 +55,6 @@ class Tracker:
         self.options = options or TcpOptions()
         self.rooms = Rooms(self.options)
         self.seed = secrets.randbits(64)
-        self.seg: I64 = np.zeros((at.T_WIDTH, 0), np.int64)
         self.store: U8 = np.zeros(RING_BYTES + (1 << 16), np.uint8)  # pages are taken as they are touched
         self.stored = RING_BYTES
         self.arena: U8 = np.zeros(1 << 16, np.uint8)
@@ -68,28 +67,33 @@ class Tracker:
 
     # -- reading ----------------------------------------------------------------------------------------------
 
+    def prepare(self, segments: Segments) -> I64:
+        """`segments` as `feed_rows` reads them: (layout.T_WIDTH, n). May be called from another thread."""
+        seg = np.empty((at.T_WIDTH, len(segments)), np.int64)
+        fill(segments, self.seed, seg)
+        return seg
+
     def feed(self, segments: Segments, data: U8) -> StreamBlock:
         """The bytes that `segments` make ready. `data` is the block that `segments.at` points into, (n,) uint8.
 
         The arena of the last block is used again.
         """
+        return self.feed_rows(self.prepare(segments), 0, len(segments), data)
+
+    def feed_rows(self, seg: I64, first: int, last: int, data: U8) -> StreamBlock:
+        """The same for segments `first` to `last - 1` of what `prepare` made."""
         data = np.ascontiguousarray(data)
-        n = len(segments)
         self._begin()
-        if self.seg.shape[1] < n:
-            self.seg = np.zeros((at.T_WIDTH, n), np.int64)
-        seg = self.seg
-        fill(segments, self.seed, seg)
-        if n:
-            captures = int(seg[at.T_CAPTURE, :n].max()) + 1
+        if last > first:
+            captures = int(seg[at.T_CAPTURE, first:last].max()) + 1
             if len(self.rooms.copies) < captures:
                 self.rooms.copies = np.append(self.rooms.copies, np.zeros(captures - len(self.rooms.copies), np.int64))
-        done = 0
-        while done < n:
+        done = first
+        while done < last:
             r = self.rooms
             r.make_room()
             state = (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.done, r.prints, r.details)
-            rest: tuple[Any, ...] = (*state, r.copies, data, self.store, seg, done, n)
+            rest: tuple[Any, ...] = (*state, r.copies, data, self.store, seg, done, last)
             done = track(*rest)
         return self._block(data)
 
@@ -283,7 +287,7 @@ class Tracker:
         total = chunklog.merge_logs(self.rooms.streams, self.log, self.logged, new, count, self.spare, ends)
         self.log, self.spare, self.logged = self.spare, self.log, total
 
-    def locate(self, slots: NDArray[np.int32], starts: I64, ends: I64) -> tuple[Ragged, Ragged, I64, I64]:
+    def locate(self, slots: NDArray[np.integer[Any]], starts: I64, ends: I64) -> tuple[Ragged, Ragged, I64, I64]:
         """The packets that brought stream ranges: captures (int16), packet numbers, first and last time of each.
 
         A range whose chunks are not held (forgotten, or a gap) has no packets and the times UNKNOWN. Of a range of
