@@ -181,7 +181,7 @@ def test_a_damaged_frame_does_no_harm(name, damage):
     for at, value in damage:
         frame[at % len(frame)] = value
     try:
-        new = rewritten(link, bytes(frame))
+        new = rewritten(link, bytes(frame), filled=FILLED.ljust(300, b"x"))  # a forged header may leave more payload
     except Refused:
         return
     assert len(new) == len(frame)
