@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.mirror.groups import in_time
+from inspector.mirror.groups import in_time, member
 from inspector.ragged import Ragged, Runs
 from inspector.table import I64, Table
 
@@ -62,3 +62,14 @@ def test_merged_is_concat_and_take(parts: list[list[tuple[int, bytes]]]) -> None
 def test_the_order_by_time_is_that_of_lexsort(rows: list[tuple[int, int]]) -> None:
     time, rank = (np.array([row[k] for row in rows], np.int64) for k in range(2))
     assert in_time(time, rank).tolist() == np.lexsort((rank, time)).tolist()
+
+
+@given(
+    st.lists(st.integers(-(1 << 63), (1 << 63) - 1), max_size=30),
+    st.lists(st.integers(-3, 9), max_size=30),
+    st.booleans(),
+)
+def test_member_is_isin(values: list[int], more: list[int], swapped: bool) -> None:
+    a, b = np.array([*values[::2], *more], np.int64), np.array([*values, *more[::3]], np.int64)
+    a, b = (b, a) if swapped else (a, b)
+    assert member(a, b).tolist() == np.isin(a, b).tolist()

@@ -191,7 +191,8 @@ class Parser:
     def _activate(self, block: StreamBlock, synced: Synced) -> tuple[I64, I64]:
         """The slots of the block's connections, and a row for each connection; new streams get a fresh state."""
         runs, chunks, ends = block.runs, block.chunks, block.ends
-        conns = np.unique(np.concatenate([runs.slot, ends.slot]) >> 1).astype(np.int64)
+        conns = np.sort(np.concatenate([runs.slot, ends.slot]) >> 1).astype(np.int64)
+        conns = conns[np.diff(conns, prepend=-1) != 0]
         active = np.zeros((len(conns), at.ACTIVE_WIDTH), np.int64)
         active[:, at.A_SLOT] = conns
         slots = (2 * conns[:, None] + np.arange(2)).ravel()

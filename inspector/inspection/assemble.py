@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.http.tables import Messages
-from inspector.mirror.groups import in_time
+from inspector.mirror.groups import in_time, member
 from inspector.mirror.tables import NONE, Exchanges
 from inspector.ragged import Ragged, Runs
 from inspector.table import I16, I64, U8, U16, U64, Bool, Table
@@ -95,24 +95,24 @@ class Assembler:
         asks, ids = messages.kind == 1, messages.id
         acked, open_streams = _acked(messages, ends, acks)
         answers = messages.request[~asks]
-        answered = np.isin(messages.id, answers[answers >= 0])  # a narrow range of numbers: a table, no sort
+        answered = member(messages.id, answers[answers >= 0])
         waits = asks & ~answered
         if len(gone):
-            waits &= ~np.isin(messages.id, gone)
+            waits &= ~member(messages.id, gone)
         late = ~asks & ~acked & open_streams & (placed.last_time > clock - self.ack_wait)
         waits |= late
         if late.any():
-            waits |= asks & np.isin(messages.id, messages.request[late & (messages.request >= 0)])
+            waits |= asks & member(messages.id, messages.request[late & (messages.request >= 0)])
         if final:
             waits[:] = False
-        lossy = np.isin(np.where(asks, placed.mate, messages.stream), self._lossy)
+        lossy = member(np.where(asks, placed.mate, messages.stream), self._lossy)
         still, done = np.flatnonzero(waits), np.flatnonzero(~waits)
         ended = join(messages, placed, lossy, acked, done)
         messages, placed = messages.take(still), placed.take(still)
         pending = join(messages, placed, lossy[still], acked[still], np.arange(len(still)))
         # A request can be given up before its own end is seen: keep the news for its row.
-        gone = gone[~np.isin(gone, ids)]
-        ends = ends[:, np.isin(ends[0], messages.stream)] if ends.shape[1] else ends
+        gone = gone[~member(gone, ids)]
+        ends = ends[:, member(ends[0], messages.stream)] if ends.shape[1] else ends
         self.held = len(messages)
         self._news = News([messages], [placed], [gone], [], [ends])
         return ended, pending

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.kernel import kernel
-from inspector.mirror.groups import meeting, numbered
+from inspector.mirror.groups import meeting, member, numbered
 from inspector.mirror.pairing import same_body
 from inspector.mirror.signs import Signs, blend
 from inspector.mirror.tables import NONE, Exchanges
@@ -165,7 +165,7 @@ class Served:
         senders = senders[numbered(senders)[1]]
         parts = []
         for column in (s.serves, s.serves_wire, s.serves_self):
-            mine = np.flatnonzero(np.isin(column, senders))
+            mine = np.flatnonzero(member(column, senders))
             parts.append((mine, column[mine]))
         row, address = (np.concatenate([p[k] for p in parts]) for k in range(2))
         order = np.argsort(row, kind="stable")

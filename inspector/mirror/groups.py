@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from inspector.kernel import kernel
-from inspector.table import I64
+from inspector.table import I64, Bool
+
+_ODD = int.from_bytes(os.urandom(7), "little") | 1
 
 
 @kernel
@@ -94,9 +98,36 @@ def in_time(time: I64, rank: I64) -> I64:
     return order
 
 
+@kernel
+def mark_members(values: I64, members: I64, odd: int, slots: I64, out: Bool) -> None:
+    """out[i]: whether values[i] is one of `members`. slots: a power of two, at least twice as many as members, all -1.
+
+    odd: what a value is multiplied by for its place, so that no capture can make them meet.
+    """
+    mask = len(slots) - 1
+    for i in range(len(members)):
+        at = (members[i] * odd >> 20) & mask
+        while slots[at] >= 0 and members[slots[at]] != members[i]:
+            at = (at + 1) & mask
+        slots[at] = i
+    for i in range(len(values)):
+        at = (values[i] * odd >> 20) & mask
+        while slots[at] >= 0 and members[slots[at]] != values[i]:
+            at = (at + 1) & mask
+        out[i] = slots[at] >= 0
+
+
 def slots_for(n: int) -> I64:
     """An empty table for `n` keys."""
     return np.full(1 << max(2 * n - 1, 1).bit_length(), -1, np.int64)
+
+
+def member(values: I64, members: I64) -> Bool:
+    """`np.isin(values, members)` without sorting either: (n,) bool."""
+    out = np.zeros(len(values), bool)
+    if len(values) and len(members):
+        mark_members(values, members, _ODD, slots_for(len(members)), out)
+    return out
 
 
 def numbered(keys: I64) -> tuple[I64, I64]:

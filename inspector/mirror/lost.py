@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.mirror import standins
-from inspector.mirror.groups import numbered
+from inspector.mirror.groups import member, numbered
 from inspector.mirror.signs import Signs, number
 from inspector.mirror.tables import NONE, Exchanges
 from inspector.table import I64, U32, Bool
@@ -58,7 +58,7 @@ def place(
     gets_copies = sure & (copied >= ALWAYS * asked)
     is_mirrored = sure & (copied == 0) & (mirrored > 0)
     free = known[(original[known] < 0) & is_mirrored[key[known]]]
-    free = free[~np.isin(free, original)]
+    free = free[~member(free, original)]
     # Lost originals stand in where a copy has none.
     bare = known[(original[known] < 0) & gets_copies[key[known]]]
     w = _Rows(*_columns(e, s), np.empty(len(e), np.int64))
@@ -100,14 +100,16 @@ def _served(
     e: Exchanges, s: Signs, w: _Rows, orphans: I64, original: I64, downstream: I64, claimed: I64, window: int
 ) -> None:
     """Give originals without a downstream exchange the response that their proxy gave soon after theirs, if it is equal."""
-    mates = np.unique(original[original >= 0])
+    is_mate = np.zeros(len(e), bool)
+    is_mate[original[original >= 0]] = True
+    mates = np.flatnonzero(is_mate)
     bare = mates[(downstream[mates] < 0) & (e.status[mates] >= 0)]
     if not len(bare):
         return
     # Downstream exchanges without an upstream one: their requests were lost, or the requests of their originals.
     unserved = np.flatnonzero((e.request_time >= 0) & (claimed < 0) & (downstream < 0) & (e.status >= 0))
     served = np.concatenate([orphans, unserved])
-    mine = np.isin(s.serves[served], s.sender[bare]) | np.isin(s.serves_self[served], s.sender[bare])
+    mine = member(s.serves[served], s.sender[bare]) | member(s.serves_self[served], s.sender[bare])
     served = served[mine & (claimed[served] < 0)]
     served = served[np.argsort(e.response_time[served], kind="stable")]
     bare = bare[np.argsort(e.response_time[bare], kind="stable")]

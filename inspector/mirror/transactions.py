@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inspector.http.tables import Fact
 from inspector.mirror import verdict
 from inspector.mirror.downstream import Lines, Served, assign, nobody
-from inspector.mirror.groups import in_groups, numbered
+from inspector.mirror.groups import in_groups, member, numbered
 from inspector.mirror.legs import legs
 from inspector.mirror.lost import effective_time, place
 from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
@@ -148,11 +148,10 @@ def _unmarked(w: _Work) -> None:
     seen = w.served.row[w.claimed[w.served.row] >= 0]
     if not len(seen):
         return
-    proxies = np.unique(s.sender[w.claimed[seen]])
-    mine = w.open & np.isin(s.sender, proxies)
+    mine = w.open & member(s.sender, s.sender[w.claimed[seen]])
     # Decide again with the servers that usually get the delivered request preferred, so that equal answers do not mix.
     share, equal = _roles(w, mine)
-    marked = np.isin(w.claimed, np.flatnonzero(~mine)) | (w.claimed < 0)
+    marked = (w.claimed < 0) | ~mine[w.claimed]
     w.claimed[~marked] = NONE
     w.downstream[mine] = NONE
     w.assign(mine, np.round(share * 3).astype(np.int64))
@@ -218,7 +217,7 @@ def _same_id(w: _Work, extra: Bool) -> None:
     if not wanted.any():
         return
     rows = np.flatnonzero(w.open & (e.request_id != 0))
-    rows = rows[np.isin(family[rows], family[wanted])]
+    rows = rows[member(family[rows], family[wanted])]
     # The one that the downstream asked for is the original; without a downstream leg, the first.
     best = rows[np.lexsort((e.request_time[rows], w.downstream[rows] < 0, family[rows]))]
     first = np.ones(len(best), bool)
