@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.capture.tables import Segments
-from inspector.kernel import kernel
+from inspector.kernel import compiled, kernel
 from inspector.tcp.layout import (
     D_CAPTURED,
     D_DST,
@@ -63,8 +63,9 @@ COLUMNS = (
     (T_LENGTH, "length"),
 )
 U64 = NDArray[np.uint64]
-SLICE = 8192  # rows hashed at a time: the temporaries stay in the processor's cache
-M1, M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+M = 0xFFFFFFFFFFFFFFFF
+MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+M1, M2 = np.uint64(MIX_1), np.uint64(MIX_2)
 S16, S29, S32 = np.uint64(16), np.uint64(29), np.uint64(32)
 
 
@@ -78,6 +79,30 @@ def mixed(x: U64) -> U64:
     return x
 
 
+@kernel
+def spread(x: int) -> int:
+    """`mixed` for one number."""
+    x ^= x >> 32
+    x = (x * MIX_2) & M
+    x ^= x >> 29
+    x = (x * MIX_1) & M
+    return x ^ (x >> 32)
+
+
+@kernel
+def hash_rows(w: U64, tsval: NDArray[np.uint32], seed: U64) -> None:
+    """The hashes of each segment from its columns; arithmetic is modulo 2**64 (as in `http.xxh64`). seed: (1,)."""
+    for i in range(len(tsval)):
+        source = spread((spread((w[T_SRC_LO, i] ^ seed[0]) & M) + w[T_SRC_HI, i] * MIX_2 + w[T_SPORT, i]) & M)
+        target = spread((spread((w[T_DST_LO, i] ^ seed[0]) & M) + w[T_DST_HI, i] * MIX_2 + w[T_DPORT, i]) & M)
+        w[T_SRC, i] = source
+        w[T_DST, i] = target
+        w[T_KEY, i] = spread((source + target) & M)
+        x = spread(((w[T_SEQ, i] << 32) | w[T_ACK, i]) & M)
+        x = spread((x + (((tsval[i] & M) << 32) ^ (w[T_IP_ID, i] << 16))) & M)
+        w[T_PRINT, i] = spread((x + ((w[T_LENGTH, i] << 16) | w[T_FLAGS, i])) & M) | 1
+
+
 def fill(segments: Segments, seed: int, seg: NDArray[np.int64]) -> None:
     """Columns and hashes of `segments` into seg[T_*, :len(segments)]. `seed` hides the endpoint hashes from the capture."""
     n = len(segments)
@@ -88,19 +113,22 @@ def fill(segments: Segments, seed: int, seg: NDArray[np.int64]) -> None:
     seg[T_DST_HI, :n] = segments.dst_hi.view(np.int64)
     seg[T_DST_LO, :n] = segments.dst_lo.view(np.int64)
     words = seg.view(np.uint64)
-    for start in range(0, n, SLICE):
-        w = words[:, start : min(start + SLICE, n)]
-        for at, hi, lo, port in ((T_SRC, T_SRC_HI, T_SRC_LO, T_SPORT), (T_DST, T_DST_HI, T_DST_LO, T_DPORT)):
-            x = mixed(w[lo] ^ np.uint64(seed))
-            x += w[hi] * M2
-            x += w[port]
-            w[at] = mixed(x)
-        w[T_KEY] = mixed(w[T_SRC] + w[T_DST])
-        x = mixed((w[T_SEQ] << S32) | w[T_ACK])
-        x += (segments.tsval[start : start + SLICE].astype(np.uint64) << S32) ^ (w[T_IP_ID] << S16)
-        x = mixed(x)
-        x += (w[T_LENGTH] << S16) | w[T_FLAGS]
-        w[T_PRINT] = mixed(x) | np.uint64(1)
+    if compiled():
+        hash_rows(words, segments.tsval, np.array([seed], np.uint64))
+        return
+    # As Python, whole columns are faster than rows.
+    w = words[:, :n]
+    for at, hi, lo, port in ((T_SRC, T_SRC_HI, T_SRC_LO, T_SPORT), (T_DST, T_DST_HI, T_DST_LO, T_DPORT)):
+        x = mixed(w[lo] ^ np.uint64(seed))
+        x += w[hi] * M2
+        x += w[port]
+        w[at] = mixed(x)
+    w[T_KEY] = mixed(w[T_SRC] + w[T_DST])
+    x = mixed((w[T_SEQ] << S32) | w[T_ACK])
+    x += (segments.tsval.astype(np.uint64) << S32) ^ (w[T_IP_ID] << S16)
+    x = mixed(x)
+    x += (w[T_LENGTH] << S16) | w[T_FLAGS]
+    w[T_PRINT] = mixed(x) | np.uint64(1)
 
 
 @kernel
