@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import json
 import os
@@ -44,6 +45,7 @@ def inspector(*options: str) -> list[str]:
 
 def environment(cache: Path | None = None, compiled: bool = False) -> dict[str, str]:
     """For our runs: this source, this cache of kernels; `compiled` also for an input that would run interpreted."""
+    compileall.compile_dir(ROOT / "inspector", quiet=1)  # as an installation does
     out = {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     if cache:
         out["INSPECTOR_CACHE"] = str(cache)

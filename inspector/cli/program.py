@@ -5,6 +5,7 @@ Imports of the pipeline, numpy and the renderers stand inside functions: `inspec
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -313,4 +314,8 @@ def _run(words: list[str], whole: bool) -> int:
 
 def main() -> NoReturn:
     """Entry point of the script `inspect`."""
+    gc.set_threshold(100_000, 50, 100)  # columns make few objects, and no circles to look for
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # numpy starts a thread for each processor, which nothing here uses
     sys.exit(run())
