@@ -128,7 +128,7 @@ def test_a_walk() -> None:
     terminal.type("\n")
     assert "Step 2 of 3" in terminal.until("Your guess (a, b, c; Enter shows the answer): ")
     terminal.type("a\n")
-    assert "not this time: b) the 396 bytes of version 1." in terminal.until("Enter or n: next, b: back, q: quit > ")
+    assert "not this time: b) the 404 bytes of version 1." in terminal.until("Enter or n: next, b: back, q: quit > ")
     terminal.type("b\n")
     assert "Step 1 of 3" in terminal.until("Your guess ")
     terminal.type("\n")

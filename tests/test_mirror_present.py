@@ -121,9 +121,9 @@ def test_a_leak_says_what_shows_it() -> None:
         assert m.downstream is not None
         assert m.evidence[-1].packet == m.downstream.response_packets[0]
         assert m.evidence[-1].says == (
-            "the downstream is given the copy's response, not the original's: status 200, 576 bytes of body; "
+            "the downstream is given the copy's response, not the original's: status 200, 608 bytes of body; "
             f"its body is the copy's ({m.mirror.response_body_hash}); the original was answered with status 200, "
-            "396 bytes of body"
+            "404 bytes of body"
         )
 
 

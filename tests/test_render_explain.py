@@ -46,9 +46,9 @@ def words(step: Step) -> str:
 def test_the_redirect_and_the_address_that_lies() -> None:
     steps = told("items-client.pcap", 1)
     assert list(steps) == ["asks", "original", "copy", "answered", "given", "arrives", "verdict", "refute"]
-    assert "10.244.0.10:37820 sends GET /items to 10.96.200.1:80." in steps["asks"].says
+    assert "10.244.0.10:44844 sends GET /items to 10.96.200.1:80." in steps["asks"].says
     assert "packet 4 is addressed to 127.0.0.1:15001" in steps["asks"].fact
-    assert "SYN in packet 1 has the sequence number 1112759058, the SYN,ACK in packet 2 acknowledges 1112759059" in (
+    assert "SYN in packet 1 has the sequence number 137372120, the SYN,ACK in packet 2 acknowledges 137372121" in (
         steps["asks"].fact
     )
     assert steps["asks"].packets == ((0, 4), (0, 1), (0, 2))
@@ -62,10 +62,10 @@ def test_content_and_time() -> None:
     steps = told("items-client.pcap", 1)
     verdict = words(steps["verdict"])
     assert (
-        "396 bytes of body (xxh64:978237211aeb39db), the mirror answered 576 bytes (xxh64:4bd7a313fb77a714)" in verdict
+        "404 bytes of body (xxh64:5367f6aee3b4f4b8), the mirror answered 608 bytes (xxh64:7dfc18a882e34005)" in verdict
     )
     assert (
-        "at +3.690 ms (packet 22), 543 µs before the mirror's response began to arrive at +4.233 ms (packet 24)"
+        "at +3.923 ms (packet 22), 3.65 ms before the mirror's response began to arrive at +7.570 ms (packet 27)"
         in verdict
     )
     assert "It is what the original was answered" in verdict
@@ -82,8 +82,8 @@ def test_count() -> None:
 
 def test_a_leak() -> None:
     steps = told("leaky-gw.pcap", 3)
-    assert "xxh64:4bd7a313fb77a714 is that of the mirror's response" in words(steps["verdict"])
-    assert "The original was answered otherwise: status 200, 396 bytes of body" in words(steps["verdict"])
+    assert "xxh64:7dfc18a882e34005 is that of the mirror's response" in words(steps["verdict"])
+    assert "The original was answered otherwise: status 200, 404 bytes of body" in words(steps["verdict"])
     assert "the same status and body" in words(steps["refute"])
     assert "no translation" in steps["asks"].fact
 
@@ -93,25 +93,25 @@ def test_no_answer() -> None:
     assert steps["arrives"].title == "No response to the copy comes back"
     assert (
         steps["arrives"].fact
-        == "10.244.0.22:3000 ends the connection with FIN in packet 329, 1.37 ms after the request."
+        == "10.244.0.22:3000 ends the connection with RST in packet 328, 755 µs after the request."
     )
-    assert "after packet 326" in words(steps["refute"])
+    assert "after packet 325" in words(steps["refute"])
     assert "more requests went upstream than came from downstream" in words(steps["copy"])
 
 
 def test_retries_are_told_apart_from_the_copy() -> None:
     steps = told("retry-client.pcap", 3)
     assert steps["attempts"].title == "The proxy tries again, 2 times"
-    assert [p for _c, p in steps["attempts"].packets] == [59, 61, 70, 72]
+    assert [p for _c, p in steps["attempts"].packets] == [58, 60, 68, 71]
     own = told("retry-client.pcap", 5)
     assert "the reply is the proxy's own" in words(own["verdict"])
-    assert "FIN in packet 124" in own["answered"].fact
+    assert "FIN in packet 123" in own["answered"].fact
 
 
 def test_copies_on_a_node() -> None:
     steps = told("vxlan-node.pcap.zst", 14)
     assert "captured 4 times" in steps["copy"].fact
-    assert "377 (if5), 378 (if2), 379 (if4), 380 (if3)" in steps["copy"].fact
+    assert "387 (if6), 388 (if2), 389 (if4), 390 (if3)" in steps["copy"].fact
     assert steps["asks"].title == "The client's request is not in the capture"
     settled = told("items-node.pcap", 1)
     assert "in the client's pod on `lo`" in words(settled["settle"])

@@ -67,17 +67,17 @@ def test_arrows_are_in_order_of_time_and_between_two_lifelines(name: str, number
 def test_a_discarded_answer_ends_at_the_proxy() -> None:
     ladder = drawn("items-client.pcap", 1)
     assert [line.address for line in ladder.lifelines] == [
-        "10.244.0.10:37820",
+        "10.244.0.10:44844",
         "10.244.0.10",
         "10.244.0.21:3000",
         "10.244.0.22:3000",
     ]
-    assert [a.packets for a in ladder.arrows] == [(4,), (16,), (18,), (20,), (22,), (24,)]
+    assert [a.packets for a in ladder.arrows] == [(4,), (16,), (18,), (20,), (22,), (27,)]
     assert [offset(a.time or 0) for a in ladder.arrows] == [
-        "+0.000 ms", "+1.682 ms", "+2.213 ms", "+3.219 ms", "+3.690 ms", "+4.233 ms",
+        "+0.000 ms", "+0.800 ms", "+0.836 ms", "+3.523 ms", "+3.923 ms", "+7.570 ms",
     ]  # fmt: skip
     last = ladder.arrows[-1]
-    assert (last.kind, last.source, last.target, last.size) == (Kind.DISCARDED, 3, 1, "576 B")
+    assert (last.kind, last.source, last.target, last.size) == (Kind.DISCARDED, 3, 1, "608 B")
     assert kinds(ladder, "downstream") == [Kind.REQUEST, Kind.RESPONSE]
     assert any("sidecar" in note for note in ladder.notes)
     assert any("10.96.200.1:80" in note for note in ladder.notes)

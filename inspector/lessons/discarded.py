@@ -6,7 +6,7 @@ from inspector.lang import _
 from inspector.lessons.model import About, Choice, Command, Lesson, Picture, Question, Rows, Step
 from inspector.lessons.seen import Library, Seen, args, find, response
 from inspector.render.likeness import same
-from inspector.render.text import duration
+from inspector.render.text import duration, shown
 
 NAME, MIX = "items-client.pcap", "mix-client.pcap.zst"
 
@@ -104,12 +104,11 @@ def _late(seen: Seen) -> Step:
 
 
 def _equal(seen: Seen) -> Step:
-    m = next(m for m in seen.mirrors if m.path == "/same")
-    assert m.downstream is not None
+    m = next(m for m in seen.mirrors if m.proof == ["count"] and m.mirror.response_body_bytes)
     assert m.original is not None
     alike = same(m.original, m.mirror) is True
     counts = {proof: sum(proof in each.proof for each in seen.mirrors) for proof in ("content", "time", "count")}
-    words = {"number": m.id, "n": m.mirror.response_body_bytes, "path": "/same"}
+    words = {"number": m.id, "n": m.mirror.response_body_bytes, "path": shown(m.path)}
     return Step(
         title=_("When both answers are equal"),
         says=(
@@ -122,7 +121,7 @@ def _equal(seen: Seen) -> Step:
             _("Can these packets show that the mirror's response was not handed on?"),
             (
                 Choice(_("no, equal bytes prove nothing"), m.verdict == "unproven"),
-                Choice(_("yes: two answers came to the proxy, one went to the client"), alike and m.proof == ["count"]),
+                Choice(_("yes: two answers came to the proxy, one went to the client"), alike and "count" in m.proof),
                 Choice(_("yes: the hash of the body tells whose it is"), "content" in m.proof),
             ),
         ),

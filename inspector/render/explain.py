@@ -35,7 +35,7 @@ def steps(
     are told. names: address -> name.
     """
     t = _Teller(mirror, others, wires or {}, names or {})
-    told = sorted(t.messages(), key=lambda pair: pair[0])
+    told = sorted(t.messages(), key=lambda pair: (pair[0], pair[1].packets[:1]))
     return [*(step for _time, step in told), judging.verdict(t.case), judging.refutation(t.case)]
 
 

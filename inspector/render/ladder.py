@@ -198,7 +198,7 @@ class _Builder:
 
     def ordered(self) -> tuple[list[Arrow], int]:
         """(arrows in order of time, relative to the first; how many messages are left out)."""
-        self.placed.sort(key=lambda p: (p.time, p.turn))
+        self.placed.sort(key=lambda p: (p.time, p.arrow.packets[:1], p.turn))
         start = next((p.time for p in self.placed if p.arrow.time is not None), 0)
         out = [p.arrow if p.arrow.time is None else replace(p.arrow, time=p.arrow.time - start) for p in self.placed]
         return out[:MAX_ARROWS], self.dropped + max(len(out) - MAX_ARROWS, 0)

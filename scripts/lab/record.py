@@ -139,8 +139,8 @@ class Recorder:
     def _envoy(self, name: str, config: dict[str, Any]) -> Any:
         path = WORK / f"envoy-{name}.json"
         path.write_text(json.dumps(config, indent=1))
-        argv = [str(self._binary), "-c", str(path), "--disable-hot-restart", "--concurrency", "2", "-l", "warning",
-                "--file-flush-interval-msec", "50"]  # fmt: skip
+        argv = [str(self._binary), "-c", str(path), "--disable-hot-restart", "--concurrency", str(self.scenario.workers),
+                "-l", "warning", "--file-flush-interval-msec", "50"]  # fmt: skip
         return self.network.start(name, argv, WORK / f"{name}.err", uid=1337)
 
     # -- recording --------------------------------------------------------------------------------------------------

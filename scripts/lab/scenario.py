@@ -48,6 +48,7 @@ class Scenario:
     nginx_keep_host: bool = False
     leak_every: int = 3
     client_at: str = "node"  # where a gateway's client stands: node | pod
+    workers: int = 2  # Envoy's threads; each has upstream connections of its own, so one thread uses them again sooner
     offload: bool = True  # let the kernel hand segments of up to 64 KB around
     loss: float = 0  # percent of the packets that are lost on the way in and out of each pod
     connections: int = 1
