@@ -83,6 +83,17 @@ def test_a_discarded_answer_ends_at_the_proxy() -> None:
     assert any("10.96.200.1:80" in note for note in ladder.notes)
 
 
+def test_the_host_of_a_request_is_told_as_a_claim() -> None:
+    ladder = drawn("items-client.pcap", 1)
+    assert [line.asked for line in ladder.lifelines] == ["", "", "host catalog", "host catalog-shadow"]
+    assert any("10.96.200.1:80; the host that its request names is catalog" in note for note in ladder.notes)
+    long = layout(mirror(mirror=exchange(3, leg="mirror", host="a" * 5000 + "\x1b[2J")))
+    lines = ladder_text.lines(long, 100)
+    assert sum("host aa" in line for line in lines) == 1
+    assert "\x1b" not in "".join(lines)
+    assert not layout(mirror(mirror=exchange(3, leg="mirror", host=None))).lifelines[3].asked
+
+
 def test_a_leak_goes_on_to_the_client() -> None:
     ladder = drawn("leaky-gw.pcap", 3)
     assert kinds(ladder, "mirror") == [Kind.REQUEST, Kind.RESPONSE]

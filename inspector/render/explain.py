@@ -113,7 +113,7 @@ class _Teller:
             client=self.who(d.client), request=request(d), server=self.who(d.server)
         )
         fact, packets = self._address(d)
-        step = self.step("asks", _("The client sends its request"), [says], d, "request", fact, *packets)
+        step = self.step("asks", _("The client sends its request"), [says, asked_for(d)], d, "request", fact, *packets)
         return d.request_time, step
 
     def _address(self, d: ExchangeView) -> tuple[str, list[tuple[int, int]]]:
@@ -187,7 +187,7 @@ class _Teller:
             fact = _("It leaves on a connection of the proxy's own, from {client}; the client's comes from {asker}.")
             fact = fact.format(client=shown(o.client), asker=shown(self.d.client))
         return o.request_time, self.step(
-            "original", _("The proxy sends the original"), [said], o, "request", self._seen(o, fact)
+            "original", _("The proxy sends the original"), [said, asked_for(o)], o, "request", self._seen(o, fact)
         )
 
     def copy(self) -> Told:
@@ -220,7 +220,7 @@ class _Teller:
         elif o is not None:
             fact = _("Original and copy come from one address, {proxy}, and go to the same server {original}.")
         fact = fact.format(proxy=shown(self.proxy), original=shown(o.server if o else None), mirror=shown(x.server))
-        step = self.step("copy", title, [said, *wording.signs(self.m)], x, "request", self._seen(x, fact))
+        step = self.step("copy", title, [said, asked_for(x), *wording.signs(self.m)], x, "request", self._seen(x, fact))
         return x.request_time, step
 
     def _seen(self, x: ExchangeView, fact: str) -> str:
@@ -363,6 +363,11 @@ class _Teller:
             fact = fact.format(source=shown(w.response.source), target=shown(w.request.target))
         step = self.step("given", _("The client is answered"), says, d, "response", fact)
         return (LAST if d.response_time is None else d.response_time), step
+
+
+def asked_for(x: ExchangeView) -> str:
+    """The name in a request, said as what it is: a claim of its sender."""
+    return _("It names the host {name}.").format(name=cut_middle(shown(x.host), MAX_REQUEST)) if x.host else ""
 
 
 def request(x: ExchangeView) -> str:

@@ -106,18 +106,22 @@ class _Builder:
         proxy = m.proxy if m.proxy is not None else host(m.mirror.client)
         self.client = self._lifeline(_("client"), d.client if d else "", d is not None, True)
         self.proxy = self._lifeline(_("proxy"), proxy)
-        self.original = self._lifeline(_("original"), o.server if o else "", o is not None)
-        self.mirror = self._lifeline(_("mirror"), m.mirror.server)
+        self.original = self._lifeline(_("original"), o.server if o else "", o is not None, asked=o.host if o else None)
+        self.mirror = self._lifeline(_("mirror"), m.mirror.server, asked=m.mirror.host)
         self.hosts = {proxy: self.proxy, host(m.mirror.server): self.mirror}
         self.servers[m.mirror.server] = self.mirror
         if o is not None:
             self.hosts.setdefault(host(o.server), self.original)
             self.servers.setdefault(o.server, self.original)
 
-    def _lifeline(self, role: str, address: str, seen: bool = True, port_changes: bool = False) -> int:
+    def _lifeline(
+        self, role: str, address: str, seen: bool = True, port_changes: bool = False, asked: str | None = None
+    ) -> int:
+        """One more lifeline. asked: the host that the request to it names, a claim of the captured bytes."""
         name = self.names.get(address) or self.names.get(host(address) or address) or ""
         name = _short(shown(name).strip()) if address else ""
-        self.lifelines.append(Lifeline(role, _short(shown(address)), name, seen, port_changes))
+        claim = _("host {name}").format(name=_short(shown(asked))) if asked and address else ""
+        self.lifelines.append(Lifeline(role, _short(shown(address)), name, seen, port_changes, claim))
         return len(self.lifelines) - 1
 
     def add(self, arrow: Arrow, time: int | None, otherwise: int = LAST) -> None:
@@ -187,7 +191,7 @@ class _Builder:
             return
         if x.server not in self.servers:
             role = _("mirror") if x.leg == "mirror" else _("server")
-            self.servers[x.server] = self._lifeline(role, x.server)
+            self.servers[x.server] = self._lifeline(role, x.server, asked=x.host)
             self.hosts.setdefault(host(x.server), self.servers[x.server])
         target = self.servers[x.server]
         if source == target:
@@ -244,9 +248,11 @@ def _notes(m: MirrorView) -> list[str]:
             said = _(
                 "the client's packets go to {server}, where a sidecar listens: what the client dialled was not seen"
             )
+        elif d.host:
+            said = _("the client dialled {server}; the host that its request names is {name}")
         else:
             said = _("the client dialled {server}")
-        out.append(said.format(server=shown(d.server)))
+        out.append(said.format(server=shown(d.server), name=_short(shown(d.host))))
     if m.rivals > 1:
         out.append(
             _("{n} downstream requests could be this one's: the likeliest is drawn, all are judged").format(n=m.rivals)

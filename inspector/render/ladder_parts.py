@@ -36,6 +36,7 @@ class Lifeline:
     name: str = ""  # a name for the address, "" without one
     seen: bool = True  # whether packets of it are in the capture
     port_changes: bool = False  # its port is another with each connection
+    asked: str = ""  # the host that requests to it name, with the word for where that stands; "" where none does
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def packets(numbers: Sequence[int], ascii_only: bool = False) -> str:
     whole = high - low + 1 == len(set(numbers))
     dash = ("-" if whole else "..") if ascii_only else ("–" if whole else "…")
     return f"#{low}{dash}{high}"
+
+
+def below(line: Lifeline, room: int) -> list[str]:
+    """What stands below a role: its name, the host that it is asked for (in one line of `room` columns), its address."""
+    if not line.seen:
+        return [_("not in the capture")]
+    return [text for text in (line.name, cut_middle(line.asked, room), line.address) if text]
 
 
 def where(ladder: Ladder, arrow: Arrow, ascii_only: bool = False) -> str:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
-from inspector.lang import _, language
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, fit, label, offset, tell, where
+from inspector.lang import language
+from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, below, fit, label, offset, tell, where
 from inspector.render.text import cut_middle, width, wrap
 
 CHARACTER = 7.3  # px that a column takes at 12 px in a monospaced face
@@ -85,7 +85,7 @@ class _Drawing:
         for a in ladder.arrows:
             need.append((width(label(a)) + 4) / max(abs(a.source - a.target), 1))
         for line in ladder.lifelines:
-            need.append(max(width(line.address), width(line.name)) + 4)
+            need.append(max(width(line.address), width(line.name), width(line.asked)) + 4)
         self.gap = round(min(max(need) * CHARACTER, MOST_GAP))
         self.box = self.gap - 16
         first = max(self.gutter + 10, EDGE + self.box / 2)
@@ -125,10 +125,9 @@ class _Drawing:
 
     def _block(self, line: Lifeline) -> list[str]:
         room = int(self.box / CHARACTER) - 2
-        below = [line.name, line.address] if line.seen else [_("not in the capture")]
         out = [cut_middle(line.role, room)]
-        for text in below:
-            out += wrap(text, room)[:ADDRESS_LINES] if text else []
+        for text in below(line, room):
+            out += wrap(text, room)[:ADDRESS_LINES]
         return out
 
     def _header(self, x: int, block: list[str], line: Lifeline) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import wcwidth
 
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, fit, label, offset, where
+from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, below, fit, label, offset, where
 from inspector.render.text import cut_middle, width, wrap
 
 LEAST_GAP = 16  # columns between lifelines; where there is less room, messages are listed instead
@@ -88,7 +88,7 @@ class _Drawing:
             span = max(abs(a.source - a.target), 1)
             out = max(out, -(-(max(width(self._plain(label(a))), len(self._packets(a)) + 3) + 3) // span))
         for line in self.ladder.lifelines:
-            out = max(out, *(width(self._plain(part)) + 2 for part in (line.role, line.address, line.name)))
+            out = max(out, *(width(self._plain(part)) + 2 for part in (line.role, line.address, line.name, line.asked)))
         return out
 
     def _inner(self, a: Arrow) -> int:
@@ -135,12 +135,9 @@ class _Drawing:
 
     def _block(self, line: Lifeline) -> list[str]:
         room = self.gap - 1
-        from inspector.lang import _
-
-        below = [line.name, line.address] if line.seen else [_("not in the capture")]
         out = [self._cut(line.role, room)]
-        for text in below:
-            out += [self._cut(part, room) for part in wrap(self._plain(text), room)[:HEADER_LINES]] if text else []
+        for text in below(line, room):
+            out += [self._cut(part, room) for part in wrap(self._plain(text), room)[:HEADER_LINES]]
         return out
 
     def _row(self) -> _Row:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from inspector.lang import _, several
+from inspector.lang import several
 from inspector.mirror.views import MirrorView
 from inspector.render.ladder import layout
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, host, label, offset, where
+from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, below, host, label, offset, where
 from inspector.render.source import Shown
 from inspector.render.text import cut_middle
 
@@ -104,9 +105,9 @@ def _whole(ladders: Iterable[Ladder], total: int) -> Iterator[str]:
 
 def _name(line: Lifeline, many: bool) -> str:
     """A role with its name and address. In a diagram of many ladders a client is one, whatever its port."""
-    address = host(line.address) if many and line.port_changes else line.address
-    below = [line.name, address] if line.seen else [_("not in the capture")]
-    return "<br/>".join(literal(part) for part in (line.role, *below) if part)
+    if many:  # hosts differ from request to request
+        line = replace(line, address=host(line.address) if line.port_changes else line.address, asked="")
+    return "<br/>".join(literal(part) for part in (line.role, *below(line, MAX_LABEL)))
 
 
 def _heading(ladder: Ladder, places: list[str]) -> Iterator[str]:

@@ -78,7 +78,10 @@ def _ladder(m: MirrorView, ladder: Ladder, pool: Pool) -> list[Any]:
     return [
         n(cut_middle(cells.request(m.method, m.path), ladders.MAX_TEXT)),
         n(cells.verdict(m)),
-        [pool.row(line.role, line.address, line.name, "" if line.seen else "unseen") for line in ladder.lifelines],
+        [
+            pool.row(line.role, line.address, line.name, line.asked, "" if line.seen else "unseen")
+            for line in ladder.lifelines
+        ],
         [
             [n(a.kind.value), a.source, a.target, n(a.what), n(a.size), n(a.says), n(where(ladder, a)), a.time]
             for a in ladder.arrows

@@ -93,7 +93,7 @@
     const [request, verdict, lines, arrows, notes, captures] = M[number][1];
     return {
       title: fill(W.title, { number, request: S[request], verdict: S[verdict] }), notes: texts(notes), captures: texts(captures),
-      lines: lines.map(texts).map(([role, address, name, unseen]) => ({ role, address, name, seen: !unseen })),
+      lines: lines.map(texts).map(([role, address, name, asked, unseen]) => ({ role, address, name, asked, seen: !unseen })),
       arrows: arrows.map(([kind, source, target, what, size, says, where, time]) =>
         ({ kind: S[kind], source, target, what: S[what], size: S[size], says: S[says], where: S[where], time })),
     };
@@ -111,7 +111,7 @@
     const gutter = G.edge + C * (Math.max(0, ...times) + 1);
     const need = [G.least / C];
     for (const a of l.arrows) need.push((width(label(a)) + 4) / Math.max(Math.abs(a.source - a.target), 1));
-    for (const line of l.lines) need.push(Math.max(width(line.address), width(line.name)) + 4);
+    for (const line of l.lines) need.push(Math.max(width(line.address), width(line.name), width(line.asked)) + 4);
     const gap = round(Math.min(Math.max(...need) * C, G.most)), box = gap - 16;
     const first = Math.max(gutter + 10, G.edge + box / 2);
     const xs = l.lines.map((_line, i) => round(first + gap * i));
@@ -119,7 +119,7 @@
     const inBox = Math.trunc(box / C) - 2;
     const blocks = l.lines.map((line) => {
       const out = [cutMiddle(line.role, inBox)];
-      for (const text of line.seen ? [line.name, line.address] : [W.unseen]) {
+      for (const text of line.seen ? [line.name, cutMiddle(line.asked, inBox), line.address] : [W.unseen]) {
         if (text) out.push(...wrap(text, inBox).slice(0, G.addresses));
       }
       return out;
