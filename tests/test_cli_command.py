@@ -333,3 +333,19 @@ def test_the_library_answers_with_data_frames() -> None:
     inspection = inspector.inspect(ITEMS)
     assert len(inspection.mirrors) == 3
     assert "<table" in inspection.mirrors._repr_html_()
+
+
+def test_what_a_notebook_shows_is_redacted(tmp_path: Path) -> None:
+    import inspector
+
+    secret = tmp_path / "secret.pcap"
+    data = Path(ITEMS).read_bytes().replace(b"/items HTTP", b"/items?pwd=hunts HTTP").replace(b"curl/7.88.1", b"c")
+    secret.write_bytes(data)
+    as_captured = inspector.inspect(str(secret))
+    assert set(as_captured.mirrors["path"]) == {"/items?pwd=hunts"}
+    assert "hunts" not in as_captured._repr_html_()
+    assert as_captured._repr_html_().count("/items?pwd=redacted:") == 3
+    private = inspector.inspect(str(secret), redact=True)
+    for frame in (private.mirrors, private.exchanges):
+        (path,) = set(frame["path"])
+        assert path.startswith("/items?pwd=redacted:")

@@ -118,6 +118,21 @@ def test_an_error_before_the_first_batch_leaves_a_file_alone(batches: Any, tmp_p
     assert target.read_text() == "old"
 
 
+def test_a_file_that_was_there_is_the_users_only(batches: Any, tmp_path: Path) -> None:
+    target, link = tmp_path / "out", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o664)
+    link.symlink_to(target)
+    batches(mirror(1))
+    assert cli.run([*ARGS, "-o", str(link)]) == 0
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert link.is_symlink()
+    batches(mirror(1))
+    before = os.stat(os.devnull).st_mode
+    assert cli.run([*ARGS, "-o", os.devnull]) == 0
+    assert os.stat(os.devnull).st_mode == before
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(CaptureError("x", "gone"), 2), (KeyboardInterrupt(), 130), (OSError(5, "EIO"), 70)]
 )

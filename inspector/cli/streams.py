@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -158,6 +159,7 @@ class Output:
                 self.file = sys.stdout
             else:
                 fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                _for_the_user_only(fd, target)
                 self.file = open(fd, "w", encoding="utf-8", newline="")  # noqa: SIM115 - `close` does it
         self.encoding = self.file.encoding or "utf-8"
         self.narrow = self.encoding.lower().replace("-", "") != "utf8"
@@ -193,6 +195,17 @@ class Output:
             raise InspectorError(
                 _("{name}: cannot be written: {why}").format(name=self.name, why=error.strerror or error)
             ) from error
+
+
+def _for_the_user_only(fd: int, name: str) -> None:
+    """A file that was there before keeps its mode when it is opened: 0600 before anything captured is in it."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o177 == 0:
+        return
+    try:
+        os.fchmod(fd, 0o600)
+    except OSError:  # another user's file
+        say(_("{name}: others may read it, and its mode cannot be changed").format(name=name))
 
 
 def _encodable(text: str, encoding: str, narrow: bool) -> str:

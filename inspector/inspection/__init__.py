@@ -18,6 +18,7 @@ from inspector.mirror.present import Presenter
 from inspector.mirror.settle import Rules
 from inspector.mirror.tables import Sign
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+from inspector.redact import current
 from inspector.table import I64
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ class Inspection:
     cut short or damaged (the rest was read).
     """
 
-    def __init__(self, pipeline: Pipeline, kept: Kept) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Kept, redact: bool = False) -> None:
         self._pipeline = pipeline
         self._kept = kept
+        self._redact = redact
         self.captures: list[CaptureView] = pipeline.captures()
         self.summary: SummaryView = summarise(pipeline.tally, pipeline.seen())
         self.damaged: bool = pipeline.damaged()
@@ -109,14 +111,19 @@ class Inspection:
         """One row a mirror: see inspection.frames for the columns."""
         from inspector.inspection.frames import mirrors_frame
 
-        return mirrors_frame(self.mirror_views())
+        return self._private(mirrors_frame(self.mirror_views()))
 
     @cached_property
     def exchanges(self) -> pd.DataFrame:
         """One row an exchange."""
         from inspector.inspection.frames import exchanges_frame
 
-        return exchanges_frame(self.exchange_views())
+        return self._private(exchanges_frame(self.exchange_views()))
+
+    def _private(self, frame: pd.DataFrame) -> pd.DataFrame:
+        from inspector.inspection.frames import redacted
+
+        return redacted(frame, current()) if self._redact else frame
 
     @cached_property
     def connections(self) -> pd.DataFrame:
@@ -130,10 +137,12 @@ class Inspection:
         return f"<Inspection of {paths}: {self.summary.mirrors} mirrors. {self.summary.finding}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the finding and the mirrors (text is escaped by pandas)."""
+        """For notebooks: the finding and the mirrors (text is escaped by pandas), always redacted: a notebook is saved."""
         from html import escape
 
-        shown = self.mirrors[list(SHOWN)]
+        from inspector.inspection.frames import redacted
+
+        shown = redacted(self.mirrors[list(SHOWN)], current())
         unseen = "".join(f"<li>{escape(s)}</li>" for s in self.summary.unseen)
         return f"<p><b>{escape(self.summary.finding)}</b></p>{shown.to_html(max_rows=20, escape=True)}<ul>{unseen}</ul>"
 
@@ -207,19 +216,21 @@ def inspect(
     block_bytes: int = 4 << 20,
     progress: Callable[[int, int | None], None] | None = None,
     notice: Callable[[str], None] | None = None,
+    redact: bool = False,
 ) -> Inspection:
     """Read captures as one view, find every mirrored request and judge it.
 
     captures: paths, "-" for stdin, or binary files. suffix: what the proxy appends to a copy's host ("" for none).
     window: seconds between a copy and its original. match: the signs that may pair (empty: all). block_bytes: how much is
     read at a time. progress: called with (bytes read, total or None). notice: called with a sentence before something slow.
+    redact: replace secrets in the DataFrames' request targets (see inspector.redact); views and `reread` give what was captured.
     Raises CaptureError for an input that cannot be read, UsageError for options that make no sense.
     """
     pipeline = _pipeline(captures, suffix, window, match, block_bytes, progress, notice)
     kept = Kept()
     for batch in pipeline.run():
         kept.add(batch)
-    return Inspection(pipeline, kept)
+    return Inspection(pipeline, kept, redact)
 
 
 def stream(

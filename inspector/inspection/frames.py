@@ -10,6 +10,7 @@ import numpy as np
 from inspector.capture.addresses import format_address
 from inspector.mirror.present import format_endpoint
 from inspector.mirror.views import ExchangeView, MirrorView
+from inspector.redact import Redactor
 from inspector.tcp.tables import Connections, End
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def _times(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
         times[column < 0] = np.datetime64("NaT")
         frame[name] = pd.Series(times, index=frame.index).dt.tz_localize("UTC")
     return frame
+
+
+def redacted(frame: pd.DataFrame, redactor: Redactor) -> pd.DataFrame:
+    """The same with secrets in request targets replaced; a copy where there are any. Other columns hold none."""
+    changes = redactor.changes(path if isinstance(path, str) else None for path in frame["path"])
+    return frame.assign(path=[changes.get(path, path) for path in frame["path"]]) if changes else frame
 
 
 def exchanges_frame(views: Iterable[ExchangeView]) -> pd.DataFrame:
