@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import json
 import os
+import re
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,11 @@ from typing import Any
 import numpy as np
 
 LAYOUT = "2"  # of the cached files
+UNUSED = 90 * 86400  # seconds after which what nobody loads is taken away
+TOUCHED = 7 * 86400  # seconds after which a file that is loaded gets a new time
+PARTIAL = 86400  # seconds after which a file that nobody finished is left over
+FOLDER = re.compile(r"kernels-[\w-]+-[0-9a-f]{16}")
+FILE = re.compile(r".+\.o|warm-[0-9a-f]{16}")
 SCALARS = {"int64": ctypes.c_int64, "uint64": ctypes.c_uint64, "bool": ctypes.c_int8}
 _lock = threading.RLock()
 _engine: Any = None
@@ -86,6 +94,7 @@ def load(folder: Path, name: str, key: tuple[Any, ...]) -> Entry | None:
             code = file.read()
         if _sum(code) != about["sum"] or about["key"] != list(key):
             return None
+        _touch(head)
         return _entry(code, about["symbol"], key, about["result"])
     except (OSError, ValueError, KeyError, RuntimeError, TypeError):
         return None
@@ -106,6 +115,7 @@ def make(folder: Path | None, name: str, key: tuple[Any, ...], dispatcher: Any) 
         if folder is not None:
             about = {"symbol": symbol, "key": list(key), "result": result, "sum": _sum(code)}
             _write(_file(folder, name, key), json.dumps(about).encode() + b"\n" + code)
+            _prune_once(folder)
         return _entry(code, symbol, key, result)
 
 
@@ -128,6 +138,48 @@ def _write(path: Path, data: bytes) -> None:
         with open(handle, "wb") as file:
             file.write(data)
         os.replace(partial, path)
+
+
+def _touch(path: Path) -> None:
+    """Say that a file is in use. Its time of access does not tell: many file systems keep none."""
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > TOUCHED:
+            os.utime(path)
+
+
+@functools.cache
+def _prune_once(folder: Path) -> None:
+    prune(folder)
+
+
+def prune(folder: Path, now: float | None = None) -> int:
+    """Take away what nobody has loaded for `UNUSED` seconds, in `folder` and in its siblings of other compilers and processors.
+
+    Returns how many files are gone. Safe beside other processes: code that is loaded is in memory, and a kernel that is missed is
+    compiled again. Nothing that has not a name of ours is touched, nor what cannot be removed.
+    """
+    now = time.time() if now is None else now
+    gone = 0
+    with contextlib.suppress(OSError):
+        for place in sorted(folder.parent.iterdir()):
+            if not FOLDER.fullmatch(place.name) or place.is_symlink() or not place.is_dir():
+                continue
+            gone += _prune(place, now)
+            if place != folder and now - place.stat().st_mtime > PARTIAL:  # a young one may be about to be filled
+                with contextlib.suppress(OSError):
+                    place.rmdir()  # only where it is empty
+    return gone
+
+
+def _prune(place: Path, now: float) -> int:
+    gone = 0
+    for file in place.iterdir():
+        with contextlib.suppress(OSError):
+            age = now - file.lstat().st_mtime
+            if (FILE.fullmatch(file.name) and age > UNUSED) or (file.suffix == ".part" and age > PARTIAL):
+                file.unlink()
+                gone += 1
+    return gone
 
 
 def _type(types: Any, part: Any) -> Any:

@@ -123,3 +123,53 @@ def test_the_folder_names_the_compiler_and_the_checks(monkeypatch):
         assert kernel.cache_folder() != plain
     finally:
         kernel._toolchain.cache_clear()
+
+
+def test_what_nobody_loads_is_pruned(tmp_path):
+    own, other, foreign = (
+        tmp_path / n
+        for n in (
+            "kernels-cpython-311-00112233aabbccdd",
+            "kernels-cpython-310-checked-aabbccdd00112233",
+            "kernels-mine",
+        )
+    )
+    now = 2_000_000_000
+    young, old = now - native.UNUSED + 60, now - native.UNUSED - 60
+    for folder in (own, other, foreign):
+        folder.mkdir()
+        for name, time in (
+            ("a.kernel-i8.o", old), ("b.kernel-i8.o", young), ("warm-0123456789abcdef", old), ("x.part", old),
+            ("y.part", now - 60), ("notes.txt", old),
+        ):  # fmt: skip
+            (folder / name).write_bytes(b"x")
+            os.utime(folder / name, (time, time))
+    (tmp_path / "kernels-cpython-309-00112233aabbccdd").symlink_to(foreign)
+    assert native.prune(own, now) == 6
+    for folder in (own, other):
+        assert sorted(p.name for p in folder.iterdir()) == ["b.kernel-i8.o", "notes.txt", "y.part"]
+    assert len(list(foreign.iterdir())) == 6
+    (other / "notes.txt").unlink()
+    os.utime(other / "b.kernel-i8.o", (now, now))
+    later = now + native.UNUSED + 60
+    assert native.prune(own, later) == 4
+    assert own.exists()
+    assert not other.exists()
+    assert native.prune(tmp_path / "gone" / "kernels-cpython-311-00112233aabbccdd", later) == 0
+
+
+def test_a_kernel_that_is_loaded_is_not_old(tmp_path):
+    said(start(tmp_path))
+    (kept,) = objects(tmp_path)
+    os.utime(kept, (1, 1))
+    assert said(start(tmp_path)) == f"{ANSWER} False"
+    assert kept.stat().st_mtime > 1_000_000_000
+
+
+def test_a_compile_prunes(tmp_path):
+    said(start(tmp_path))
+    (kept,) = objects(tmp_path)
+    os.utime(kept, (1, 1))
+    said(start(tmp_path, PROGRAM.replace("SHIFT = 1", "SHIFT = 2")))
+    assert len(objects(tmp_path)) == 1
+    assert not kept.exists()

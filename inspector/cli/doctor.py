@@ -11,7 +11,7 @@ import time
 import click
 
 from inspector.cli import speech, streams
-from inspector.lang import _
+from inspector.lang import _, several
 
 PACKAGES = (
     "numpy",
@@ -36,7 +36,7 @@ TOOLS = ("tshark", "tcpdump")
 def doctor(warm: bool) -> int:
     """Say what this installation has: versions, tools, and whether the inner loops are compiled."""
     import inspector
-    from inspector import kernel
+    from inspector import kernel, native
 
     lines = [
         _("mirror-inspector {version}, Python {python} on {machine}").format(
@@ -72,4 +72,7 @@ def doctor(warm: bool) -> int:
         streams.say(_("compiling the inner loops; this takes about a minute"))
         compile_all()
         streams.say(_("compiled in {seconds} s").format(seconds=f"{time.perf_counter() - start:.0f}"))
+    if warm and (gone := native.prune(folder)):
+        said = several("{n} old compiled kernel was removed", "{n} old compiled kernels were removed", gone)
+        streams.say(said.format(n=f"{gone:,}"))
     return bad
