@@ -21,6 +21,7 @@ from hostile_views import hostile
 from hypothesis import given, settings
 from render_samples import Sample, rich
 
+from inspector import lang
 from inspector.cli.program import run
 from inspector.inspection import inspect
 from inspector.inspection.story import Story
@@ -175,9 +176,16 @@ def moved(x: ExchangeView | None, i: int, shift: int) -> ExchangeView | None:
     )
 
 
-@pytest.mark.parametrize("unlike", [0, 2, 6])
-def test_a_thousand_mirrors_fit(unlike: int) -> None:
-    """unlike: how many differences, with values of their own, each pair has."""
+@pytest.fixture(params=["en", "ko"])
+def language(request: pytest.FixtureRequest) -> Iterator[str]:
+    lang.use(request.param)
+    yield request.param
+    lang.use("en")
+
+
+@pytest.mark.parametrize("unlike", [0, 6])
+def test_a_thousand_mirrors_fit(unlike: int, language: str) -> None:
+    """unlike: how many differences, with values of their own, each pair has. Korean takes six bytes a syllable."""
     says = ("Response body: Differs.",)
     changes = {}
     for n in range(1, 1001):
@@ -188,6 +196,7 @@ def test_a_thousand_mirrors_fit(unlike: int) -> None:
     assert len(markup) < 1_500_000
     assert len(page.data["mirrors"]) == 1000  # type: ignore[arg-type]
     assert "mirrors are in this table" not in markup
+    assert ("\\ubcf5\\uc0ac\\ubcf8" in markup) == (language == "ko")  # the copy, in an evidence sentence
     told = [found for *_rest, found in page.data["mirrors"].values()]  # type: ignore[attr-defined]
     assert {len(rows) + more for _says, rows, more in told} == {unlike}
     assert any(len(rows) == unlike for _says, rows, _more in told)

@@ -191,6 +191,8 @@ def korean(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ["captures/vxlan-node.pcap.zst"],
         ["captures/leaky-gw.pcap", "--explain", "3"],
         ["captures/retry-client.pcap", "--explain", "5"],
+        ["captures/leaky-gw.pcap", "--diff", "3"],
+        ["captures/leaky-gw.pcap", "--diff", "all"],
         *[["lesson", str(n)] for n in range(1, 10)],
     ],
     ids=" ".join,
@@ -223,8 +225,10 @@ def test_json_is_the_same_in_every_language(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for form in ("json", "ndjson", "csv"):
-        words = ["captures/items-node.pcap", "--show-mirrors", "--format", form]
+    runs = [
+        ["captures/items-node.pcap", "--show-mirrors", "--format", form] for form in ("json", "ndjson", "csv", "har")
+    ]
+    for words in [*runs, ["captures/leaky-gw.pcap", "--diff", "all", "--format", "csv"]]:
         assert run(words) == 0
         english = capsys.readouterr().out
         assert korean(capsys, *words) == english
@@ -302,5 +306,7 @@ def test_the_report_is_korean_and_quiet(tmp_path: Path, recwarn: pytest.Warnings
     page = unescape(target.read_text())
     assert '<html lang="ko"' in page
     assert "유출입니다" in page
+    said = "다운스트림에 원본의 응답이 아니라 복사본의 응답이 전달됨"
+    assert said.encode("ascii", "backslashreplace").decode() in page
     assert "시차" in page
     assert not [w for w in recwarn if "Glyph" in str(w.message)]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from inspector.lang import _, marked
 from inspector.mirror.columns import ABSENT, EvidenceColumns, ExchangeColumns
 from inspector.mirror.memo import Memo
 from inspector.ragged import Ragged
 from inspector.table import I64, Bool
 
-WHOSE = {
-    "original": "what the original was answered",
-    "mirror": "the copy's response, not the original's",
-    "proxy": "a reply of the proxy's own",
+GIVEN = {
+    "original": marked("the downstream is given what the original was answered: {reply}"),
+    "mirror": marked("the downstream is given the copy's response, not the original's: {reply}"),
+    "proxy": marked("the downstream is given a reply of the proxy's own: {reply}"),
 }
 
 
@@ -24,21 +25,51 @@ def milliseconds(ns: int) -> str:
 def reply(key: tuple[int | None, int | None, bool]) -> str:
     """A response in words, from its status, its bytes of body and whether all of it was seen."""
     status, size, complete = key
-    return f"status {status}, {size or 0:,} bytes of body{'' if complete else ' seen'}"
+    said = _("status {status}, {size} bytes of body") if complete else _("status {status}, {size} bytes of body seen")
+    return said.format(status=status, size=f"{size or 0:,}")
+
+
+def asks(client: str) -> str:
+    """The downstream's request in words."""
+    return _("the downstream {client} sends the request").format(client=client)
+
+
+def original(server: str) -> str:
+    """The original's request in words."""
+    return _("the proxy sends the original to {server}").format(server=server)
+
+
+def answered(reply: str) -> str:
+    """The original's response in words."""
+    return _("the original is answered: {reply}").format(reply=reply)
+
+
+def arrives(reply: str) -> str:
+    """The copy's response in words."""
+    return _("the copy's response begins to arrive at the proxy: {reply}").format(reply=reply)
 
 
 def copied(key: tuple[str, int]) -> str:
     """The copy's request in words, from its server and its lag."""
     server, lag = key
-    when = "" if lag == ABSENT else f", {milliseconds(lag)} {'after' if lag >= 0 else 'before'} the original"
-    return f"the proxy sends the copy to {server}{when}"
+    if lag == ABSENT:
+        said = _("the proxy sends the copy to {server}")
+    elif lag >= 0:
+        said = _("the proxy sends the copy to {server}, {lag} after the original")
+    else:
+        said = _("the proxy sends the copy to {server}, {lag} before the original")
+    return said.format(server=server, lag=milliseconds(lag))
 
 
 def given(key: tuple[str, int, str]) -> str:
     """What the downstream was given in words, from `delivered`, the number of rivals and the reply."""
     delivered, rivals, what = key
-    among = f" (judged for each of {rivals} downstream requests that it could be)" if rivals > 1 else ""
-    return f"the downstream is given {WHOSE.get(delivered, 'a response')}: {what}{among}"
+    said = _(GIVEN[delivered]) if delivered in GIVEN else _("the downstream is given a response: {reply}")
+    said = said.format(reply=what)
+    if rivals > 1:
+        among = _("{said} (judged for each of {n} downstream requests that it could be)")
+        said = among.format(said=said, n=rivals)
+    return said
 
 
 def outer(packets: Ragged, last: bool) -> I64:
@@ -55,11 +86,11 @@ class Witness:
 
     def __init__(self) -> None:
         self.reply = Memo(reply)
-        self.asks = Memo("the downstream {} sends the request".format)
-        self.original = Memo("the proxy sends the original to {}".format)
+        self.asks = Memo(asks)
+        self.original = Memo(original)
         self.copy = Memo(copied)
-        self.answered = Memo("the original is answered: {}".format)
-        self.arrives = Memo("the copy's response begins to arrive at the proxy: {}".format)
+        self.answered = Memo(answered)
+        self.arrives = Memo(arrives)
         self.given = Memo(given)
 
     def tell(
@@ -95,17 +126,17 @@ class Witness:
         owner, rows = steps.add(mirror, answer)
         steps.says += self.arrives.all([replies[k] for k in rows])
         owner, rows = steps.add(mirror, np.where(x.response_packets.lengths > 1, last, -1))
-        steps.says += ["the last of the copy's response that was seen"] * len(rows)
+        steps.says += [_("the last of the copy's response that was seen")] * len(rows)
         owner, rows = steps.add(downstream, answer)
         whose = zip([delivered[i] for i in owner], [rivals[i] for i in owner], [replies[k] for k in rows], strict=True)
         said = self.given.all(whose)
         for i in np.flatnonzero(leaked[owner]).tolist():
             digest = x.response_body_hash[rows[i]]
             if digest is not None and digest == x.response_body_hash[owner[i]]:
-                said[i] += f"; its body is the copy's ({digest})"
+                said[i] = _("{said}; its body is the copy's ({digest})").format(said=said[i], digest=digest)
             o = int(original[owner[i]])
             if o >= 0 and answer[o] >= 0:
-                said[i] += f"; the original was answered with {replies[o]}"
+                said[i] = _("{said}; the original was answered with {reply}").format(said=said[i], reply=replies[o])
         steps.says += said
         return steps.sorted(n)
 

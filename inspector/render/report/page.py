@@ -14,7 +14,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 from inspector.inspection.story import Story
-from inspector.lang import _, language, several
+from inspector.lang import _, language
 from inspector.mirror.differences import Differences
 from inspector.mirror.wire import Wire
 from inspector.render import cells, explain, ladder_svg
@@ -163,7 +163,7 @@ def _tile(number: str, name: str, verdict: str) -> Html:
 
 def _finding(f: Finding) -> Html:
     links = [tag("a", str(n), href=f"#mirror-{n}") for n in f.numbers]
-    more = several("and {n} more", "and {n} more", f.more).format(n=f"{f.more:,}") if f.more and links else ""
+    more = _("and {n} more").format(n=f"{f.more:,}") if f.more and links else ""
     word = tag("span", f.kind, class_=f"verdict {f.kind}") if f.kind != "notable" else None
     said = [word, " "] if word else []
     where = tag("span", _("Mirrors: "), join(*_spaced(links)), more and f" {more}", class_="links") if links else None

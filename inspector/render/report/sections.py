@@ -126,7 +126,7 @@ def times(g: Gathered) -> Html:
         return section("times", _("Times"), tag("p", _("No times were measured: pairs are incomplete.")))
     rows = [[_("lag"), *plots.quantiles(g.lags, True)]] if g.lags else []
     rows += [[_("latency: {leg}").format(leg=name), *plots.quantiles(values)] for name, values in by_leg]
-    heads = [_("time"), _("number"), _("least"), _("median"), _("90 % within"), _("99 % within"), _("most")]
+    heads = [_("what"), _("number"), _("least"), _("median"), _("90 % within"), _("99 % within"), _("most")]
     shown = simple(_("The same in numbers"), heads, rows, range(1, 7))
     return section("times", _("Times"), tag("div", figures, class_="plots"), shown)
 
