@@ -56,7 +56,8 @@ class Recorded:
         self.data: U8 = np.frombuffer(raw, np.uint8)[:end]
         seconds, fraction = self._field(0), self._field(4)
         self.time: I64 = seconds * self.ticks + fraction
-        self.span = int(self.time.max() - self.time.min()) * (len(self.time) + 1) // len(self.time) + 1
+        lasts = int(self.time.max() - self.time.min()) * (len(self.time) + 1) // len(self.time) + 1
+        self.span = max(lasts, self.ticks * 2)  # sooner, a packet with one other address is the same one behind a NAT
         self.address = self._addresses()
         self.address_text = np.array([m.start(1) for m in ADDRESS_TEXT.finditer(self.data.data)], np.int64)
         self.request_id = np.array([m.start(1) for m in REQUEST_ID.finditer(self.data.data)], np.int64)

@@ -279,12 +279,20 @@ def plan(name: str, seed: int | None, changes: dict[str, Any]) -> tuple[Scenario
     return scenario, worlds.randomised(rng, overlay=scenario.overlay, gateway=gateway, ipv6=ipv6)
 
 
-def main(name: str, seed: int | None, changes: dict[str, Any], out: Path) -> int:
-    """Inside the namespaces that `run` made: record, and write the results. Returns the exit status."""
+def main(name: str, seed: int | None, changes: dict[str, Any], out: Path, live: float = 0) -> int:
+    """Inside the namespaces that `run` made: record, and write the results. Returns the exit status.
+
+    live: seconds of traffic that `inspect --follow` watches; 0 for none.
+    """
     private_mounts()
     scenario, world = plan(name, seed, changes)
+    recorder = Recorder
+    if live:
+        from lab.live import Live, repeated
+
+        scenario, recorder = repeated(scenario, live), Live
     try:
-        Recorder(scenario, world).record()
+        recorder(scenario, world).record()
     except (LabError, subprocess.TimeoutExpired) as error:
         print(f"lab: {error}", file=sys.stderr)
         for log in sorted(WORK.glob("*.err")):
