@@ -192,7 +192,10 @@ class Reading:
         if lost.any():
             self._news.lossy.append(np.unique(streams.runs.stream[lost]))
         self._news.unanswered.append(read.unanswered)
-        self._news.ended.append(np.stack([streams.ends.stream, tracker.acknowledged(streams.ends.slot)]))
+        acknowledged = tracker.acknowledged(streams.ends.slot)
+        # The other side had bytes that no packet here brought (a FIN counts one): what they said was lost, not unsaid.
+        self._news.lossy.append(streams.ends.stream[acknowledged > streams.ends.offset + 1])
+        self._news.ended.append(np.stack([streams.ends.stream, acknowledged]))
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
 
