@@ -7,12 +7,12 @@ on other interfaces go with it, as a tcpdump that lost the packet's moment would
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from capture_files import pcap, read
 
 import inspector
@@ -22,6 +22,7 @@ from inspector.seq import distance
 CAPTURES = Path(__file__).resolve().parent.parent / "captures"
 LINK = {"EN10MB": 1, "LINUX_SLL2": 276, "LINUX_SLL": 113}
 FIN, SYN, RST = 1, 2, 4
+COPIES = 200_000  # ns between the copies of a packet
 LEGS = ("downstream", "original", "mirror")
 
 
@@ -98,17 +99,16 @@ class Scene:
 @cache
 def scene(name: str) -> Scene:
     """A capture of `captures/`, read once."""
-    path = CAPTURES / name
+    path = CAPTURES / name  # an absolute name stays as it is
     got = read(str(path))
     s, p = got.segments, got.packets
     row = {n: i for i, n in enumerate(s.packet.tolist())}
-    columns = [
-        a.tolist()
-        for a in (s.src_lo, s.dst_lo, s.sport, s.dport, s.seq, s.ack, s.flags, s.length)
-    ]
+    columns = [a.tolist() for a in (s.src_lo, s.dst_lo, s.sport, s.dport, s.seq, s.ack, s.flags, s.length)]
     none = (0,) * len(columns)
     frames = []
-    for number, time, data, length in zip(p.number.tolist(), p.time.tolist(), got.frames, p.length.tolist(), strict=True):
+    for number, time, data, length in zip(
+        p.number.tolist(), p.time.tolist(), got.frames, p.length.tolist(), strict=True
+    ):
         i = row.get(number)
         frames.append(Frame(number, time, data, length, *(none if i is None else (c[i] for c in columns))))
     (link,) = got.info.link_types
@@ -168,14 +168,18 @@ def judged(data: bytes) -> list[MirrorView]:
 
 
 def same_mirror(s: Scene, number: int, views: Iterable[MirrorView]) -> MirrorView | None:
-    """The mirror of a damaged capture that is mirror `number` of the whole one: known by what came over its own connection then."""
+    """The mirror of a damaged capture that is mirror `number` of the whole one: known by its connection and time."""
     leg = s.leg(number, "mirror")
     for view in views:
         if view.mirror.client != leg.client:
             continue
-        times = {leg.request_time, leg.response_time} - {None}
-        if times & {view.mirror.request_time, view.mirror.response_time}:
-            return view
+        # A copy on another interface is seen a moment later: it may be all that is left of a packet.
+        for mine, other in (
+            (leg.request_time, view.mirror.request_time),
+            (leg.response_time, view.mirror.response_time),
+        ):
+            if mine is not None and other is not None and abs(mine - other) < COPIES:
+                return view
     return None
 
 
@@ -210,9 +214,41 @@ def wrong_claims(s: Scene, views: Iterable[MirrorView]) -> list[str]:
             out.append(f"{what}, but this is no mirror")
             continue
         told = f"{what}; the whole capture says {verdict(whole)}, delivered {whole.delivered}"
-        proven = set(whole.proof) | ({"count"} if "content" in whole.proof else set())  # what is not seen to differ is counted
-        if view.verdict != whole.verdict or not set(view.proof) <= proven:
-            out.append(told)
-        elif view.delivered not in ("unknown", whole.delivered):
+        proven = set(whole.proof) | (
+            {"count"} if "content" in whole.proof else set()
+        )  # what is not seen to differ is counted
+        if whole.rivals > 1:  # equals in flight together: which of them is whose the whole capture does not know either
+            proven.add("time")
+        right = view.verdict == whole.verdict and set(view.proof) <= proven
+        if not right or view.delivered not in ("unknown", whole.delivered):
             out.append(told)
     return out
+
+
+def thinned(s: Scene, lost: random.Random) -> bytes:
+    """The capture with packets lost in one of the ways in which captures lose them."""
+    how = lost.choice(["loss", "burst", "start", "end", "snap", "both", "connection"])
+    frames = list(s.frames)
+    last = len(frames)
+    cut = 1 << 20
+    if how in ("loss", "both"):
+        rate = lost.choice([0.01, 0.03, 0.1, 0.3])
+        frames = [f for f in frames if lost.random() > rate]
+    if how in ("burst", "both"):
+        for _ in range(lost.randint(1, 5)):
+            begin = lost.randrange(last)
+            end = begin + lost.randint(1, 30)
+            frames = [f for f in frames if not begin < f.number <= end]
+    if how == "start" or (how == "both" and lost.random() < 0.5):
+        begin = lost.randrange(last)
+        frames = [f for f in frames if f.number > begin]
+    if how == "end":
+        end = lost.randrange(last)
+        frames = [f for f in frames if f.number <= end]
+    if how == "snap":
+        cut = lost.choice([96, 150, 200, 300, 500, 1000])
+    if how == "connection":
+        ports = sorted({f.sport for f in frames} | {f.dport for f in frames})
+        gone = set(lost.sample(ports, min(len(ports), lost.randint(1, 3))))
+        frames = [f for f in frames if lost.random() < 0.3 or not gone & {f.sport}]
+    return s.capture(frames, lambda f: cut)

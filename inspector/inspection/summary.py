@@ -100,6 +100,12 @@ def finding(tally: Tally) -> str:
         )
     elif arrived:
         said = _("{reached}; these packets cannot show what the downstream was given.")
+    elif verdicts.get("unproven", 0):
+        said = several(
+            "No response to the {total} mirrored request is in the capture, though bytes of it were acknowledged.",
+            "No response to the {total} mirrored requests is in the capture, though bytes of some were acknowledged.",
+            total,
+        )
     else:
         said = several(
             "None of {total} mirrored request was answered.", "None of {total} mirrored requests was answered.", total

@@ -42,12 +42,16 @@ def place(
     upstream: Bool,
     retry: Bool,
     window: int,
-) -> None:
-    """Fill `original`, `found`, `downstream` and `claimed` for responses without a request, in order of time."""
+) -> Bool:
+    """Fill `original`, `found`, `downstream` and `claimed` for responses without a request, in order of time.
+
+    Returns by row of `e` whether its original was told by order alone, or its downstream exchange by equal responses.
+    """
     orphans = np.flatnonzero((e.request_time < 0) & (e.status >= 0))
     known = np.flatnonzero(upstream & ~retry)
     if not len(orphans) or not len(known) or not (original >= 0).any():
-        return
+        return np.zeros(len(e), bool)
+    paired = original.copy()
     orphans = orphans[np.argsort(e.response_time[orphans], kind="stable")]
     key = number(s.sender, server)
     size = int(key.max()) + 1
@@ -65,7 +69,19 @@ def place(
     links = original, found, downstream, claimed, window
     _couple(w, orphans[is_mirrored[key[orphans]]], bare, *links, lost_copies=False)
     _couple(w, orphans[gets_copies[key[orphans]]], free, *links, lost_copies=True)
+    moved = original != paired
+    _contradicted(e, np.flatnonzero(moved), original, found)
+    before = downstream.copy()
     _served(e, s, w, orphans, original, downstream, claimed, window)
+    return (downstream != before) | moved
+
+
+def _contradicted(e: Exchanges, rows: I64, original: I64, found: U32) -> None:
+    """A copy that was moved to an original with another request id has lost its own."""
+    mine, other = e.request_id[rows], e.request_id[np.maximum(original[rows], 0)]
+    wrong = rows[(original[rows] >= 0) & (mine != 0) & (other != 0) & (mine != other)]
+    original[wrong] = NONE
+    found[wrong] = 0
 
 
 def _columns(e: Exchanges, s: Signs) -> tuple[I64, I64]:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
-from inspector.mirror import verdict
+from inspector.mirror import doubt, verdict
 from inspector.mirror.downstream import Lines, Served, assign, nobody
 from inspector.mirror.groups import in_groups, member, numbered
 from inspector.mirror.legs import legs
 from inspector.mirror.lost import effective_time, place
 from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
 from inspector.mirror.signs import Signs, blend, number, prepare
-from inspector.mirror.tables import NONE, Exchanges, Mirrors, Reason, Sign
+from inspector.mirror.tables import NONE, Delivered, Exchanges, Mirrors, Proof, Reason, Sign, Verdict
 from inspector.table import I64, U8, U32, Bool
 
 AHEAD = 50_000_000  # ns: an unmarked copy is sent no earlier than this before its original
@@ -62,6 +62,7 @@ class _Work:
     served: Served
     keys: NDArray[np.uint64]
     nums: I64
+    guessed: Bool  # by row: its original was told by order alone, or its downstream exchange by equal responses
 
     @property
     def open(self) -> Bool:
@@ -104,14 +105,14 @@ def find(
     allowed = int(signs) if signs is not None else (1 << 16) - 1
     w = _Work(
         e, s, server, window, allowed, upstream, retried(e, s.sender, upstream), original, found, fan,
-        nobody(n), nobody(n), Lines.of(e), Served.of(e, s, upstream), keys, nums,
+        nobody(n), nobody(n), Lines.of(e), Served.of(e, s, upstream), keys, nums, np.zeros(n, bool),
     )  # fmt: skip
     if n:
         _marked(w)
         _unmarked(w)
         _filter(w)
         if w.allowed & Sign.COUNT:
-            place(e, s, server, original, found, w.downstream, w.claimed, upstream, w.retry, window)
+            w.guessed = place(e, s, server, original, found, w.downstream, w.claimed, upstream, w.retry, window)
     lone = _lone(w)
     again = _attempts(w)
     mirrors = _judge(w, lone, again, encrypted)
@@ -294,6 +295,7 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
     d = np.where(o >= 0, w.downstream[np.maximum(o, 0)], w.downstream[m])
     judged = _without_downstream(w, m, o, encrypted)
     rivals = (d >= 0).astype(np.int64)
+    told = np.where(doubt.guessed(e, o), NONE, o)  # an original whose request was lost is none that is known to be it
     answered = e.status[m] >= 0
     js = np.flatnonzero((d >= 0) & answered)
     if len(js):
@@ -307,11 +309,17 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
         od = in_groups(np.arange(len(rows)), of_d, len(firsts))
         by_time, oj = oj, in_groups(np.arange(len(oj)), of_j, len(firsts))
         sure = (w.claimed >= 0) & (e.request_id != 0) & (e.request_id == e.request_id[np.maximum(w.claimed, 0)])
+        nums = w.lines.nums.copy()
+        nums[:, 4] = doubt.ends(e)
         verdict.judge(
-            js[by_time[oj]], of_j[oj], rows[od], of_d[od], m, o, d, sure.astype(np.int64), again, w.lines.nums, w.lines.hashes,
+            js[by_time[oj]], of_j[oj], rows[od], of_d[od], m, told, d, sure.astype(np.int64), again, nums, w.lines.hashes,
             e.headers, e.response_marks.astype(np.int64), e.lossy.astype(np.int64), judged, rivals, verdict.crowd(),
         )  # fmt: skip
+        _lost(w, m, o, d, sure, judged)
     what, proof, reason, delivered = verdict.unpack(judged)
+    # That a proxy answers by itself is told by a failure; a success without an upstream response was lost above.
+    unsaid = (delivered == int(Delivered.PROXY)) & (o >= 0) & (e.status[o] < 0) & (e.status[d] < verdict.FAILED)
+    delivered = np.where(unsaid, int(Delivered.UNKNOWN), delivered)
     found = w.found[m]
     found[lone[m]] = np.uint32(Sign.SUFFIX)
     found[(rivals > 1)] |= np.uint32(Sign.ORDER)
@@ -320,6 +328,20 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
         mirror=m, original=o, downstream=d, rivals=rivals, signs=found, confidence=percent, verdict=what, proof=proof,
         reason=reason, delivered=delivered,
     )  # fmt: skip
+
+
+def _lost(w: _Work, m: I64, o: I64, d: I64, sure: Bool, judged: I64) -> None:
+    """Judge again what rests on a partner that fills the place of a lost one: true whichever was its own, or unproven."""
+    e = w.e
+    anchor = np.where(o >= 0, o, m)
+    placed = doubt.guessed(e, m) | doubt.guessed(e, d) | w.guessed[anchor] | w.guessed[m]
+    placed |= doubt.overlooked(e, w.s, anchor, d, sure[np.maximum(d, 0)])
+    placed &= (e.status[m] >= 0) & (d >= 0)
+    judged[placed] = verdict.alone(Reason.GAP)
+    rows = np.flatnonzero(placed | (doubt.guessed(e, o) & (judged & 15 == int(Verdict.UNPROVEN)) & (e.status[m] >= 0)))
+    copies = np.isin(w.server, w.server[m])
+    out = rows[doubt.ruled_out(e, w.s, m[rows], copies, w.window)]
+    judged[out] = verdict.discarded(Proof.CONTENT, Delivered.ORIGINAL)
 
 
 def _without_downstream(w: _Work, m: I64, o: I64, encrypted: Collection[tuple[int, int]]) -> I64:

@@ -218,6 +218,11 @@ def alone(reason: Reason) -> int:
     return int(UNPROVEN) | (int(reason) << 8)
 
 
+def discarded(proof: Proof, delivered: Delivered) -> int:
+    """The judgement of a mirror that was handed to nobody."""
+    return int(DISCARDED) | (int(proof) << 4) | (int(delivered) << 12)
+
+
 def crowd() -> I64:
     """Scratch for `judge`."""
     return np.empty(CROWD, np.int64)
