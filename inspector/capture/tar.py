@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from inspector import limits
 from inspector.capture.source import CHUNK, Damaged, FileSource, Peeked, Shared
 from inspector.lang import _
 
@@ -79,8 +80,9 @@ class Archive:
                 continue
             if kind in (b"0", b"\0", b"7"):
                 count += 1
-                if count > MAX_MEMBERS:
-                    raise Damaged(_("the archive has more than {n} members").format(n=f"{MAX_MEMBERS:,}"))
+                if count > limits.value("tar-members"):
+                    n = f"{limits.value('tar-members'):,}"
+                    raise Damaged(_("the archive has more than {n} members").format(n=n))
                 start = self.at if self.spooled is None else self.spooled
                 self._pass(size)
                 if self.spooled is not None:
@@ -112,8 +114,9 @@ class Archive:
         if self.spooled is None:
             self._skip(size)
             return
-        if self.spooled + size > MAX_SPOOL:
-            raise Damaged(_("the archive's members are larger than {n} GiB together").format(n=MAX_SPOOL >> 30))
+        most = limits.value("tar-spool")
+        if self.spooled + size > most:
+            raise Damaged(_("the archive's members are larger than {n} bytes together").format(n=f"{most:,}"))
         while size > 0 and (chunk := self._take(min(size, CHUNK))):
             self.file.write(chunk)
             self.spooled += len(chunk)

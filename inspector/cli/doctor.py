@@ -30,13 +30,35 @@ PACKAGES = (
 TOOLS = ("tshark", "tcpdump")
 
 
+def list_limits() -> int:
+    """Print the table of limits."""
+    from inspector import limits
+    from inspector.render.text import wrap
+
+    lines = [
+        _("Bounds on what an input can make inspect hold or do. Those with a * are changed by --limit NAME=VALUE."),
+        "",
+    ]
+    for limit in limits.LIMITS:
+        lines.append(
+            f"{limit.name}{' *' if limit.free else ''}: {limit.shown} {'' if limit.unit == 'bytes' else limit.unit}".rstrip()
+        )
+        lines += wrap(_(limit.beyond), 100, "    ", "    ")
+    streams.write([[line + "\n" for line in lines]], None)
+    return 0
+
+
 @click.command("doctor", cls=speech.Speaking, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--warm", is_flag=True, help="Compile the inner loops now; a large capture then starts at once.")
+@click.option("--limits", "show_limits", is_flag=True, help="List the bounds on memory and work; --limit changes some.")
 @speech.lang_option
-def doctor(warm: bool) -> int:
+def doctor(warm: bool, show_limits: bool) -> int:
     """Say what this installation has: versions, tools, and whether the inner loops are compiled."""
     import inspector
     from inspector import kernel, native
+
+    if show_limits:
+        return list_limits()
 
     lines = [
         _("mirror-inspector {version}, Python {python} on {machine}").format(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from inspector import limits
 from inspector.errors import UsageError
 from inspector.lang import _
 
@@ -85,6 +86,11 @@ def seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
             _("must be a number of seconds above 0 and at most {most}").format(most=f"{MAX_WINDOW:,}"), ctx, param
         )
     return value
+
+
+def limits_of(ctx: click.Context, param: click.Parameter, words: Sequence[str]) -> dict[str, int]:
+    """NAME=VALUE of each --limit; the last one of a name counts."""
+    return {} if ctx.resilient_parsing else dict(limits.parse(word) for word in words)
 
 
 def check_together(form: str, follow: bool, explain: bool, evidence: bool) -> None:

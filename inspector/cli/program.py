@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from inspector import lang
+from inspector import lang, limits
 from inspector.cli import difference, evidence, options, report, speech, streams, work
 from inspector.cli.work import Asked
 from inspector.errors import InspectorError, UsageError
@@ -120,6 +120,14 @@ Exit status:
 @click.option(
     "--anonymise", is_flag=True, help="In the evidence, replace addresses, hosts, words and bodies; it proves the same."
 )
+@click.option(
+    "--limit",
+    "chosen",
+    multiple=True,
+    callback=options.limits_of,
+    metavar="NAME=VALUE",
+    help="Change a bound on memory or work, say decoded-body=64MiB; `inspect doctor --limits` lists them.",
+)
 @speech.lang_option
 @click.option("--timings", is_flag=True, help="Say on stderr how long each stage took.")
 @click.option(
@@ -154,6 +162,7 @@ def command(
     anonymise: bool,
     timings: bool,
     follow: bool,
+    chosen: dict[str, int],
 ) -> int:
     """Find mirrored HTTP requests in packet captures and prove where the mirror's response went.
 
@@ -178,7 +187,8 @@ def command(
         no_redact=no_redact,
     )
     _check(asked, output)
-    found = work.do(asked)
+    with limits.use(chosen):
+        found = work.do(asked)
     if found is None:
         return OK
     _tell_timings(found.timings if timings else {})

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from inspector import limits
 from inspector.capture.source import ZstdWalk
 from inspector.http.content import Part
 from inspector.lang import _
@@ -48,8 +49,12 @@ def codings_of(p: Part) -> tuple[str, ...]:
     return tuple(word for word in words if word not in IDENTITY)
 
 
-def decoded(p: Part, limit: int = DECODED_LIMIT) -> Decoded:
-    """The content of a message without its codings, at most `limit` bytes of it. Behind a hole nothing coded can be read."""
+def decoded(p: Part, limit: int | None = None) -> Decoded:
+    """The content of a message without its codings, at most `limit` bytes of it.
+
+    limit: None takes `decoded-body`, see limits. Behind a hole nothing coded can be read.
+    """
+    limit = limits.value("decoded-body") if limit is None else limit
     codings = codings_of(p)
     body = p.body
     if not codings or not body:

@@ -70,7 +70,7 @@ def request_line(data: U8, at: int, end: int) -> tuple[int, int, int, int, int]:
     Gives what was found, the ends of method and target, the version and the index after the LF (bounds: 0 unless valid).
     """
     i = at
-    while i < end and token_byte(data[i]):
+    while i < end and i - at <= METHOD_LIMIT and token_byte(data[i]):  # bounded: each packet may begin such a line
         i += 1
     if i - at > METHOD_LIMIT:
         return INVALID_LINE, 0, 0, 0, 0
@@ -80,7 +80,7 @@ def request_line(data: U8, at: int, end: int) -> tuple[int, int, int, int, int]:
         return INVALID_LINE, 0, 0, 0, 0
     method_end = i
     i += 1
-    while i < end and data[i] > 32 and data[i] != 127:
+    while i < end and i - at <= LINE_LIMIT and data[i] > 32 and data[i] != 127:
         i += 1
     if i >= end:
         return (PARTIAL_LINE if end - at < LINE_LIMIT else INVALID_LINE), 0, 0, 0, 0
@@ -126,7 +126,7 @@ def status_line(data: U8, at: int, end: int) -> tuple[int, int, int, int]:
         return PARTIAL_LINE, 0, 0, 0
     if data[i] != 32 and data[i] != 13 and data[i] != 10:
         return INVALID_LINE, 0, 0, 0
-    while i < end and data[i] != 10:
+    while i < end and i - at <= LINE_LIMIT and data[i] != 10:
         # A reason phrase holds HTAB, SP, VCHAR and obs-text.
         if (data[i] < 32 and data[i] != 9 and data[i] != 13) or data[i] == 127:
             return INVALID_LINE, 0, 0, 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from inspector import limits
 from inspector.capture.following import Stop
 from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Assembler
@@ -37,7 +38,7 @@ class Pipeline:
         follow: Stop | None = None,
     ) -> None:
         self.reading = Reading(captures, block_bytes, progress, notice, follow)
-        self.settler = Settler(rules)
+        self.settler = Settler(rules, crowd=limits.value("waiting-exchanges"))
         self.tally = Tally()
         self.assembler = Assembler() if follow is None else Assembler(LIVE_ACK_WAIT)
         self._rest = 0.0  # until then nothing is decided while an input is followed

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector import kernel
+from inspector import kernel, limits
 from inspector.capture import Block, Reader, merge, open_captures
 from inspector.capture.following import Stop
-from inspector.http.parser import Parser
+from inspector.http.parser import Options, Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Acks, News, Placed, protocol_counts
@@ -27,7 +27,7 @@ from inspector.mirror.present import format_endpoint
 from inspector.mirror.signs import is_loopback
 from inspector.ragged import Ragged
 from inspector.table import I64, U8, Bool
-from inspector.tcp import Tracker
+from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp.layout import T_TIME
 from inspector.tcp.tables import Gap, StreamBlock
 
@@ -73,8 +73,8 @@ class Reading:
             self.readers += open_captures(capture, len(self.readers), block_bytes, follow=follow)
         self.progress = progress
         self.total = total_bytes(captures)
-        self.tracker = Tracker()
-        self.parser = Parser()
+        self.tracker = Tracker(TcpOptions(**limits.chosen("inspector.tcp.rooms:TcpOptions")))
+        self.parser = Parser(Options(**limits.chosen("inspector.http.parser:Options")))
         self._news = News()
         self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
         self.twins = Twins() if len(self.readers) > 1 else None

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
+from inspector import limits
 from inspector.errors import InspectorError
 from inspector.inspection.again import Capture
 from inspector.lang import _
@@ -28,7 +29,7 @@ class Spool(io.FileIO):
     Raises OSError where the pipe cannot be opened, InspectorError where there is no place for the file.
     """
 
-    def __init__(self, file: int | str, name: str, limit: int = SPOOL_LIMIT) -> None:
+    def __init__(self, file: int | str, name: str, limit: int | None = None) -> None:
         super().__init__(file, "rb", closefd=not isinstance(file, int))
         self.name = name
         try:
@@ -37,7 +38,7 @@ class Spool(io.FileIO):
             why = _("{name}: cannot be kept to be read again: {error}").format(name=name, error=error.strerror or error)
             raise InspectorError(why, _("write the capture to a file first, or set TMPDIR")) from None
         free = os.statvfs(self.kept.fileno())
-        self.room = min(limit, free.f_bavail * free.f_frsize // SPARE)
+        self.room = min(limits.value("pipe-spool") if limit is None else limit, free.f_bavail * free.f_frsize // SPARE)
         self.dropped = 0
 
     def readinto(self, buffer: Any) -> int | None:
@@ -91,14 +92,14 @@ class Inputs:
     Paths stay paths; standard input and other pipes are spooled.
     """
 
-    def __init__(self, paths: Sequence[str], limit: int = SPOOL_LIMIT) -> None:
+    def __init__(self, paths: Sequence[str], limit: int | None = None) -> None:
         self.first: list[str | BinaryIO] = []
         self.again: list[Capture] = []
         self.spools: list[Spool] = []
         for path in paths:
             self._add(path, limit)
 
-    def _add(self, path: str, limit: int) -> None:
+    def _add(self, path: str, limit: int | None) -> None:
         fd = sys.stdin.fileno() if path == "-" else None
         try:
             status = os.stat(path if fd is None else fd)
