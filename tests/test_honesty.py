@@ -67,3 +67,15 @@ def test_the_properties_can_fail() -> None:
     assert len(wrong_claims(whole, [replace(kept, proof=["content", "time"])])) == 1
     assert len(wrong_claims(whole, [replace(kept, mirror=kept.original)])) == 1
     assert wrong_claims(whole, [replace(kept, verdict="unproven", proof=[])]) == []
+
+
+def test_a_stream_that_begins_with_a_hole() -> None:
+    """A capture that begins inside the connections, without the first response: equal answers passed for a leak."""
+    whole = scene("stripped-client.pcap.zst")
+    same = whole.mirrors[14]
+    assert same.path == "/same"
+    lost = {whole.frame(n).key for n in whole.leg(15, "original").response_packets}
+    begin = whole.leg(15, "downstream").request_packets[0]
+    views = judged(whole.capture(f for f in whole.frames if f.number >= begin and f.key not in lost))
+    found = same_mirror(whole, 15, views)
+    assert verdict(found) == "unproven: gap"

@@ -189,6 +189,8 @@ class Reading:
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))
                 self._heard[read.messages.slot] = True
         lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
+        start = tracker.starts(streams.runs.slot)
+        lost |= (start > 0) & (streams.runs.offset == start)
         if lost.any():
             self._news.lossy.append(np.unique(streams.runs.stream[lost]))
         self._news.unanswered.append(read.unanswered)

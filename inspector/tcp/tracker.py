@@ -321,6 +321,12 @@ class Tracker:
         """Whether the start of each stream is known: its SYN was captured, or the SYN,ACK that acknowledges it."""
         return self.rooms.streams[np.asarray(slots, np.int64), at.S_SYNCED] != 0
 
+    def starts(self, slots: NDArray[np.int32]) -> I64:
+        """The offset of the first byte of each stream that is handed out; above 0 where bytes before it were lost: offset 0 is
+        what the first packet of either side said that comes next."""
+        streams = self.rooms.streams[np.asarray(slots, np.int64)]
+        return np.where(streams[:, at.S_STARTED] != 0, streams[:, at.S_FIRST], 0)
+
     def bases(self, slots: NDArray[np.int32]) -> I64:
         """The sequence number of offset 0 of each stream."""
         return self.rooms.streams[np.asarray(slots, np.int64), at.S_BASE]
