@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -325,7 +326,13 @@ def _run(words: list[str], whole: bool) -> int:
 def main() -> NoReturn:
     """Entry point of the script `inspect`."""
     gc.set_threshold(100_000, 50, 100)  # columns make few objects, and no circles to look for
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # numpy starts a thread for each processor, which nothing here uses
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads, which nothing here uses
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup's wish is kept
+            signal.signal(number, _terminate)
     sys.exit(run())
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    """Leave as an error does, so that private files are removed."""
+    raise SystemExit(128 + number)
