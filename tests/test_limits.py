@@ -90,8 +90,10 @@ def test_waiting_exchanges_are_bounded_and_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from inspector.inspection import reading
+    from inspector.mirror import settle
 
     monkeypatch.setattr(reading, "EPOCH", 100)
+    monkeypatch.setattr(settle, "ENOUGH", 100)
     made = Made()
     for i in range(300):
         made.exchange(i * 10, CLIENT, V1, asked(f"/{i}", "catalog"), told(b"x"))

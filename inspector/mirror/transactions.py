@@ -339,7 +339,9 @@ def _lost(w: _Work, m: I64, o: I64, d: I64, sure: Bool, judged: I64) -> None:
     placed &= (e.status[m] >= 0) & (d >= 0)
     judged[placed] = verdict.alone(Reason.GAP)
     rows = np.flatnonzero(placed | (doubt.guessed(e, o) & (judged & 15 == int(Verdict.UNPROVEN)) & (e.status[m] >= 0)))
-    copies = np.isin(w.server, w.server[m])
+    if not len(rows):
+        return
+    copies = member(w.server, w.server[m])
     out = rows[doubt.ruled_out(e, w.s, m[rows], copies, w.window)]
     judged[out] = verdict.discarded(Proof.CONTENT, Delivered.ORIGINAL)
 
