@@ -103,7 +103,7 @@ def _zlib(data: bytes, limit: int, bits: int) -> tuple[bytes, bool]:
             raise _Damaged(bytes(out)) from None
         if not z.eof:
             return bytes(out), False
-        data = z.unused_data if bits == GZIP else b""
+        data = z.unused_data.lstrip(b"\0") if bits == GZIP else b""  # zeros pad a member, as gzip itself takes them
     return bytes(out), True
 
 
