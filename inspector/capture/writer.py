@@ -98,7 +98,8 @@ def written(file: BinaryIO) -> Iterator[WrittenInterface | WrittenPacket]:
             raise ValueError("ends inside a block")
         kind, size = struct.unpack("<II", head)
         body = file.read(size - 8) if 12 <= size <= LARGEST_BLOCK else b""
-        if len(body) != size - 8 or struct.unpack("<I", body[-TAIL:])[0] != size:
+        least = {INTERFACE: 8 + TAIL, PACKET: 20 + TAIL}.get(kind, TAIL)
+        if len(body) < least or len(body) != size - 8 or struct.unpack("<I", body[-TAIL:])[0] != size:
             raise ValueError("not a block that was written here")
         if kind == INTERFACE:
             link_type, _, snaplen = struct.unpack_from("<HHI", body)
@@ -106,6 +107,8 @@ def written(file: BinaryIO) -> Iterator[WrittenInterface | WrittenPacket]:
             yield WrittenInterface(link_type, snaplen, *(told.get(code, b"").decode() for code in (NAME, DESCRIPTION)))
         elif kind == PACKET:
             number, high, low, captured, length = struct.unpack_from("<IIIII", body)
+            if captured > len(body) - 20 - TAIL:
+                raise ValueError("not a block that was written here")
             given = _options(body, 20 + captured + (-captured % 4))
             comments = tuple(value.decode() for code, value in given if code == COMMENT)
             yield WrittenPacket(number, high << 32 | low, body[20 : 20 + captured], length, comments)
