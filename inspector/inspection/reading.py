@@ -29,7 +29,7 @@ from inspector.ragged import Ragged
 from inspector.table import I64, U8, Bool
 from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp.layout import T_TIME
-from inspector.tcp.tables import Gap, StreamBlock
+from inspector.tcp.tables import StreamBlock
 
 EPOCH = 1 << 15  # segments between two steps of deciding
 COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading
@@ -188,7 +188,7 @@ class Reading:
                 if last >= len(self._heard):
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))
                 self._heard[read.messages.slot] = True
-        lost = (streams.runs.gap > 0) & (streams.runs.reason == Gap.LOST)
+        lost = streams.runs.gap > 0  # also what the snap length cut off may have been a whole response
         start = tracker.starts(streams.runs.slot)
         lost |= (start > 0) & (streams.runs.offset == start)
         if lost.any():
@@ -196,7 +196,9 @@ class Reading:
         self._news.unanswered.append(read.unanswered)
         acknowledged = tracker.acknowledged(streams.ends.slot)
         # The other side had bytes that no packet here brought (a FIN counts one): what they said was lost, not unsaid.
-        self._news.lossy.append(streams.ends.stream[acknowledged > streams.ends.offset + 1])
+        unseen = streams.ends.stream[acknowledged > streams.ends.offset + 1]
+        if len(unseen):
+            self._news.lossy.append(unseen)
         self._news.ended.append(np.stack([streams.ends.stream, acknowledged]))
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
