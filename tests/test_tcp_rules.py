@@ -75,6 +75,21 @@ def test_lost_answer_is_derived_from_the_acknowledgement() -> None:
     assert reading.server().pieces == [(3, Gap.LOST), b"x"]
 
 
+def test_a_question_that_stands_where_the_other_side_had_come_to_waits_for_nothing() -> None:
+    """Without SYN: the server's first bytes wait for earlier ones, the client's need not, whose place they acknowledged."""
+    reading = Reading()
+    first = answer(b"of before", time=0, number=1)
+    asked = say(b"question", time=90 * MS, number=2).but(ack=5010)
+    reading.feed([first, asked])
+    assert reading.streams[1].data == b"question"
+    reading.feed([answer(b"answer", 9, 8, time=120 * MS, number=3)])
+    assert reading.streams[0].data == b"of beforeanswer"
+    late = say(b"lost ", -5, time=121 * MS, number=4)
+    reading.feed([late])
+    reading.finish()
+    assert reading.streams[1].pieces == [b"question"]
+
+
 def test_a_stream_without_syn_starts_at_the_lowest_byte_of_its_first_moments() -> None:
     reading = read([say(b"def", 3), say(b"abc", 0, time=50 * MS), say(b"ghi", 6, time=60 * MS)])
     assert reading.client().pieces == [b"abcdefghi"]

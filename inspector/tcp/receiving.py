@@ -235,7 +235,8 @@ def receive(
             note_acknowledged(state, streams, nodes, s)
         else:
             await_start(state, streams, s, stop - offset)
-            if streams[s, S_WAIT_BYTES] > state[G_START_BYTES]:
+            # What is acknowledged up to here has no earlier bytes to wait for, and its answer is not to overtake it.
+            if streams[s, S_WAIT_BYTES] > state[G_START_BYTES] or offset == streams[s, S_ACKED]:
                 start(state, conns, streams, nodes, out, s)
     if differ != 0 and not extra:
         state[G_CONFLICTS] += 1
