@@ -46,7 +46,9 @@ class Truth:
     everything: Everything
     exchanges: dict[int, list[ExchangeView]]
     mirrors: dict[int, MirrorView]
-    verdicts: dict[str, int]
+    first: dict[
+        int, int
+    ]  # packet -> the first one with the same segment: on a node one packet is captured several times
 
 
 @dataclass
@@ -85,14 +87,24 @@ def truth(name: str) -> Truth:
     sizes = dict(zip(got.segments.packet.tolist(), got.segments.length.tolist(), strict=True))
     original = Original(name, data[:24], records, ends_of(got), sizes)
     found = inspector.inspect(io.BytesIO(whole))
+    same = same_segments(got, original.ends)
     exchanges = defaultdict(list)
     for x in found.exchange_views():
         for packet in x.request_packets:
-            exchanges[packet].append(x)
+            exchanges[same[packet]].append(x)
         for packet in x.response_packets:
-            exchanges[-packet].append(x)
+            exchanges[-same[packet]].append(x)
     mirrors = {m.mirror.id: m for m in found.mirror_views()}
-    return Truth(original, got, dict(exchanges), mirrors, dict(found.summary.verdicts))
+    return Truth(original, got, dict(exchanges), mirrors, same)
+
+
+def same_segments(got: Everything, ends: dict[int, Ends]) -> dict[int, int]:
+    """The first packet with the same ends, numbers and payload, for each."""
+    s, known, out = got.segments, dict[object, int](), dict[int, int]()
+    columns = zip(s.packet.tolist(), s.sport.tolist(), s.seq.tolist(), s.flags.tolist(), got.payloads, strict=True)
+    for packet, *key in columns:
+        out[packet] = known.setdefault((ends[packet], *key), packet)
+    return out
 
 
 def names() -> list[str]:
@@ -123,10 +135,9 @@ def judge(t: Truth, m: Mutant) -> Judged:
         if mirror.verdict not in DEFINITE:
             out.weaker += 1
             continue
-        told = [origins.get(n, 0) for n in mirror.mirror.request_packets]
-        told = told or [
-            -origins.get(n, 0) for n in mirror.mirror.response_packets
-        ]  # its request is among what was lost
+        told = [t.first.get(origins.get(n, 0), 0) for n in mirror.mirror.request_packets]
+        if not told:  # its request is among what was lost
+            told = [-t.first.get(origins.get(n, 0), 0) for n in mirror.mirror.response_packets]
         verdict = compared(t, mirror, told, touched)
         if verdict in ("same", "gained", "skipped"):
             setattr(out, verdict, getattr(out, verdict) + 1)

@@ -92,7 +92,7 @@ def fuzz(target: Target, mode: str, seconds: int, corpus: Path, plan: Plan) -> R
         command = [
             sys.executable, str(CHILD), target.name, mode, f"-max_total_time={seconds}", f"-timeout={target.seconds}",
             f"-rss_limit_mb={target.megabytes}", f"-max_len={target.longest}", f"-artifact_prefix={artifacts}/",
-            f"-seed={plan.seed}", "-print_final_stats=1", str(folder),
+            f"-seed={plan.seed}", "-print_final_stats=1", "-report_slow_units=3600", str(folder),
         ]  # fmt: skip
         env = {**os.environ, "NUMBA_BOUNDSCHECK": "1" if mode == "compiled" else "0"}
         begun = time.monotonic()
