@@ -96,6 +96,24 @@ def test_a_response_cut_off_whole_is_not_taken_for_none():
     assert not contradiction.judge(t, snapped(t, 60)).found
 
 
+@pytest.mark.parametrize("acknowledged", [True, False], ids=["acknowledged", "nothing left"])
+def test_an_original_whose_answer_is_not_in_the_capture_shows_no_leak(acknowledged):
+    """Equal responses, and of the original's connection nothing (or one acknowledgement) is left from its response on."""
+    t = truth("stripped-client.pcap.zst")
+    m = next(m for m in t.mirrors.values() if m.path == "/same")
+    assert m.original is not None
+    first = m.original.response_packets[0]
+    own = frozenset(" ".join(end.rsplit(":", 1)) for end in (m.original.client, m.original.server))
+    rest = [r for r in t.original.records if r.origin > first and t.original.ends.get(r.origin) == own]
+    kept = next(r for r in rest if not t.original.sizes[r.origin]).origin if acknowledged else 0
+    gone = {first, *(r.origin for r in rest)} - {kept}
+    records = [r for r in t.original.records if r.origin not in gone]
+    data = mutations.written(t.original.head, records)
+    assert not contradiction.judge(t, mutations.Mutant(data, "tail", True, tuple(r.origin for r in records))).found
+    (mirror,) = [m for m in inspector.inspect(io.BytesIO(data)).mirror_views() if m.path == "/same"]
+    assert (mirror.verdict, mirror.reason) == ("unproven", "gap")
+
+
 def test_an_answer_does_not_overtake_its_question():
     """A capture that starts in the middle of a connection and ends 105 ms later: the original's responses were read before its
     requests, which still waited for earlier bytes, and with equal responses a mirror was called leaked."""

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from inspector.http.tables import Messages
 from inspector.mirror.groups import in_time, member
-from inspector.mirror.tables import NONE, Exchanges
+from inspector.mirror.tables import NONE, Exchanges, Lossy
 from inspector.ragged import Ragged, Runs
 from inspector.table import I16, I64, U8, U16, U64, Bool, Table
 from inspector.tcp.tables import UNKNOWN
 
+KEPT = 1 << 17  # streams with loss that are remembered apart
 ACK_WAIT = 1_000_000_000  # ns: a response's acknowledgement is waited for no longer
 
 
@@ -46,7 +47,11 @@ class News:
     messages: list[Messages] = field(default_factory=list)  # that have ended
     placed: list[Placed] = field(default_factory=list)  # beside them
     unanswered: list[I64] = field(default_factory=list)  # ids of requests that will get no response any more
-    lossy: list[I64] = field(default_factory=list)  # streams with bytes that no packet had
+    cut: list[I64] = field(
+        default_factory=list
+    )  # streams with bytes that no packet had, or that the snap length cut off
+    lost: list[I64] = field(default_factory=list)  # of these, those with bytes that no packet had
+    unended: list[I64] = field(default_factory=list)  # streams whose end was not captured
     ended: list[I64] = field(
         default_factory=list
     )  # (2, n): streams that have ended, and how far they were acknowledged
@@ -62,6 +67,32 @@ class Acks:
     offset: I64
 
 
+class Noted:
+    """Numbers of streams that something is known of. The newest KEPT are told apart; of all before it is taken for true."""
+
+    def __init__(self) -> None:
+        self.floor = -1
+        self._sorted = np.empty(0, np.int64)
+        self._new: list[I64] = []
+
+    def add(self, numbers: list[I64]) -> None:
+        """Note the streams."""
+        self._new += [part for part in numbers if len(part)]
+
+    def flags(self, streams: I64, flag: Lossy) -> U8:
+        """(n,) uint8: `flag` where the stream was noted."""
+        if self._new:
+            self._sorted = np.unique(np.concatenate([self._sorted, *self._new]))
+            self._new = []
+            if len(self._sorted) > KEPT:
+                self.floor = int(self._sorted[-KEPT // 2 - 1])
+                self._sorted = self._sorted[-KEPT // 2 :]
+        if not len(self._sorted):
+            return np.zeros(len(streams), np.uint8)
+        at = np.minimum(np.searchsorted(self._sorted, streams), len(self._sorted) - 1)
+        return np.where((self._sorted[at] == streams) | (streams <= self.floor), np.uint8(flag), np.uint8(0))
+
+
 class Assembler:
     """Collects messages step by step and hands over the exchanges that have ended."""
 
@@ -69,7 +100,7 @@ class Assembler:
         """ack_wait: ns for which a response waits for its acknowledgement."""
         self.ack_wait = ack_wait
         self._news = News()
-        self._lossy = np.empty(0, np.int64)
+        self._cut, self._lost, self._unended = Noted(), Noted(), Noted()
         self.fresh = 0  # messages added since they were last taken
         self.held = 0  # messages that wait
 
@@ -81,8 +112,9 @@ class Assembler:
         mine.unanswered += news.unanswered
         mine.ended += news.ended
         self.fresh += sum(map(len, news.messages))
-        if news.lossy:
-            self._lossy = np.unique(np.concatenate([self._lossy, *news.lossy]))
+        self._cut.add(news.cut)
+        self._lost.add(news.lost)
+        self._unended.add(news.unended)
 
     def take(self, final: bool, clock: int, acks: Acks) -> tuple[Exchanges, Exchanges]:
         """(ended, pending): exchanges that have ended since the last call, and those that still wait for a response or for
@@ -105,16 +137,18 @@ class Assembler:
             waits |= asks & member(messages.id, messages.request[late & (messages.request >= 0)])
         if final:
             waits[:] = False
-        lossy = member(np.where(asks, placed.mate, messages.stream), self._lossy)
+        answering = np.where(asks, placed.mate, messages.stream)
+        lossy = self._cut.flags(answering, Lossy.CUT) | self._lost.flags(answering, Lossy.LOST)
+        lossy |= self._unended.flags(answering, Lossy.UNENDED)
         still, done = np.flatnonzero(waits), np.flatnonzero(~waits)
         ended = join(messages, placed, lossy, acked, done)
         messages, placed = messages.take(still), placed.take(still)
-        pending = join(messages, placed, lossy[still], acked[still], np.arange(len(still)))
+        pending = join(messages, placed, lossy[still] | np.uint8(Lossy.UNENDED), acked[still], np.arange(len(still)))
         # A request can be given up before its own end is seen: keep the news for its row.
         gone = gone[~member(gone, ids)]
         ends = ends[:, member(ends[0], messages.stream)] if ends.shape[1] else ends
         self.held = len(messages)
-        self._news = News([messages], [placed], [gone], [], [ends])
+        self._news = News([messages], [placed], [gone], ended=[ends])
         return ended, pending
 
 
@@ -145,10 +179,10 @@ PLACE_COLUMNS = (
 )  # fmt: skip
 
 
-def join(messages: Messages, placed: Placed, lossy: Bool, acked: Bool, rows: I64) -> Exchanges:
+def join(messages: Messages, placed: Placed, lossy: U8, acked: Bool, rows: I64) -> Exchanges:
     """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
 
-    lossy, acked: (n,) beside the messages. rows: those to join. An exchange has its first message's id.
+    lossy (Lossy), acked: (n,) beside the messages. rows: those to join. An exchange has its first message's id.
     """
     kind = messages.kind[rows]
     requests, responses = rows[kind == 1], rows[kind == 2]

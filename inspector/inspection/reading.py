@@ -29,7 +29,7 @@ from inspector.ragged import Ragged
 from inspector.table import I64, U8, Bool
 from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp.layout import T_TIME
-from inspector.tcp.tables import StreamBlock
+from inspector.tcp.tables import End, Gap, StreamBlock
 
 EPOCH = 1 << 15  # segments between two steps of deciding
 COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading
@@ -188,20 +188,25 @@ class Reading:
                 if last >= len(self._heard):
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))
                 self._heard[read.messages.slot] = True
-        lost = streams.runs.gap > 0  # also what the snap length cut off may have been a whole response
-        start = tracker.starts(streams.runs.slot)
-        lost |= (start > 0) & (streams.runs.offset == start)
-        if lost.any():
-            self._news.lossy.append(np.unique(streams.runs.stream[lost]))
+        self._lossy(streams)
         self._news.unanswered.append(read.unanswered)
-        acknowledged = tracker.acknowledged(streams.ends.slot)
+        ends, acked = streams.ends, tracker.acknowledged(streams.ends.slot)
+        self._news.ended.append(np.stack([ends.stream, acked]))
         # The other side had bytes that no packet here brought (a FIN counts one): what they said was lost, not unsaid.
-        unseen = streams.ends.stream[acknowledged > streams.ends.offset + 1]
-        if len(unseen):
-            self._news.lossy.append(unseen)
-        self._news.ended.append(np.stack([streams.ends.stream, acknowledged]))
+        unseen = ends.stream[acked > ends.offset + 1]
+        self._news.cut.append(unseen)
+        self._news.lost.append(unseen)
+        self._news.unended.append(ends.stream[(ends.how != End.FIN) & (ends.how != End.RST)])
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
+
+    def _lossy(self, streams: StreamBlock) -> None:
+        """Note the streams that lack bytes. What the snap length cut off may have been a whole response."""
+        r = streams.runs
+        start = self.tracker.starts(r.slot)
+        late = (start > 0) & (r.offset == start)
+        self._news.cut.append(r.stream[(r.gap > 0) | late])
+        self._news.lost.append(r.stream[((r.gap > 0) & (r.reason == Gap.LOST)) | late])
 
     def _place(self, messages: Messages) -> Placed:
         slot = messages.slot

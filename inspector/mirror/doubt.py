@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
 from inspector.mirror.signs import Signs, blend
-from inspector.mirror.tables import Exchanges
+from inspector.mirror.tables import Exchanges, Lossy
 from inspector.table import I64, Bool
 
 NEAR = 1_000_000_000  # ns: a downstream is given its response no later than this after the mirror's came
@@ -25,8 +25,12 @@ def ends(e: Exchanges) -> I64:
     Where the snap length cut the bytes and none were lost, every packet was seen.
     """
     lost = (e.response_facts & np.uint32(Fact.BODY_GAP)) != 0
-    lost &= ((e.response_facts & np.uint32(Fact.CUT)) == 0) | e.lossy
+    lost &= ((e.response_facts & np.uint32(Fact.CUT)) == 0) | _has(e, Lossy.LOST)
     return np.where(lost, -1, e.response_end_time)
+
+
+def _has(e: Exchanges, flag: Lossy) -> Bool:
+    return (e.lossy & np.uint8(flag)) != 0
 
 
 def guessed(e: Exchanges, rows: I64) -> Bool:
@@ -85,9 +89,10 @@ class Around:
         differs = (e.status[self.given] != e.status[mirror]) | (whole[self.given] & (key[self.given] != key[mirror]))
         if not whole[mirror]:
             differs = e.status[self.given] != e.status[mirror]
+        lossy = _has(e, Lossy.CUT)
         real = self.answered[whole[self.answered]]
-        good = differs & whole[self.given] & np.isin(key[self.given], key[real]) & ~e.lossy[self.given]
-        bad = [self.given[~good], self.answered[e.lossy[self.answered] | (e.status[self.answered] < 0)]]
+        good = differs & whole[self.given] & np.isin(key[self.given], key[real]) & ~lossy[self.given]
+        bad = [self.given[~good], self.answered[lossy[self.answered] | (e.status[self.answered] < 0)]]
         begin, end = e.response_time[m] - window, e.response_time[m] + NEAR
         down, up, bad_at = (
             np.sort(np.where(e.response_time[rows] >= 0, e.response_time[rows], e.request_time[rows]))

@@ -43,6 +43,14 @@ class Sign(IntFlag):
         return (self.name or "").lower().replace("_", "-")
 
 
+class Lossy(IntFlag):
+    """What the capture lacks of the stream that an exchange's response came on, or would have."""
+
+    CUT = 1  # bytes: lost, or cut off by the snap length
+    UNENDED = 2  # its end
+    LOST = 4  # bytes that no packet had
+
+
 class Verdict(IntEnum):
     """What became of a mirror's response."""
 
@@ -106,7 +114,7 @@ class Exchanges(Table):
     wire_hi: U64  # the address on its packets
     wire_lo: U64
     synced: Bool  # the connection's start was captured
-    lossy: Bool  # bytes of the response's stream are missing from the capture
+    lossy: U8  # Lossy
     version: U8
     request_time: I64
     request_end_time: I64

@@ -357,5 +357,5 @@ def _without_downstream(w: _Work, m: I64, o: I64, encrypted: Collection[tuple[in
     judged[o < 0] = verdict.alone(Reason.ORIGINAL_NOT_CAPTURED)
     silent = e.status[m] < 0
     judged[silent] = verdict.unanswered()
-    judged[silent & e.lossy[m]] = verdict.alone(Reason.GAP)
+    judged[silent & (e.lossy[m] & 1 != 0)] = verdict.alone(Reason.GAP)
     return judged

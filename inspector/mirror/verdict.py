@@ -61,12 +61,12 @@ def given(d: int, o: int, again: I64, nums: I64, hashes: U64) -> int:
 def outcome(d: int, o: int, m: int, again: I64, nums: I64, hashes: U64, marks: I64, lossy: I64) -> int:
     """Judge mirror `m` of original `o` (or -1), where `d` is its downstream exchange. nums as in `same_response`."""
     if nums[d, 0] < 0:
-        return pack(UNPROVEN, 0, GAP if lossy[d] != 0 else NO_LEG, UNKNOWN)
+        return pack(UNPROVEN, 0, GAP if lossy[d] & 1 != 0 else NO_LEG, UNKNOWN)
     whole = nums[d, 1] & COMPLETE != 0
     early = TIME if whole and nums[d, 4] >= 0 and nums[d, 4] < nums[m, 3] else 0
     is_mirror = same_response(d, m, nums, hashes)
     is_original = given(d, o, again, nums, hashes) if o >= 0 else -1
-    if o >= 0 and is_original == -2 and lossy[o] != 0:
+    if o >= 0 and is_original == -2 and lossy[o] & 1 != 0:
         is_original = -1
     if o >= 0 and is_original == 1:
         if is_mirror == 0:
@@ -77,7 +77,8 @@ def outcome(d: int, o: int, m: int, again: I64, nums: I64, hashes: U64, marks: I
     if is_mirror == 1:
         if o < 0:
             return pack(UNPROVEN, 0, NO_ORIGINAL, UNKNOWN)
-        if is_original == -1:
+        # Equal bytes show a leak only where the original answered otherwise, or is seen not to have answered at all.
+        if is_original == -1 or (is_original == -2 and lossy[o] & 2 != 0):
             return pack(UNPROVEN, 0, unseen(d, m, o, nums), UNKNOWN)
         return pack(LEAKED, 0, 0, MIRROR)
     if nums[d, 0] != nums[m, 0]:
