@@ -23,7 +23,7 @@ CHILD = Path(__file__).parent / "child.py"
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 INPUTS = Path(__file__).resolve().parents[2] / "tests" / "fuzz_inputs"
 LEAST = 3  # seconds that a target gets
-GRACE = 90  # seconds beyond the limit until a run is ended: start, corpus, the compiler
+GRACE = 300  # seconds beyond the limit until a run is ended: start, corpus, the compiler
 COMPILED_PART = 4  # a quarter of the time goes to compiled kernels
 
 

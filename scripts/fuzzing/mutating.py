@@ -21,7 +21,8 @@ from fuzzing import contradiction, mutations
 from fuzzing.target import signature
 from inspector import kernel
 
-SECONDS = 20  # that one capture may take
+SECONDS = 20  # of the processor that one capture may take
+PATIENCE = 6  # times as long by the clock: the machine may be busy
 MEMORY = 2 << 30  # bytes of address space that inspecting may add
 GROWTH = 400 << 20  # bytes by which the process may have grown when all is done
 MUTATE = Path(__file__).resolve().parents[1] / "mutate"
@@ -61,7 +62,7 @@ def work(seed: int, first: int, mode: str, keep: Path | None) -> None:
     number = first
     while True:
         print(json.dumps({"begins": number}), flush=True)
-        faulthandler.dump_traceback_later(SECONDS, exit=True)
+        faulthandler.dump_traceback_later(PATIENCE * SECONDS, exit=True)
         out, mutant = judged(seed, number)
         faulthandler.cancel_dump_traceback_later()
         out["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
@@ -98,7 +99,7 @@ def lines(seed: int, first: int, mode: str, keep: Path | None, until: float) -> 
         assert worker.stderr is not None
         try:
             while time.monotonic() < until:
-                if not select.select([worker.stdout], [], [], 6 * SECONDS)[0]:
+                if not select.select([worker.stdout], [], [], 2 * PATIENCE * SECONDS)[0]:
                     yield {}
                     return
                 line = worker.stdout.readline()
@@ -108,6 +109,17 @@ def lines(seed: int, first: int, mode: str, keep: Path | None, until: float) -> 
                 yield json.loads(line)
         finally:
             worker.kill()
+
+
+def killed(seed: int, number: int, mode: str, why: str) -> list[str]:
+    """What is to be said of a capture that ended a worker: nothing where, alone, it needs no more than its time."""
+    command = [sys.executable, str(MUTATE), "--only", str(number), "--seed", str(seed), "--mode", mode]
+
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
+
+    done = subprocess.run(command, capture_output=True, preexec_fn=bound, check=False)  # noqa: PLW1509
+    return [f"the process ended: {why}"] if done.returncode else []
 
 
 def run(seed: int, count: int, seconds: int, mode: str, keep: Path | None) -> int:
@@ -127,14 +139,13 @@ def run(seed: int, count: int, seconds: int, mode: str, keep: Path | None) -> in
             if not told or "died" in told:
                 told = {
                     "number": number,
-                    "capture": "?",
                     "what": "?",
-                    "found": [f"the process ended: {told.get('died', 'it hung')}"],
+                    "found": killed(seed, number, mode, str(told.get("died", "it hung"))),
                 }
             found = told["found"]
             for sentence in found:
                 findings += 1
-                print(f"FOUND {told['number']} ({told['capture']}, {told['what']}): {sentence}")
+                print(f"FOUND {told['number']} ({told.get('capture', '?')}, {told['what']}): {sentence}")
                 print(f"      again: scripts/mutate --seed {seed} --only {told['number']} --keep findings", flush=True)
             totals.update(
                 {k: int(told.get(k, 0)) for k in ("mirrors", "same", "weaker", "gained", "skipped", "refused")}
