@@ -118,7 +118,7 @@ def killed(seed: int, number: int, mode: str, why: str) -> list[str]:
     def bound() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
 
-    done = subprocess.run(command, capture_output=True, preexec_fn=bound, check=False)  # noqa: PLW1509
+    done = subprocess.run(command, capture_output=True, preexec_fn=bound, check=False)
     return [f"the process ended: {why}"] if done.returncode else []
 
 

@@ -195,7 +195,7 @@ def written(data: bytes) -> None:
 
 def capture_seeds() -> Iterable[bytes]:
     """The beginnings of captures with mirrors in them."""
-    return [data for data in corpus.beginnings(40) if len(data) < 16000]
+    return [data for data in corpus.beginnings(40) if len(data) < 16000][::4]  # each takes a while
 
 
 def written_seeds() -> Iterable[bytes]:
