@@ -94,7 +94,8 @@ def lines(seed: int, first: int, mode: str, keep: Path | None, until: float) -> 
     command = [sys.executable, str(MUTATE), "--worker", str(first), "--seed", str(seed), "--mode", mode]
     if keep is not None:
         command += ["--keep", str(keep)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+    env = {**os.environ, "NUMBA_BOUNDSCHECK": "1" if mode == "compiled" else "0"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as worker:
         assert worker.stdout is not None
         assert worker.stderr is not None
         try:
