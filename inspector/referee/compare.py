@@ -1,0 +1,117 @@
+"""Compares the messages of a referee with ours: packet by packet, then exchange by exchange."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+from inspector.referee.model import REQUEST, Agreement, Difference, Heard, Mine
+from inspector.referee.reasons import Reasons
+
+_ODD = re.compile(r"(?:[^\x21-\x7e]|\\[abfnrtv\\\"]|\\[0-7]{3}|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4})+")
+CLOSE = 64  # messages of a packet that are tried for the one that fits
+
+
+def plainly(text: str | None) -> str | None:
+    """A text as far as two programs that write what is not printable ASCII differently can agree on it: such bytes are one mark."""
+    return None if text is None else _ODD.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def same(ours: str | int | None, theirs: str | int | None) -> bool:
+    """Whether two values are one, text as far as `plainly` tells."""
+    if isinstance(ours, str) and isinstance(theirs, str):
+        return ours == theirs or plainly(ours) == plainly(theirs)
+    return ours == theirs
+
+
+class Comparison:
+    """One capture: `run` pairs the messages of both readings and counts into `out`."""
+
+    def __init__(self, mine: list[Mine], heard: Iterable[Heard], reasons: Reasons, out: Agreement) -> None:
+        self.mine = mine
+        self.reasons = reasons
+        self.out = out
+        self.faults: dict[int, bool] = {}  # by exchange: whether all of its differences have a reason
+        self.theirs: dict[tuple[int, int], list[Heard]] = defaultdict(list)
+        for message in heard:
+            self.theirs[message.kind, message.frame].append(message)
+
+    def run(self) -> None:
+        """Compare everything."""
+        unmatched: list[Mine] = []
+        for message in self.mine:
+            if not self._met(message, message.frame):
+                unmatched.append(message)
+        for message in unmatched:
+            if not any(self._met(message, packet) for packet in message.packets[:-1][:CLOSE]):
+                self._missing(message)
+        for messages in self.theirs.values():
+            for heard in messages:
+                self._extra(heard)
+        exchanges = {message.exchange for message in self.mine}
+        self.out.agreed = len(exchanges) - len(self.faults)
+        self.out.explained = sum(self.faults.values())
+        self.out.unexplained = len(self.faults) - self.out.explained
+
+    def _met(self, message: Mine, frame: int) -> bool:
+        """Whether the referee has such a message in packet `frame`; it is compared and taken away then."""
+        there = self.theirs.get((message.kind, frame))
+        if not there:
+            return False
+        key = message.path if message.kind == REQUEST else message.status
+        for i, heard in enumerate(there[:CLOSE]):
+            if same(key, heard.path if message.kind == REQUEST else heard.status):
+                break
+        else:
+            if frame != message.frame:
+                return False
+            i = 0
+        heard = there.pop(i)
+        if not there:
+            del self.theirs[message.kind, frame]
+        self._compare(message, heard)
+        return True
+
+    def _compare(self, message: Mine, heard: Heard) -> None:
+        self._field("packet", message, heard, message.frame, heard.frame)
+        if message.kind == REQUEST:
+            for name in ("method", "path", "host"):
+                self._field(name, message, heard, getattr(message, name), getattr(heard, name))
+        else:
+            self._field("status", message, heard, message.status, heard.status)
+            self._field("pair", message, heard, message.asked_in, heard.asked_in)
+        if message.body is not None:
+            self._field("body", message, heard, message.body, heard.body)
+
+    def _field(self, name: str, message: Mine, heard: Heard, ours: str | int | None, theirs: str | int | None) -> None:
+        if theirs is None:  # it does not say
+            return
+        equal = same(ours, theirs)
+        self.out.compare(name, equal)
+        if not equal:
+            reason, packet = self.reasons.field(name, message, heard)
+            shown = ["" if value is None else str(value) for value in (ours, theirs)]
+            self._differs(Difference(name, message.frame, message.exchange + 1, *shown, reason, packet))
+
+    def _missing(self, message: Mine) -> None:
+        self.out.compare("found", False)
+        reason, packet = self.reasons.missing(message)
+        self._differs(Difference("missing", message.frame, message.exchange + 1, says(message), "", reason, packet))
+
+    def _extra(self, heard: Heard) -> None:
+        reason, packet = self.reasons.extra(heard)
+        self.out.extra[reason] += 1
+        self.out.add(Difference("extra", heard.frame, 0, "", says(heard), reason, packet))
+
+    def _differs(self, difference: Difference) -> None:
+        exchange = difference.exchange
+        self.faults[exchange] = self.faults.get(exchange, True) and bool(difference.reason)
+        self.out.add(difference)
+
+
+def says(message: Mine | Heard) -> str:
+    """A message in short: its request line, or its status."""
+    if message.kind == REQUEST:
+        return f"{message.method or '?'} {message.path or '?'}"
+    return "?" if message.status is None else str(message.status)

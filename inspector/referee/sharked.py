@@ -1,0 +1,78 @@
+"""pyshark, in a process of its own: it has no limit of time and memory, and no say in the environment of the tshark it starts.
+
+Asked for all layers of a packet it gives some 300 messages a second; asked for HTTP alone, some 2,000. `main` is what runs in that
+process; `messages` starts it and reads what it writes: a line of JSON a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from inspector.lang import _
+from inspector.referee import tshark
+from inspector.referee.model import REQUEST, RESPONSE, Heard
+from inspector.referee.running import Limits, RefereeError, lines, python
+
+
+def check() -> None:
+    """Raises RefereeError where pyshark is not installed."""
+    if importlib.util.find_spec("pyshark") is None:
+        raise RefereeError(_("pyshark is not installed"), "pip install pyshark")
+
+
+def messages(path: str, capture: Path, ports: Sequence[int], folder: Path, limits: Limits) -> Iterator[Heard]:
+    """HTTP messages of a capture as pyshark finds them. path: of tshark. Raises RefereeError."""
+    asked = json.dumps([path, str(capture), list(ports), limits.packets])
+    for line in lines(python("sharked", asked), folder, limits, "pyshark"):
+        try:
+            yield Heard(*json.loads(line.text))
+        except (ValueError, TypeError):
+            raise RefereeError(_("{name} wrote what cannot be read").format(name="pyshark")) from None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read a capture with pyshark and write its HTTP messages."""
+    import pyshark
+
+    path, capture, ports, packets = json.loads(arguments[0])
+    # Python 3.14 has no child watchers any more, which pyshark 0.6 sets for a loop of its own making, but not for ours.
+    loop = None if hasattr(asyncio, "SafeChildWatcher") else asyncio.new_event_loop()
+    found = pyshark.FileCapture(
+        capture,
+        keep_packets=False,
+        display_filter=tshark.MESSAGES,
+        tshark_path=path,
+        eventloop=loop,
+        decode_as=dict.fromkeys(tshark.decode_as(ports), "http"),
+        override_prefs=tshark.preferences(),
+        custom_parameters=["-J", "http", "-c", str(packets), *tshark.quiet()],
+    )
+    for packet in found:
+        for layer in packet.layers:
+            if layer.layer_name == "http":
+                heard = message(int(packet.number), layer)
+                if heard is not None:
+                    sys.stdout.write(json.dumps(heard) + "\n")
+    sys.stdout.flush()
+    found.close()
+
+
+def message(frame: int, layer: Any) -> list[Any] | None:
+    """The fields of Heard from a layer of pyshark's; None for one that is no whole message."""
+    body = layer.get_field("file_data")
+    size = int(body.size) if body is not None else 0
+    method, status = layer.get_field("request_method"), layer.get_field("response_code")
+    if method is not None:
+        path, host = (layer.get_field(name) for name in ("request_uri", "host"))
+        uri = None if path is None else str(path.show)
+        return [frame, REQUEST, str(method.show), uri, "" if host is None else str(host.show), None, size, None]
+    if status is None:
+        return None
+    asked = layer.get_field("request_in")
+    return [frame, RESPONSE, None, None, None, int(status.show), size, 0 if asked is None else int(asked.show)]
