@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cached_property
 
 from inspector.referee.model import REQUEST, Agreement, Difference, Heard, Mine
 from inspector.referee.reasons import Reasons
@@ -44,15 +46,34 @@ class Comparison:
             if not self._met(message, message.frame):
                 unmatched.append(message)
         for message in unmatched:
-            if not any(self._met(message, packet) for packet in message.packets[:-1][:CLOSE]):
+            elsewhere = (*message.packets[:-1][:CLOSE], *self.reasons.closing(message)[:CLOSE], *self._next(message))
+            if not any(self._met(message, packet) for packet in elsewhere):
                 self._missing(message)
-        for messages in self.theirs.values():
+        for _key, messages in sorted(self.theirs.items(), key=lambda item: item[0][1]):
             for heard in messages:
                 self._extra(heard)
         exchanges = {message.exchange for message in self.mine}
         self.out.agreed = len(exchanges) - len(self.faults)
         self.out.explained = sum(self.faults.values())
         self.out.unexplained = len(self.faults) - self.out.explained
+
+    def _next(self, message: Mine) -> list[int]:
+        """The packet in which the referee has the next message of the stream, where ours has no end."""
+        flow = self.reasons.wire.flow(message.frame)
+        if message.complete or flow < 0:
+            return []
+        frames = self._frames.get((message.kind, flow), [])
+        at = bisect_right(frames, message.frame)
+        return frames[at : at + 1]
+
+    @cached_property
+    def _frames(self) -> dict[tuple[int, int], list[int]]:
+        out: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for kind, frame in self.theirs:
+            out[kind, self.reasons.wire.flow(frame)].append(frame)
+        for frames in out.values():
+            frames.sort()
+        return out
 
     def _met(self, message: Mine, frame: int) -> bool:
         """Whether the referee has such a message in packet `frame`; it is compared and taken away then."""
@@ -74,6 +95,7 @@ class Comparison:
         return True
 
     def _compare(self, message: Mine, heard: Heard) -> None:
+        self.out.compare("found", True)
         self._field("packet", message, heard, message.frame, heard.frame)
         if message.kind == REQUEST:
             for name in ("method", "path", "host"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
+
 from inspector.capture import Kind
 from inspector.http.tables import Fact
 from inspector.lang import marked
@@ -12,17 +15,19 @@ from inspector.referee.wire import Wire
 REASONS = {
     "nat-leg": marked("the two directions of the connection have different addresses: tshark cannot join them"),
     "gap": marked("bytes before it were not captured: tshark stops at the gap"),
-    "snaplen": marked("the snap length cut its packets: tshark does not put such messages together"),
+    "snaplen": marked("the snap length cut it, or messages before it in its stream: tshark does not put such messages together"),
     "copy": marked("a copy of a packet that counts once here"),
     "retransmission": marked("a retransmission of bytes that were there before"),
     "icmp-quote": marked("an ICMP error quotes the packet, which tshark counts"),
     "interim": marked("a response 1xx, which is a fact of the final response here"),
-    "tunnel": marked("behind CONNECT or 101 Switching Protocols the connection is handed over"),
     "unfinished": marked("the message does not end in the capture, or its connection was closed inside it"),
     "until-close": marked("the body ends where the connection does: tshark shows it with the packet that closes it"),
-    "mid-stream": marked("the capture starts inside the connection"),
+    "request-lost": marked("its request was not captured: whether it has a body is not known (it may answer HEAD), so it is not read on"),
+    "disordered": marked("in the capture the response stands before its request: tshark pairs in the order of the packets"),
+    "malformed": marked("a message on the connection begins with bytes that HTTP does not allow: it is not read on from there here"),
     "pipelined": marked("several requests of the connection were open: tshark gives the response to the latest"),
 }
+_ODD = re.compile(r"[\x00-\x20\x7f]")  # RFC 9110 section 5.6.2 and RFC 3986: not in a method, not in a request target
 Reason = tuple[str, int]  # a word of REASONS or "", and the packet that shows it (0: none by itself)
 UNKNOWN: Reason = ("", 0)
 
@@ -30,13 +35,14 @@ UNKNOWN: Reason = ("", 0)
 class Reasons:
     """Looks reasons up, for one capture."""
 
-    def __init__(self, ours: Ours, wire: Wire) -> None:
-        self.ours = ours
+    def __init__(self, ours: Ours, mine: list[Mine], wire: Wire) -> None:
+        self.mine = mine
         self.wire = wire
         e = ours.exchanges
         c = ours.connections
         self._joined = set(c.connection[c.joined].tolist())
-        self._owner: dict[int, list[int]] | None = None
+        self._shifted: dict[int, Reason] = {}  # by connection: why tshark's pairs are shifted from there on
+        self._spoiled: dict[int, int] = {}  # by the endpoints of a connection: the packet with a request that is not allowed
         self._connection = e.connection.tolist()
         self._facts = {REQUEST: e.request_facts.tolist(), RESPONSE: e.response_facts.tolist()}
 
@@ -50,20 +56,50 @@ class Reasons:
 
     def missing(self, message: Mine) -> Reason:
         """Why the referee does not have a message."""
-        return self._stream(message) or UNKNOWN
+        found = self._stream(message)
+        if found is None and message.kind == RESPONSE:
+            found = self._behind_head(message)
+        return found or UNKNOWN
+
+    def _behind_head(self, message: Mine) -> Reason | None:
+        """A response to HEAD has a length and no body (RFC 9112 section 6.3): who has not the request waits for the body, and takes
+        what follows for it."""
+        for request in self._heads.get(self._connection[message.exchange], ()):
+            if request.exchange > message.exchange:
+                break
+            if self.joined(message):
+                return "nat-leg", message.frame
+            found = self._stream(request)
+            if found is not None:
+                return found
+        return None
+
+    @cached_property
+    def _heads(self) -> dict[int, list[Mine]]:
+        """The requests with HEAD, by connection."""
+        out: dict[int, list[Mine]] = {}
+        for message in self.mine:
+            if message.method == "HEAD":
+                out.setdefault(self._connection[message.exchange], []).append(message)
+        return out
+
+    @cached_property
+    def _requests(self) -> dict[int, Mine]:
+        return {message.exchange: message for message in self.mine if message.kind == REQUEST}
 
     def _stream(self, message: Mine) -> Reason | None:
         """What is wrong with the stream that a message was in, as far as it reaches."""
-        cut = next((p for p in message.packets if self.wire.cut(p)), 0)
-        if cut:
-            return "snaplen", cut
         direction = self.wire.direction(message.frame)
         if direction is not None:
+            cut = direction.first_cut(message.packets)
+            if cut:
+                return "snaplen", cut
             hole = direction.hole(message.packets)
             if hole:
                 return "gap", hole
         if not message.complete:
-            return "unfinished", message.frame
+            lost = message.kind == RESPONSE and not message.asked_in
+            return "request-lost" if lost else "unfinished", message.frame
         return None
 
     def field(self, name: str, message: Mine, heard: Heard) -> Reason:
@@ -74,18 +110,52 @@ class Reasons:
             if self.facts(message) & Fact.UNTIL_CLOSE:
                 return "until-close", message.frame
             return self._stream(message) or UNKNOWN
-        return UNKNOWN
+        cut = next((p for p in message.packets if self.wire.cut(p)), 0)
+        return ("snaplen", cut) if cut else UNKNOWN
 
     def _pair(self, message: Mine, heard: Heard) -> Reason:
-        asked = heard.asked_in or 0
+        asked, request = heard.asked_in or 0, self._requests.get(message.exchange)
         if self.joined(message):
             return "nat-leg", message.frame
+        if asked and self.wire.kind(asked) == Kind.ICMP:
+            return "icmp-quote", asked
         if asked and message.asked_in and self.wire.original(asked) == self.wire.original(message.asked_in):
             return "copy", asked
-        return self._stream(message) or UNKNOWN
+        found = self._stream(message) or (self._stream(request) if request is not None else None)
+        if found is None and request is None and asked and self.wire.cut(asked):
+            found = "snaplen", asked
+        return found or self._turned(message, request, asked)
+
+    def _turned(self, message: Mine, request: Mine | None, asked: int) -> Reason:
+        """tshark pairs in order: where the order of the packets is another than that of the messages, so are all pairs after it."""
+        connection = self._connection[message.exchange]
+        found = UNKNOWN
+        if request is not None and request.frame > message.frame:
+            found = "disordered", request.frame
+        elif request is not None and request.frame < asked < message.frame:
+            found = "pipelined", asked
+        if found != UNKNOWN:
+            self._shifted.setdefault(connection, found)
+        return self._shifted.get(connection, UNKNOWN)
+
+    def closing(self, message: Mine) -> tuple[int, ...]:
+        """The packets that close the stream of a message whose body ends there."""
+        if message.kind != RESPONSE or not self.facts(message) & Fact.UNTIL_CLOSE:
+            return ()
+        direction = self.wire.direction(message.frame)
+        return direction.closing(message.frame) if direction is not None else ()
 
     def extra(self, heard: Heard) -> Reason:
-        """Why only the referee has a message."""
+        """Why only the referee has a message. They are asked for in the order of the capture."""
+        found = self._extra(heard)
+        if found != UNKNOWN:
+            return found
+        both = self.wire.pair(heard.frame)
+        if heard.kind == REQUEST and _ODD.search(f"{heard.method or ''}{heard.path or ''}"):
+            self._spoiled.setdefault(both, heard.frame)
+        return ("malformed", self._spoiled[both]) if both in self._spoiled else UNKNOWN
+
+    def _extra(self, heard: Heard) -> Reason:
         if self.wire.kind(heard.frame) == Kind.ICMP:
             return "icmp-quote", heard.frame
         first = self.wire.original(heard.frame)
@@ -93,9 +163,13 @@ class Reasons:
             return "copy", first
         if heard.kind == RESPONSE and heard.status is not None and 100 <= heard.status < 200:
             return "interim", heard.frame
+        if self.wire.cut(heard.frame):
+            return "snaplen", heard.frame
         direction = self.wire.direction(heard.frame)
-        if direction is not None:
-            before = direction.seen_before(heard.frame)
-            if before:
-                return "retransmission", before
-        return UNKNOWN
+        if direction is None:
+            return UNKNOWN
+        before = direction.seen_before(heard.frame)
+        if before:
+            return "retransmission", before
+        hole = direction.hole((heard.frame,))
+        return ("gap", hole) if hole else UNKNOWN

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
         display_filter=tshark.MESSAGES,
         tshark_path=path,
         eventloop=loop,
-        decode_as=dict.fromkeys(tshark.decode_as(ports), "http"),
+        decode_as=dict(criterion.split(",") for criterion in tshark.decode_as(ports)),
         override_prefs=tshark.preferences(),
         custom_parameters=["-J", "http", "-c", str(packets), *tshark.quiet()],
     )

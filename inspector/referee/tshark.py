@@ -78,8 +78,8 @@ def quiet() -> list[str]:
 
 
 def decode_as(ports: Sequence[int]) -> list[str]:
-    """For each port the criterion under which HTTP was found here."""
-    return [f"tcp.port=={port}" for port in ports[:PORTS]]
+    """What is decoded as what: HTTP on the ports where it was found here, and Linux' own port of VXLAN."""
+    return ["udp.port==8472,vxlan", *(f"tcp.port=={port},http" for port in ports[:PORTS])]
 
 
 def messages(
@@ -89,7 +89,7 @@ def messages(
     command = [path, "-n", "-r", str(capture), "-c", str(limits.packets), "-Y", MESSAGES, "-T", "fields"]
     command += ["-E", f"aggregator={MARK}", "-E", "occurrence=a"]
     command += [part for name, value in preferences(reorder).items() for part in ("-o", f"{name}:{value}")]
-    command += [part for criterion in decode_as(ports) for part in ("-d", f"{criterion},http")]
+    command += [part for criterion in decode_as(ports) for part in ("-d", criterion)]
     command += quiet()
     command += [part for name in FIELDS for part in ("-e", name)]
     for line in lines(command, folder, limits, "tshark"):

@@ -52,4 +52,4 @@ def _messages(capture: Path, order: Order, folder: Path, out: Agreement) -> None
     else:
         heard = tshark.messages(path, capture, found.ports(), folder, limits, version >= (4, 2, 0))
     mine = [m for m in found.messages() if m.frame <= order.packets]
-    compare.Comparison(mine, heard, Reasons(found, seen), out).run()
+    compare.Comparison(mine, heard, Reasons(found, mine, seen), out).run()

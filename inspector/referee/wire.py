@@ -15,7 +15,7 @@ from inspector.table import I64, U8, Bool
 
 APART = 1_000_000_000  # ns: copies of one packet are no further apart
 FIRSTS = 8  # packets with one fingerprint that may each have copies
-SYN = 2
+FIN, SYN, RST = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,16 @@ class Wire:
     def _known(self) -> dict[tuple[int, int], Direction]:
         return {}
 
+    def pair(self, packet: int) -> int:
+        """A number for the two endpoints of a packet, the same in both directions; -1 where it has none."""
+        rows = self.rows(packet)
+        return int(self.source[rows[0]]) ^ int(self.target[rows[0]]) if len(rows) else -1
+
+    def flow(self, packet: int) -> int:
+        """A number for the direction of a packet; -1 where it has none."""
+        rows = self.rows(packet)
+        return int(self._flows[0][rows[0]]) if len(rows) else -1
+
     def direction(self, packet: int) -> Direction | None:
         """The direction of the connection that a packet belongs to, between two different SYNs."""
         rows = self.rows(packet)
@@ -141,6 +151,7 @@ class Direction:
         ahead = (s.seq[rows].astype(np.int64) - int(s.seq[rows[0]]) + HALF) & MASK
         self.start = ahead - HALF + ((s.flags[rows] & SYN) != 0)
         self.end = self.start + s.length[rows]
+        self.ends: Bool = (s.flags[rows] & (FIN | RST)) != 0
         self.cut: Bool = s.captured[rows] < s.length[rows]
 
     def span(self, packets: tuple[int, ...]) -> tuple[int, int]:
@@ -163,6 +174,16 @@ class Direction:
         _low, high = self.span(packets)
         start, _stop, behind = self.holes
         return int(behind[0]) if len(start) and start[0] < high else 0
+
+    def first_cut(self, packets: tuple[int, ...]) -> int:
+        """The first packet that the snap length cut, of these and of those with bytes before theirs; 0 where there is none."""
+        _low, high = self.span(packets)
+        rows = np.flatnonzero(self.cut & (self.start < high))
+        return int(self.packets[rows[0]]) if len(rows) else 0
+
+    def closing(self, packet: int) -> tuple[int, ...]:
+        """The packets with FIN or RST after `packet`."""
+        return tuple(self.packets[self.ends & (self.packets > packet)].tolist())
 
     def seen_before(self, packet: int) -> int:
         """The packet that held the bytes of `packet` before it did; 0 where none did."""
