@@ -34,6 +34,7 @@ class Comparison:
         self.mine = mine
         self.reasons = reasons
         self.out = out
+        self.behind_gaps: set[tuple[int, int, str]] = set()  # messages that the referee does not have because of a gap
         self.faults: dict[int, bool] = {}  # by exchange: whether all of its differences have a reason
         self.theirs: dict[tuple[int, int], list[Heard]] = defaultdict(list)
         for message in heard:
@@ -119,7 +120,16 @@ class Comparison:
     def _missing(self, message: Mine) -> None:
         self.out.compare("found", False)
         reason, packet = self.reasons.missing(message)
+        if reason == "gap":
+            self.behind_gaps.add((message.kind, message.frame, plainly(says(message)) or ""))
         self._differs(Difference("missing", message.frame, message.exchange + 1, says(message), "", reason, packet))
+
+    def confirmed(self, heard: Iterable[Heard]) -> int:
+        """How many of the messages behind gaps are among these."""
+        left = set(self.behind_gaps)
+        for message in heard:
+            left.discard((message.kind, message.frame, plainly(says(message)) or ""))
+        return len(self.behind_gaps) - len(left)
 
     def _extra(self, heard: Heard) -> None:
         reason, packet = self.reasons.extra(heard)

@@ -75,6 +75,7 @@ class Agreement:
 
     path: str
     unit: str
+    referee: str = ""  # its name and version
     packets: int = 0
     agreed: int = 0
     explained: int = 0

@@ -27,7 +27,7 @@ REASONS = {
     "malformed": marked("a message on the connection begins with bytes that HTTP does not allow: it is not read on from there here"),
     "pipelined": marked("several requests of the connection were open: tshark gives the response to the latest"),
 }
-_ODD = re.compile(r"[\x00-\x20\x7f]")  # RFC 9110 section 5.6.2 and RFC 3986: not in a method, not in a request target
+_ODD = re.compile(r"[\x00-\x20\x7f]|\\x[01][0-9a-f]|\\[0-3][0-7]{2}")  # RFC 9110 section 5.6.2 and RFC 3986: not in a method, not in a request target
 Reason = tuple[str, int]  # a word of REASONS or "", and the packet that shows it (0: none by itself)
 UNKNOWN: Reason = ("", 0)
 

@@ -20,10 +20,18 @@ from inspector.referee.model import REQUEST, RESPONSE, Heard
 from inspector.referee.running import Limits, RefereeError, lines, python
 
 
-def check() -> None:
-    """Raises RefereeError where pyshark is not installed."""
-    if importlib.util.find_spec("pyshark") is None:
+def version() -> str:
+    """pyshark's version. Raises RefereeError where it is not installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
+    try:
+        found = importlib.util.find_spec("pyshark") and version_of("pyshark")
+    except PackageNotFoundError:
+        found = None
+    if not found:
         raise RefereeError(_("pyshark is not installed"), "pip install pyshark")
+    return found
 
 
 def messages(path: str, capture: Path, ports: Sequence[int], folder: Path, limits: Limits) -> Iterator[Heard]:
@@ -65,8 +73,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def message(frame: int, layer: Any) -> list[Any] | None:
     """The fields of Heard from a layer of pyshark's; None for one that is no whole message."""
-    body = layer.get_field("file_data")
-    size = int(body.size) if body is not None else 0
+    size = body_size(layer)
     method, status = layer.get_field("request_method"), layer.get_field("response_code")
     if method is not None:
         path, host = (layer.get_field(name) for name in ("request_uri", "host"))
@@ -76,3 +83,11 @@ def message(frame: int, layer: Any) -> list[Any] | None:
         return None
     asked = layer.get_field("request_in")
     return [frame, RESPONSE, None, None, None, int(status.show), size, 0 if asked is None else int(asked.show)]
+
+
+def body_size(layer: Any) -> int | None:
+    """The size of a message's body. One that is compressed is not unpacked, and then its size is not told."""
+    body, length, chunk = (layer.get_field(name) for name in ("file_data", "content_length", "chunk_size"))
+    if body is not None:
+        return int(body.size)
+    return None if chunk is not None or (length is not None and str(length.show) != "0") else 0

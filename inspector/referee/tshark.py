@@ -140,8 +140,8 @@ def _body(data: bytes, shown: int, lengths: list[int], chunks: list[int], hexade
         return shown // 2
     if chunks:
         return sum(chunks)
-    if not data:  # no body, or one that begins with a NUL
-        return 0 if not lengths or lengths[0] == 0 or hexadecimal else None
+    if not data:  # no body (an answer to HEAD), one that begins with a NUL, or a compressed one
+        return None if lengths and lengths[0] else 0
     if lengths:
         return lengths[0]
     plain = shown == len(data) and data.isascii() and b"\\" not in data  # no escapes in it

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspector.lang import _
-from inspector.referee import compare, inputs, ours, sharked, tshark, wire
-from inspector.referee.model import PACKET_LIMIT, TIME_LIMIT, Agreement, Heard, Mine
+from inspector.referee import compare, inputs, layers, ours, packets, sharked, tshark, wire
+from inspector.referee.model import PACKET_LIMIT, TIME_LIMIT, Agreement, Heard
 from inspector.referee.reasons import Reasons
 from inspector.referee.running import Limits, private
 
@@ -32,24 +32,66 @@ def verify(path: str, order: Order) -> Iterator[Agreement]:
         work.mkdir(0o700)
         for capture in inputs.plain(path, folder):
             begun = time.monotonic()
-            out = Agreement(capture.name, "exchange")
-            _messages(capture.file, order, work, out)
+            if order.referee == "scapy":
+                out = _packets(capture, order, work)
+            else:
+                out = _messages(capture, order, work)
+            _note(capture, out)
             out.seconds = time.monotonic() - begun
             yield out
 
 
-def _messages(capture: Path, order: Order, folder: Path, out: Agreement) -> None:
+def _packets(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
+    out = Agreement(capture.name, "packet", f"scapy {layers.version()}")
+    found = layers.packets(capture.file, folder, Limits(order.packets, order.seconds))
+    packets.compare(packets.ours(capture.file, order.packets), found, out)
+    return out
+
+
+def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
     limits = Limits(order.packets, order.seconds)
     path = tshark.find()
     version = tshark.version(path, folder)
-    found = ours.read(capture)
-    seen = wire.read(capture, order.packets)
-    out.packets = len(seen.kinds)
-    heard: Iterator[Heard]
+    name = "tshark " + ".".join(map(str, version))
     if order.referee == "pyshark":
-        sharked.check()
-        heard = sharked.messages(path, capture, found.ports(), folder, limits)
+        name = f"pyshark {sharked.version()}, {name}"
+    out = Agreement(capture.name, "exchange", name)
+    found = ours.read(capture.file)
+    seen = wire.read(capture.file, order.packets)
+    out.packets = len(seen.kinds)
+    ports = found.ports()
+    hexadecimal = version >= (4, 2, 0)
+    if order.referee == "pyshark":
+        heard = sharked.messages(path, capture.file, ports, folder, limits)
     else:
-        heard = tshark.messages(path, capture, found.ports(), folder, limits, version >= (4, 2, 0))
+        heard = tshark.messages(path, capture.file, ports, folder, limits, hexadecimal)
     mine = [m for m in found.messages() if m.frame <= order.packets]
-    compare.Comparison(mine, heard, Reasons(found, mine, seen), out).run()
+    comparison = compare.Comparison(mine, heard, Reasons(found, mine, seen), out)
+    comparison.run()
+    if seen.more:
+        said = _("--limit: {n} of {total} packets were compared")
+        out.notes.append(said.format(n=f"{out.packets:,}", total=f"{out.packets + seen.more:,}"))
+    other = len(found.exchanges) - len(found.rows)
+    if other:
+        out.notes.append(_("{n} exchanges of HTTP/2 were not compared").format(n=f"{other:,}"))
+    if len(ports) > tshark.PORTS:
+        said = _("of {total} ports with HTTP the {n} busiest were named to tshark")
+        out.notes.append(said.format(n=tshark.PORTS, total=f"{len(ports):,}"))
+    if comparison.behind_gaps:
+        _read_on(comparison, tshark.messages(path, capture.file, ports, folder, limits, hexadecimal, False), out)
+    return out
+
+
+def _read_on(comparison: compare.Comparison, heard: Iterator[Heard], out: Agreement) -> None:
+    """Behind gaps tshark finds messages when it does not wait for what is missing: ask it again for these."""
+    total = len(comparison.behind_gaps)
+    found = comparison.confirmed(heard)
+    said = _("{n} of {total} messages behind gaps are found by tshark when it does not put segments in order")
+    out.notes.append(said.format(n=f"{found:,}", total=f"{total:,}"))
+
+
+def _note(capture: inputs.Plain, out: Agreement) -> None:
+    if capture.cut:
+        out.notes.append(_("the first {n} bytes were unpacked and compared").format(n=f"{capture.cut:,}"))
+    if capture.broken:
+        out.notes.append(_("it could be unpacked in part only: {why}").format(why=capture.broken))

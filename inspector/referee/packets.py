@@ -1,0 +1,111 @@
+"""Compares packets and segments with what scapy's layers say of them, packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from inspector.capture import Kind, format_address, open_captures
+from inspector.capture.tables import Block
+from inspector.lang import _, marked
+from inspector.referee.layers import FIELDS, Layered
+from inspector.referee.model import Agreement, Difference
+
+REASONS = {
+    "link-type": marked("scapy has no layer for this link type"),
+    "scapy-error": marked("scapy raised an error on the packet"),
+    "cut-header": marked("the snap length cut a header off: scapy fills in what is missing"),
+    "malformed": marked("headers that contradict themselves: they are not followed here"),
+}
+HEAD = ("time", "captured", "length", "kind")
+
+
+def ours(capture: Path, limit: int) -> Iterator[Layered]:
+    """The same of our own decoding. Raises CaptureError."""
+    reader = open_captures(str(capture))[0]
+    try:
+        for block in reader.blocks():
+            for packet in _packets(block):
+                if packet.number > limit:
+                    return
+                yield packet
+    finally:
+        reader.close()
+
+
+def _packets(block: Block) -> Iterator[Layered]:
+    p, s = block.packets, block.segments
+    found: dict[int, tuple[Any, ...]] = {}
+    for i, number in enumerate(s.packet.tolist()):
+        ends = format_address(s.src_hi[i], s.src_lo[i]), format_address(s.dst_hi[i], s.dst_lo[i])
+        ports = int(s.sport[i]), int(s.dport[i])
+        rest = (int(column[i]) for column in (s.seq, s.ack, s.flags, s.tsval, s.length))
+        found[number] = (int(s.tunnel[i]), ends, ports, *rest)
+    columns = (p.number.tolist(), p.time.tolist(), p.captured.tolist(), p.length.tolist(), p.kind.tolist())
+    for number, time, captured, length, kind in zip(*columns, strict=True):
+        yield Layered(number, time, captured, length, Kind(kind).name, found.get(number))
+
+
+def compare(mine: Iterable[Layered], theirs: Iterator[Layered], out: Agreement) -> None:
+    """Count into `out`, packet by packet. `theirs` is read to its end."""
+    for packet in mine:
+        other = next(theirs, None)
+        out.packets += 1
+        if other is None:
+            _tell(out, packet, [("missing", str(packet.number), "")], None)
+            continue
+        differs = [
+            (name, str(getattr(packet, name)), str(getattr(other, name)))
+            for name in HEAD
+            if not _count(out, name, getattr(packet, name), getattr(other, name))
+        ]
+        if packet.segment is not None and other.segment is not None:
+            for i, name in enumerate(FIELDS):
+                a, b = packet.segment[i], other.segment[i]
+                if not _count(out, name, a, _plain(b) if name == "addresses" else b):
+                    differs.append((name, str(a), str(b)))
+        _tell(out, packet, differs, other)
+    extra = sum(1 for _packet in theirs)
+    if extra:
+        out.notes.append(_("scapy reads {n} packets more").format(n=f"{extra:,}"))
+        out.extra[""] += extra
+        out.reasons[""] += extra
+
+
+def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses as this program writes them (RFC 5952)."""
+    return tuple(str(ip_address(address)) for address in addresses)
+
+
+def _count(out: Agreement, name: str, ours: Any, theirs: Any) -> bool:
+    same = bool(ours == theirs)
+    out.compare(name, same)
+    return same
+
+
+def _tell(out: Agreement, packet: Layered, differs: list[tuple[str, str, str]], other: Layered | None) -> None:
+    if not differs:
+        out.agreed += 1
+        return
+    reason = _reason(packet, other)
+    for name, a, b in differs:
+        out.add(Difference(name, packet.number, 0, a, b, reason if name != "time" else "", packet.number))
+    if reason and all(name != "time" for name, _a, _b in differs):
+        out.explained += 1
+    else:
+        out.unexplained += 1
+
+
+def _reason(packet: Layered, other: Layered | None) -> str:
+    """Why scapy says something else of the packet's layers."""
+    if other is None:
+        return ""
+    if other.kind == "UNKNOWN":
+        return "link-type"
+    if other.kind == "ERROR":
+        return "scapy-error"
+    if packet.kind == "MALFORMED":
+        return "cut-header" if packet.captured < packet.length else "malformed"
+    return ""
