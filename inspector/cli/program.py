@@ -24,7 +24,7 @@ from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
 
 OK, FAILED, USAGE, DAMAGED, INCONCLUSIVE, SOFTWARE, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
-SUBCOMMANDS = ("doctor", "lesson")  # each is the command of that name in the module of that name
+SUBCOMMANDS = ("doctor", "lesson", "packet", "verify")  # each is the command of that name in the module of that name
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
 
 EXAMPLES = """\b

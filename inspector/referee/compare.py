@@ -16,7 +16,7 @@ CLOSE = 64  # messages of a packet that are tried for the one that fits
 
 
 def plainly(text: str | None) -> str | None:
-    """A text as far as two programs that write what is not printable ASCII differently can agree on it: such bytes are one mark."""
+    """A text as far as two programs can agree that write what is not printable ASCII differently: such bytes are one mark."""
     return None if text is None else _ODD.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -82,14 +82,11 @@ class Comparison:
         if not there:
             return False
         key = message.path if message.kind == REQUEST else message.status
-        for i, heard in enumerate(there[:CLOSE]):
-            if same(key, heard.path if message.kind == REQUEST else heard.status):
-                break
-        else:
-            if frame != message.frame:
-                return False
-            i = 0
-        heard = there.pop(i)
+        fits = (same(key, heard.path if message.kind == REQUEST else heard.status) for heard in there[:CLOSE])
+        found = next((i for i, fit in enumerate(fits) if fit), None)
+        if found is None and frame != message.frame:
+            return False
+        heard = there.pop(found or 0)
         if not there:
             del self.theirs[message.kind, frame]
         self._compare(message, heard)
@@ -114,8 +111,8 @@ class Comparison:
         self.out.compare(name, equal)
         if not equal:
             reason, packet = self.reasons.field(name, message, heard)
-            shown = ["" if value is None else str(value) for value in (ours, theirs)]
-            self._differs(Difference(name, message.frame, message.exchange + 1, *shown, reason, packet))
+            here = "" if ours is None else str(ours)
+            self._differs(Difference(name, message.frame, message.exchange + 1, here, str(theirs), reason, packet))
 
     def _missing(self, message: Mine) -> None:
         self.out.compare("found", False)

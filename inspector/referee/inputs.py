@@ -1,9 +1,9 @@
-"""A capture as a plain file that other programs read: compressed ones, members of a tar, and pipes are unpacked to a private folder."""
+"""A capture as a plain file that other programs read: what is compressed, archived or a pipe is unpacked to a private one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Plain:
     broken: str = ""  # why unpacking stopped
 
 
-def plain(path: str, folder: Path, limit: int = UNPACK_LIMIT) -> Iterator[Plain]:
+def plain(path: str, folder: Path, limit: int = UNPACK_LIMIT) -> Generator[Plain]:
     """The captures at `path` ("-": standard input), each a plain file until the next is asked for. Raises CaptureError."""
     readers = open_captures(path)
     try:

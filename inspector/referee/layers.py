@@ -52,8 +52,9 @@ def packets(capture: Path, folder: Path, limits: Limits) -> Iterator[Layered]:
     asked = json.dumps([str(capture), limits.packets])
     for line in lines(python("layers", asked), folder, limits, "scapy"):
         try:
-            *head, segment = json.loads(line.text)
-            yield Layered(*head, None if segment is None else tuple(map(_hashable, segment)))
+            number, time, captured, length, kind, found = json.loads(line.text)
+            segment = None if found is None else tuple(map(_hashable, found))
+            yield Layered(number, time, captured, length, kind, segment)
         except (ValueError, TypeError):
             raise RefereeError(_("{name} wrote what cannot be read").format(name="scapy")) from None
 
@@ -67,14 +68,15 @@ def load() -> None:
     import logging
 
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
-    import scapy.contrib.geneve
-    import scapy.layers.inet6
-    import scapy.layers.ppp
+    from importlib import import_module
+
     from scapy.config import conf
     from scapy.layers.inet import UDP
     from scapy.layers.vxlan import VXLAN
     from scapy.packet import bind_layers
 
+    for name in ("contrib.geneve", "layers.inet6", "layers.ppp"):
+        import_module(f"scapy.{name}")
     conf.ipv6_enabled = True
     bind_layers(UDP, VXLAN, dport=8472)
     bind_layers(UDP, VXLAN, dport=4789)
@@ -122,7 +124,7 @@ class Walker:
         from scapy.config import conf
         from scapy.packet import Raw
 
-        link = getattr(meta, "linktype", getattr(records, "linktype", None))
+        link: int = getattr(meta, "linktype", getattr(records, "linktype", -1))
         wire = int(getattr(meta, "wirelen", None) or len(data))
         head = [number, when(meta, bool(getattr(records, "nano", False))), len(data), wire]
         layer = conf.l2types.num2layer.get(link, Raw)

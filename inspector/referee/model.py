@@ -69,8 +69,9 @@ class Difference:
 class Agreement:
     """The comparison of one capture.
 
-    unit: what is counted, "exchange" or "packet". agreed, explained, unexplained: units without a difference, with differences that all have a reason, and
-    with one that has none; differences of the referee alone count in `extra`. fields: by name, how many values were compared and how many agreed.
+    unit: what is counted, "exchange" or "packet". agreed, explained, unexplained: units without a difference, with
+    differences that all have a reason, and with one that has none; what only the referee has counts in `extra`.
+    fields: by name, how many values were compared and how many agreed.
     """
 
     path: str

@@ -83,4 +83,3 @@ def read(capture: Path) -> Ours:
         kept.add(batch)
     tracker = pipeline.reading.tracker
     return Ours(*kept.tables(), pipeline.connections(), dict(tracker.counts), pipeline.reading.parser.unconfirmed)
-

@@ -15,19 +15,29 @@ from inspector.referee.wire import Wire
 REASONS = {
     "nat-leg": marked("the two directions of the connection have different addresses: tshark cannot join them"),
     "gap": marked("bytes before it were not captured: tshark stops at the gap"),
-    "snaplen": marked("the snap length cut it, or messages before it in its stream: tshark does not put such messages together"),
+    "snaplen": marked(
+        "the snap length cut it, or messages before it in its stream: tshark does not put such messages together"
+    ),
     "copy": marked("a copy of a packet that counts once here"),
     "retransmission": marked("a retransmission of bytes that were there before"),
     "icmp-quote": marked("an ICMP error quotes the packet, which tshark counts"),
     "interim": marked("a response 1xx, which is a fact of the final response here"),
     "unfinished": marked("the message does not end in the capture, or its connection was closed inside it"),
     "until-close": marked("the body ends where the connection does: tshark shows it with the packet that closes it"),
-    "request-lost": marked("its request was not captured: whether it has a body is not known (it may answer HEAD), so it is not read on"),
-    "disordered": marked("in the capture the response stands before its request: tshark pairs in the order of the packets"),
-    "malformed": marked("a message on the connection begins with bytes that HTTP does not allow: it is not read on from there here"),
+    "request-lost": marked(
+        "its request was not captured: whether it has a body is not known (it may answer HEAD), so it is not read on"
+    ),
+    "disordered": marked(
+        "in the capture the response stands before its request: tshark pairs in the order of the packets"
+    ),
+    "malformed": marked(
+        "a message on the connection begins with bytes that HTTP does not allow: it is not read on from there here"
+    ),
     "pipelined": marked("several requests of the connection were open: tshark gives the response to the latest"),
 }
-_ODD = re.compile(r"[\x00-\x20\x7f]|\\x[01][0-9a-f]|\\[0-3][0-7]{2}")  # RFC 9110 section 5.6.2 and RFC 3986: not in a method, not in a request target
+_ODD = re.compile(
+    r"[\x00-\x20\x7f]|\\x[01][0-9a-f]|\\[0-3][0-7]{2}"
+)  # RFC 9110 section 5.6.2 and RFC 3986: not in a method, not in a request target
 Reason = tuple[str, int]  # a word of REASONS or "", and the packet that shows it (0: none by itself)
 UNKNOWN: Reason = ("", 0)
 
@@ -42,7 +52,9 @@ class Reasons:
         c = ours.connections
         self._joined = set(c.connection[c.joined].tolist())
         self._shifted: dict[int, Reason] = {}  # by connection: why tshark's pairs are shifted from there on
-        self._spoiled: dict[int, int] = {}  # by the endpoints of a connection: the packet with a request that is not allowed
+        self._spoiled: dict[
+            int, int
+        ] = {}  # by the endpoints of a connection: the packet with a request that is not allowed
         self._connection = e.connection.tolist()
         self._facts = {REQUEST: e.request_facts.tolist(), RESPONSE: e.response_facts.tolist()}
 
@@ -62,8 +74,8 @@ class Reasons:
         return found or UNKNOWN
 
     def _behind_head(self, message: Mine) -> Reason | None:
-        """A response to HEAD has a length and no body (RFC 9112 section 6.3): who has not the request waits for the body, and takes
-        what follows for it."""
+        """A response to HEAD has a length and no body (RFC 9112 section 6.3): who has not the request waits for the body, and
+        takes what follows for it."""
         for request in self._heads.get(self._connection[message.exchange], ()):
             if request.exchange > message.exchange:
                 break
@@ -127,7 +139,7 @@ class Reasons:
         return found or self._turned(message, request, asked)
 
     def _turned(self, message: Mine, request: Mine | None, asked: int) -> Reason:
-        """tshark pairs in order: where the order of the packets is another than that of the messages, so are all pairs after it."""
+        """tshark pairs in order: where packets are in another order than messages, so are all pairs after them."""
         connection = self._connection[message.exchange]
         found = UNKNOWN
         if request is not None and request.frame > message.frame:

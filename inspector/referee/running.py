@@ -1,4 +1,4 @@
-"""Runs another program on a capture that nobody vouches for: private folder, no network names, bounded time, memory and output."""
+"""Runs another program on a capture that nobody vouches for: private folder, bounded time, memory and output."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """pyshark, in a process of its own: it has no limit of time and memory, and no say in the environment of the tshark it starts.
 
-Asked for all layers of a packet it gives some 300 messages a second; asked for HTTP alone, some 2,000. `main` is what runs in that
-process; `messages` starts it and reads what it writes: a line of JSON a message.
+Asked for all layers of a packet it gives some 300 messages a second; asked for HTTP alone, some 2,000. `main` is what runs
+in that process; `messages` starts it and reads what it writes: a line of JSON a message.
 """
 
 from __future__ import annotations

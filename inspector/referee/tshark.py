@@ -1,6 +1,7 @@
 """tshark: is it there, is it new enough, and what it finds in a capture, message by message.
 
-It writes fields, one line a packet: measured on 2 cores it is twice as fast as its `pdml` and `ek` outputs, which write every header.
+It writes fields, one line a packet: measured on 2 cores this is twice as fast as its `pdml` and `ek` outputs, which write every
+header.
 """
 
 from __future__ import annotations
@@ -83,7 +84,13 @@ def decode_as(ports: Sequence[int]) -> list[str]:
 
 
 def messages(
-    path: str, capture: Path, ports: Sequence[int], folder: Path, limits: Limits, hexadecimal: bool, reorder: bool = True
+    path: str,
+    capture: Path,
+    ports: Sequence[int],
+    folder: Path,
+    limits: Limits,
+    hexadecimal: bool,
+    reorder: bool = True,
 ) -> Iterator[Heard]:
     """HTTP messages of a capture as tshark finds them. hexadecimal: bodies are written so (from 4.2 on). Raises RefereeError."""
     command = [path, "-n", "-r", str(capture), "-c", str(limits.packets), "-Y", MESSAGES, "-T", "fields"]
@@ -135,7 +142,7 @@ def _of(values: list[str], i: int, owners: list[str], absent: str | None = None)
 
 
 def _body(data: bytes, shown: int, lengths: list[int], chunks: list[int], hexadecimal: bool) -> int | None:
-    """The size of a message's body. tshark has none for it, but writes the body: until 4.0 as text, which ends at the first NUL."""
+    """The size of a message's body. tshark has no field for it, but writes the body: until 4.0 as text, to the first NUL."""
     if hexadecimal and data:
         return shown // 2
     if chunks:

@@ -11,7 +11,7 @@ from inspector.lang import _
 from inspector.referee import compare, inputs, layers, ours, packets, sharked, tshark, wire
 from inspector.referee.model import PACKET_LIMIT, TIME_LIMIT, Agreement, Heard
 from inspector.referee.reasons import Reasons
-from inspector.referee.running import Limits, private
+from inspector.referee.running import Limits, RefereeError, private
 
 REFEREES = ("tshark", "pyshark", "scapy")
 
@@ -85,7 +85,11 @@ def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
 def _read_on(comparison: compare.Comparison, heard: Iterator[Heard], out: Agreement) -> None:
     """Behind gaps tshark finds messages when it does not wait for what is missing: ask it again for these."""
     total = len(comparison.behind_gaps)
-    found = comparison.confirmed(heard)
+    try:
+        found = comparison.confirmed(heard)
+    except RefereeError as error:  # what was compared stands
+        out.notes.append(error.message)
+        return
     said = _("{n} of {total} messages behind gaps are found by tshark when it does not put segments in order")
     out.notes.append(said.format(n=f"{found:,}", total=f"{total:,}"))
 
