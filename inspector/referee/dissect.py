@@ -31,15 +31,13 @@ def dissection(frame: bytes, link: int, ports: Sequence[int], hide: bool, folder
             yield "..."
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Dissect one frame and write each line of the dissection as a JSON string."""
-    import sys
-
+def main(arguments: Sequence[str]) -> Iterator[str]:
+    """Dissect one frame: each line of the dissection as a JSON string."""
     path, link, ports, hide = json.loads(arguments[0])
     load()
     from scapy.config import conf
     from scapy.layers.http import HTTP
-    from scapy.layers.inet import TCP
+    from scapy.layers.inet import TCP, UDP
     from scapy.packet import Packet, Raw, bind_bottom_up
     from scapy.themes import NoTheme
 
@@ -47,15 +45,22 @@ def main(arguments: Sequence[str]) -> None:
     for port in () if hide else ports:
         bind_bottom_up(TCP, HTTP, dport=port)
         bind_bottom_up(TCP, HTTP, sport=port)
-    packet: Packet = conf.l2types.num2layer.get(link, Raw)(Path(path).read_bytes())
-    if hide and packet.haslayer(TCP):
-        size = len(packet[TCP].payload)
-        packet[TCP].remove_payload()
+    frame = Path(path).read_bytes()
+    try:
+        packet: Packet = conf.l2types.num2layer.get(link, Raw)(frame)
+    except Exception as error:  # what scapy cannot take
+        yield json.dumps(f"{type(error).__name__}: {error}")
+        packet = Raw(frame)
+    top = next((layer for layer in (TCP, UDP) if packet.haslayer(layer)), None)
+    if hide and top is not None:
+        size = len(packet[top].payload)
+        packet[top].remove_payload()
         text = f"{packet.show(dump=True)}###[ {size} bytes of payload ]###\n"
     else:
         text = str(packet.show(dump=True))
     for line in text.splitlines():
-        if line.endswith("= None"):  # one of the header fields that are not there
-            continue
-        sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+        name, equals, _value = line.partition("=")
+        if hide and equals and name.strip() == "load":
+            line = f"{name}= ..."
+        if not line.endswith("= None"):  # one of the header fields that are not there
+            yield json.dumps(line)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +81,8 @@ def load() -> None:
     bind_layers(UDP, VXLAN, dport=4789)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Read a capture with scapy and write a line of JSON a packet."""
+def main(arguments: Sequence[str]) -> Iterator[str]:
+    """Read a capture with scapy: a line of JSON a packet."""
     load()
     from scapy.utils import RawPcapReader
 
@@ -93,8 +92,7 @@ def main(arguments: Sequence[str]) -> None:
         for number, (data, meta) in enumerate(records, 1):
             if number > most:
                 break
-            sys.stdout.write(json.dumps(walker.packet(number, data, meta, records)) + "\n")
-    sys.stdout.flush()
+            yield json.dumps(walker.packet(number, data, meta, records))
 
 
 def when(meta: Any, nano: bool) -> int:
@@ -147,9 +145,9 @@ class Walker:
                     depth += 1
                 ip, kind = layer, "OTHER"
                 if isinstance(layer, self.ip) and (layer.frag or layer.flags.MF):
-                    return self.fragment(layer, layer.frag * 8, bool(layer.flags.MF), layer.payload, depth)
+                    return self.fragment(layer, layer.frag * 8, bool(layer.flags.MF), layer, depth)
             elif isinstance(layer, self.frag6) and (layer.offset or layer.m):
-                return self.fragment(ip, layer.offset * 8, bool(layer.m), layer.payload, depth, layer.id)
+                return self.fragment(ip, layer.offset * 8, bool(layer.m), layer, depth)
             elif isinstance(layer, self.tcp):
                 return "TCP", segment(ip, layer, depth, cut, self)
             elif isinstance(layer, self.icmp) or layer.__class__.__name__.startswith("ICMPv6"):
@@ -163,14 +161,12 @@ class Walker:
             layer = layer.payload
         return kind, None
 
-    def fragment(
-        self, ip: Any, offset: int, more: bool, payload: Any, depth: int, number: int | None = None
-    ) -> tuple[str, list[Any] | None]:
-        """A fragment; with the last one that was missing, the segment they are."""
-        data = bytes(payload)
-        if number is None:
+    def fragment(self, ip: Any, offset: int, more: bool, head: Any, depth: int) -> tuple[str, list[Any] | None]:
+        """A fragment; with the last one that was missing, the segment they are. head: the layer that says that it is one."""
+        data, protocol = bytes(head.payload), head.proto if head is ip else head.nh
+        if head is ip:
             data = data[: ip.len - ip.ihl * 4]
-        key = (ip.src, ip.dst, ip.id if number is None else number, depth)
+        key = (ip.src, ip.dst, head.id, protocol, depth)
         parts = self.parts.setdefault(key, {})
         parts[offset] = data, more
         whole, at = b"", 0
@@ -180,9 +176,8 @@ class Walker:
             at += len(piece)
             if not more:
                 del self.parts[key]
-                proto = ip.proto if number is None else 6
-                if proto != 6:
-                    return "FRAGMENT", None
+                if protocol != 6:
+                    return {17: "UDP", 1: "ICMP", 58: "ICMP"}.get(protocol, "OTHER"), None
                 tcp = self.tcp(whole)
                 return "TCP", told(ip, tcp, depth, len(whole) - tcp.dataofs * 4)
         if len(self.parts) > OPEN:

@@ -16,9 +16,11 @@ from inspector.referee.model import Agreement, Difference
 REASONS = {
     "link-type": marked("scapy has no layer for this link type"),
     "scapy-error": marked("scapy raised an error on the packet"),
-    "cut-header": marked("the snap length cut a header off: scapy fills in what is missing"),
+    "cut": marked("the snap length cut the packet: one of the two has no name for what is left"),
+    "long-record": marked("scapy keeps 65,535 bytes of a record"),
     "malformed": marked("headers that contradict themselves: they are not followed here"),
 }
+MOST = 0xFFFF  # scapy.data.MTU: it cuts longer records
 HEAD = ("time", "captured", "length", "kind")
 
 
@@ -89,23 +91,27 @@ def _tell(out: Agreement, packet: Layered, differs: list[tuple[str, str, str]], 
     if not differs:
         out.agreed += 1
         return
-    reason = _reason(packet, other)
+    whole = True
     for name, a, b in differs:
-        out.add(Difference(name, packet.number, 0, a, b, reason if name != "time" else "", packet.number))
-    if reason and all(name != "time" for name, _a, _b in differs):
+        reason = _reason(name, packet, other)
+        whole = whole and bool(reason)
+        out.add(Difference(name, packet.number, 0, a, b, reason, packet.number if reason else 0))
+    if whole:
         out.explained += 1
     else:
         out.unexplained += 1
 
 
-def _reason(packet: Layered, other: Layered | None) -> str:
-    """Why scapy says something else of the packet's layers."""
-    if other is None:
+def _reason(name: str, packet: Layered, other: Layered | None) -> str:
+    """Why scapy says something else of a packet's field."""
+    if other is None or name in ("time", "length"):
         return ""
+    if name == "captured":
+        return "long-record" if packet.captured > MOST == other.captured else ""
     if other.kind == "UNKNOWN":
         return "link-type"
     if other.kind == "ERROR":
         return "scapy-error"
-    if packet.kind == "MALFORMED":
-        return "cut-header" if packet.captured < packet.length else "malformed"
-    return ""
+    if packet.captured < packet.length and (packet.kind == "MALFORMED" or other.kind in ("OTHER", "FRAGMENT")):
+        return "cut"
+    return "malformed" if packet.kind == "MALFORMED" else ""

@@ -59,9 +59,11 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """A command that runs a module of ours in an interpreter of its own, with this one's search path."""
+    """A command that runs `main` of a module of ours in an interpreter of its own, with this one's search path, and writes the
+    lines that it gives."""
     path = [entry for entry in sys.path if entry] or [os.getcwd()]
-    start = f"import sys; sys.path[:] = {path!r}; from inspector.referee.{module} import main; main(sys.argv[1:])"
+    start = f"import sys; sys.path[:] = {path!r}; from inspector.referee.{module} import main"
+    start += "\nfor text in main(sys.argv[1:]): sys.stdout.write(text + '\\n')"
     return [sys.executable, "-I", "-c", start, *arguments]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,8 @@ def messages(path: str, capture: Path, ports: Sequence[int], folder: Path, limit
             raise RefereeError(_("{name} wrote what cannot be read").format(name="pyshark")) from None
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Read a capture with pyshark and write its HTTP messages."""
+def main(arguments: Sequence[str]) -> Iterator[str]:
+    """Read a capture with pyshark: a line of JSON for each HTTP message."""
     import pyshark
 
     path, capture, ports, packets = json.loads(arguments[0])
@@ -66,8 +65,7 @@ def main(arguments: Sequence[str]) -> None:
             if layer.layer_name == "http":
                 heard = message(int(packet.number), layer)
                 if heard is not None:
-                    sys.stdout.write(json.dumps(heard) + "\n")
-    sys.stdout.flush()
+                    yield json.dumps(heard)
     found.close()
 
 
