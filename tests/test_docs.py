@@ -43,6 +43,16 @@ def test_the_readme_names_no_option_that_is_absent(page: str) -> None:
             assert name in known, f"{page} names {name}"
 
 
+def test_every_option_and_reason_of_verify_is_in_its_page() -> None:
+    from inspector.cli.verify import verify
+    from inspector.referee.telling import REASONS
+
+    page = (ROOT / "docs/verify.md").read_text()
+    options = [name for p in verify.params if isinstance(p, click.Option) for name in p.opts]
+    for word in (*options, *REASONS):
+        assert f"`{word}" in page, f"docs/verify.md does not name {word}"
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_readme_commands_parse(line: str) -> None:
     args = shlex.split(line.split(" > ")[0])[1:]
@@ -70,7 +80,7 @@ def test_every_capture_is_described_and_small() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (*PAGES, "ARCHITECTURE.md", "CHANGELOG.md", "captures/README.md"):
+    for page in (*PAGES, "ARCHITECTURE.md", "CHANGELOG.md", "captures/README.md", "docs/verify.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
             if "://" not in link:
                 assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"

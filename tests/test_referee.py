@@ -93,7 +93,7 @@ def test_what_damage_does_has_a_reason(damage: str, tmp_path: Path, capsys: pyte
 def both() -> tuple[list[Mine], list[Heard], Reasons]:
     """Our messages, the same as a referee that agrees in all of them has them, and the reasons of the capture."""
     found, path = ours.read(Path(ITEMS)), Path(ITEMS)
-    mine = found.messages()
+    mine = found.messages(PACKET_LIMIT)
     heard = [Heard(m.frame, m.kind, m.method, m.path, m.host, m.status, m.body, m.asked_in) for m in mine]
     return mine, heard, Reasons(found, mine, wire.read(path, PACKET_LIMIT))
 

@@ -36,6 +36,7 @@ Examples:
   tcpdump -i any -U -w - | inspect - --show-mirrors --follow
   inspect lesson 1                          learn it from real captures, step by step
   inspect doctor --warm                     is all there? compile the inner loops ahead
+  inspect verify client.pcap                a second opinion by Wireshark's dissectors
   inspect a.pcap b.pcap.zst --json -o report.json
   inspect gw.pcap --format html -o report.html
   inspect gw.pcap --fail-on leaked,inconclusive

@@ -14,6 +14,7 @@ from inspector.inspection.pipeline import Pipeline
 from inspector.mirror.present import LEGS, Presenter
 from inspector.mirror.settle import Rules
 from inspector.mirror.tables import Exchanges, Mirrors
+from inspector.ragged import Ragged
 from inspector.referee.model import REQUEST, RESPONSE, Mine
 from inspector.table import I64, U8
 from inspector.tcp.tables import Connections
@@ -39,9 +40,10 @@ class Ours:
         """The exchanges that are compared: HTTP/1."""
         return np.flatnonzero(np.isin(self.exchanges.version, HTTP1))
 
-    def messages(self) -> list[Mine]:
-        """Every message, requests and responses."""
+    def messages(self, limit: int) -> list[Mine]:
+        """Every message that is complete within the first `limit` packets, requests and responses."""
         e, rows = self.exchanges, self.rows
+        rows = rows[(_first(e.request_packets)[rows] <= limit) | (_first(e.response_packets)[rows] <= limit)]
         columns = Presenter(e, self.mirrors).exchange_columns(rows, [LEGS[0]] * len(rows))
         out: list[Mine] = []
         facts = e.request_facts[rows].tolist(), e.response_facts[rows].tolist()
@@ -49,11 +51,11 @@ class Ours:
         for i, row in enumerate(rows.tolist()):
             asked = tuple(sorted(columns.request_packets[i].tolist()))
             answered = tuple(sorted(columns.response_packets[i].tolist()))
-            if asked:
+            if asked and asked[-1] <= limit:
                 whole, body = _known(facts[0][i], sizes[0][i])
                 head = columns.method[i], columns.path[i], columns.host[i] or ""
                 out.append(Mine(row, REQUEST, asked, *head, None, body, None, whole))
-            if answered:
+            if answered and answered[-1] <= limit:
                 whole, body = _known(facts[1][i], sizes[1][i])
                 pair = asked[-1] if asked else 0
                 out.append(Mine(row, RESPONSE, answered, None, None, None, columns.status[i], body, pair, whole))
@@ -67,6 +69,14 @@ class Ours:
         ports = np.concatenate([e.server_port[self.rows], mine.wire_port[mine.joined], mine.server_port])
         values, counts = np.unique(ports[ports > 0], return_counts=True)
         return values[np.argsort(-counts, kind="stable")].tolist()
+
+
+def _first(packets: Ragged) -> I64:
+    """The first packet of each run, beyond all packets where there is none."""
+    out = np.full(len(packets), np.iinfo(np.int64).max)
+    some = packets.lengths > 0
+    out[some] = packets.values[packets.offsets[:-1][some]]
+    return out
 
 
 def _known(facts: int, size: int) -> tuple[bool, int | None]:

@@ -65,7 +65,7 @@ def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
         heard = sharked.messages(path, capture.file, ports, folder, limits)
     else:
         heard = tshark.messages(path, capture.file, ports, folder, limits, hexadecimal)
-    mine = [m for m in found.messages() if m.frame <= order.packets]
+    mine = found.messages(order.packets)
     comparison = compare.Comparison(mine, heard, Reasons(found, mine, seen), out)
     comparison.run()
     if seen.more:

@@ -156,8 +156,9 @@ class Direction:
 
     def span(self, packets: tuple[int, ...]) -> tuple[int, int]:
         """The sequence numbers (relative) that these packets hold."""
-        mine = np.isin(self.packets, packets)
-        return (int(self.start[mine].min()), int(self.end[mine].max())) if mine.any() else (0, 0)
+        at = np.minimum(np.searchsorted(self.packets, packets), len(self.packets) - 1)
+        at = at[self.packets[at] == packets]
+        return (int(self.start[at].min()), int(self.end[at].max())) if len(at) else (0, 0)
 
     @cached_property
     def holes(self) -> tuple[I64, I64, I64]:
@@ -178,8 +179,12 @@ class Direction:
     def first_cut(self, packets: tuple[int, ...]) -> int:
         """The first packet that the snap length cut, of these and of those with bytes before theirs; 0 where there is none."""
         _low, high = self.span(packets)
-        rows = np.flatnonzero(self.cut & (self.start < high))
+        rows = self._cuts[self.start[self._cuts] < high]
         return int(self.packets[rows[0]]) if len(rows) else 0
+
+    @cached_property
+    def _cuts(self) -> I64:
+        return np.flatnonzero(self.cut)
 
     def closing(self, packet: int) -> tuple[int, ...]:
         """The packets with FIN or RST after `packet`."""
