@@ -68,7 +68,7 @@ def records(path: str) -> tuple[bytes, list[bytes]]:
 
 
 @needs_tshark
-@pytest.mark.parametrize("damage", ["drop", "late", "swap", "twice"])
+@pytest.mark.parametrize("damage", ["drop", "late", "swap", "twice", "end", "length"])
 def test_what_damage_does_has_a_reason(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head, all_of_them = records(str(CAPTURES / "retry-client.pcap"))
     luck = random.Random(7)
@@ -76,6 +76,10 @@ def test_what_damage_does_has_a_reason(damage: str, tmp_path: Path, capsys: pyte
         kept = [r for r in all_of_them if luck.random() > 0.04]
     elif damage == "late":
         kept = all_of_them[len(all_of_them) // 3 :]
+    elif damage == "end":
+        kept = [*all_of_them[:100], all_of_them[100][:-5]]
+    elif damage == "length":
+        kept = [*all_of_them[:120], all_of_them[120][:8] + b"\xff" * 8 + all_of_them[120][16:], *all_of_them[121:]]
     elif damage == "twice":
         kept = [r for record in all_of_them for r in [record] * luck.choice([1, 1, 2])]
     else:
@@ -100,7 +104,7 @@ def both() -> tuple[list[Mine], list[Heard], Reasons]:
 
 def compared(mine: list[Mine], heard: list[Heard], reasons: Reasons) -> Agreement:
     out = Agreement(ITEMS, "exchange")
-    compare.Comparison(mine, heard, reasons, out).run()
+    compare.Comparison(mine, heard, reasons, out, []).run()
     return out
 
 

@@ -30,15 +30,22 @@ def same(ours: str | int | None, theirs: str | int | None) -> bool:
 class Comparison:
     """One capture: `run` pairs the messages of both readings and counts into `out`."""
 
-    def __init__(self, mine: list[Mine], heard: Iterable[Heard], reasons: Reasons, out: Agreement) -> None:
+    def __init__(
+        self, mine: list[Mine], heard: Iterable[Heard], reasons: Reasons, out: Agreement, stopped: list[str]
+    ) -> None:
+        """stopped: has words where the referee could not read on, once `heard` has ended."""
         self.mine = mine
         self.reasons = reasons
         self.out = out
         self.behind_gaps: set[tuple[int, int, str]] = set()  # messages that the referee does not have because of a gap
         self.faults: dict[int, bool] = {}  # by exchange: whether all of its differences have a reason
         self.theirs: dict[tuple[int, int], list[Heard]] = defaultdict(list)
+        last = 0
         for message in heard:
             self.theirs[message.kind, message.frame].append(message)
+            last = max(last, message.frame)
+        if stopped:
+            reasons.stopped = last
 
     def run(self) -> None:
         """Compare everything."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from inspector.capture import Kind, format_address, open_captures
+from inspector.capture import Kind, Reader, format_address, open_captures
+from inspector.capture.faults import DAMAGED_RECORD
 from inspector.capture.tables import Block
 from inspector.lang import _, marked
 from inspector.referee.layers import FIELDS, Layered
@@ -24,9 +25,8 @@ MOST = 0xFFFF  # scapy.data.MTU: it cuts longer records
 HEAD = ("time", "captured", "length", "kind")
 
 
-def ours(capture: Path, limit: int) -> Iterator[Layered]:
+def ours(reader: Reader, limit: int) -> Iterator[Layered]:
     """The same of our own decoding. Raises CaptureError."""
-    reader = open_captures(str(capture))[0]
     try:
         for block in reader.blocks():
             for packet in _packets(block):
@@ -50,13 +50,15 @@ def _packets(block: Block) -> Iterator[Layered]:
         yield Layered(number, time, captured, length, Kind(kind).name, found.get(number))
 
 
-def compare(mine: Iterable[Layered], theirs: Iterator[Layered], out: Agreement) -> None:
-    """Count into `out`, packet by packet. `theirs` is read to its end."""
-    for packet in mine:
+def compare(capture: Path, limit: int, theirs: Iterator[Layered], out: Agreement) -> None:
+    """Count into `out`, packet by packet. `theirs` is read to its end. Raises CaptureError."""
+    reader = open_captures(str(capture))[0]
+    for packet in ours(reader, limit):
         other = next(theirs, None)
+        damaged = DAMAGED_RECORD in reader.info.faults
         out.packets += 1
         if other is None:
-            _tell(out, packet, [("missing", str(packet.number), "")], None)
+            _tell(out, packet, [("missing", str(packet.number), "")], None, damaged)
             continue
         differs = [
             (name, str(getattr(packet, name)), str(getattr(other, name)))
@@ -68,12 +70,13 @@ def compare(mine: Iterable[Layered], theirs: Iterator[Layered], out: Agreement) 
                 a, b = packet.segment[i], other.segment[i]
                 if not _count(out, name, a, _plain(b) if name == "addresses" else b):
                     differs.append((name, str(a), str(b)))
-        _tell(out, packet, differs, other)
+        _tell(out, packet, differs, other, damaged)
     extra = sum(1 for _packet in theirs)
     if extra:
         out.notes.append(_("scapy reads {n} packets more").format(n=f"{extra:,}"))
-        out.extra[""] += extra
-        out.reasons[""] += extra
+        reason = "damaged" if DAMAGED_RECORD in reader.info.faults else ""
+        out.extra[reason] += extra
+        out.reasons[reason] += extra
 
 
 def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,13 +90,15 @@ def _count(out: Agreement, name: str, ours: Any, theirs: Any) -> bool:
     return same
 
 
-def _tell(out: Agreement, packet: Layered, differs: list[tuple[str, str, str]], other: Layered | None) -> None:
+def _tell(
+    out: Agreement, packet: Layered, differs: list[tuple[str, str, str]], other: Layered | None, damaged: bool
+) -> None:
     if not differs:
         out.agreed += 1
         return
     whole = True
     for name, a, b in differs:
-        reason = _reason(name, packet, other)
+        reason = "damaged" if damaged else _reason(name, packet, other)
         whole = whole and bool(reason)
         out.add(Difference(name, packet.number, 0, a, b, reason, packet.number if reason else 0))
     if whole:

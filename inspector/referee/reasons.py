@@ -24,6 +24,7 @@ REASONS = {
     "interim": marked("a response 1xx, which is a fact of the final response here"),
     "unfinished": marked("the message does not end in the capture, or its connection was closed inside it"),
     "until-close": marked("the body ends where the connection does: tshark shows it with the packet that closes it"),
+    "damaged": marked("the capture is damaged or cut short before it: the other program does not read on there"),
     "request-lost": marked(
         "its request was not captured: whether it has a body is not known (it may answer HEAD), so it is not read on"
     ),
@@ -47,6 +48,7 @@ class Reasons:
 
     def __init__(self, ours: Ours, mine: list[Mine], wire: Wire) -> None:
         self.mine = mine
+        self.stopped = -1  # the last packet that the referee told of, where it could not read on
         self.wire = wire
         e = ours.exchanges
         c = ours.connections
@@ -69,6 +71,8 @@ class Reasons:
     def missing(self, message: Mine) -> Reason:
         """Why the referee does not have a message."""
         found = self._stream(message)
+        if found is None and 0 <= self.stopped < message.frame:
+            return "damaged", self.stopped
         if found is None and message.kind == RESPONSE:
             found = self._behind_head(message)
         return found or UNKNOWN

@@ -27,6 +27,14 @@ class RefereeError(InspectorError):
     """The referee could not do its work: missing, too old, too slow, or it broke off."""
 
 
+class Stopped(RefereeError):
+    """The referee ended with an error; `said` is its last complaint."""
+
+    def __init__(self, name: str, status: int, said: str) -> None:
+        super().__init__(_("{name} ended with an error ({status}): {said}").format(name=name, status=status, said=said))
+        self.said = said
+
+
 @dataclass(frozen=True)
 class Line:
     """A line of output: `text` is its beginning, at most LINE bytes; `length` counts all of them."""
@@ -97,11 +105,7 @@ def lines(command: Sequence[str], folder: Path, limits: Limits, name: str) -> It
         finally:
             _kill(process)
         if status:
-            raise RefereeError(
-                _("{name} ended with an error ({status}): {said}").format(
-                    name=name, status=status, said=_said(complaints.fileno())
-                )
-            )
+            raise Stopped(name, status, _said(complaints.fileno()))
 
 
 def _bound(pid: int) -> None:
@@ -159,8 +163,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _said(fd: int) -> str:
-    """The last complaint, without what tshark tells every superuser."""
+    """The last two lines of complaint, without what tshark tells every superuser."""
     size = os.fstat(fd).st_size
     text = os.pread(fd, SAID, max(size - SAID, 0)).decode("utf-8", "replace")
     told = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Running as user")]
-    return told[-1][:400] if told else _("it did not say why")
+    return " ".join(told[-2:])[:400] if told else _("it did not say why")

@@ -18,6 +18,9 @@ from inspector.referee import tshark
 from inspector.referee.model import REQUEST, RESPONSE, Heard
 from inspector.referee.running import Limits, RefereeError, lines, python
 
+UNREADABLE = 2  # tshark's exit status where the rest of a capture cannot be read
+STOPPED = "tshark could not read on"
+
 
 def version() -> str:
     """pyshark's version. Raises RefereeError where it is not installed."""
@@ -33,12 +36,18 @@ def version() -> str:
     return found
 
 
-def messages(path: str, capture: Path, ports: Sequence[int], folder: Path, limits: Limits) -> Iterator[Heard]:
-    """HTTP messages of a capture as pyshark finds them. path: of tshark. Raises RefereeError."""
+def messages(
+    path: str, capture: Path, ports: Sequence[int], folder: Path, limits: Limits, stopped: list[str]
+) -> Iterator[Heard]:
+    """HTTP messages of a capture as pyshark finds them. path: of tshark; stopped: as in tshark.messages. Raises RefereeError."""
     asked = json.dumps([path, str(capture), list(ports), limits.packets])
     for line in lines(python("sharked", asked), folder, limits, "pyshark"):
         try:
-            yield Heard(*json.loads(line.text))
+            found = json.loads(line.text)
+            if isinstance(found, str):
+                stopped.append(found)
+            else:
+                yield Heard(*found)
         except (ValueError, TypeError):
             raise RefereeError(_("{name} wrote what cannot be read").format(name="pyshark")) from None
 
@@ -46,6 +55,7 @@ def messages(path: str, capture: Path, ports: Sequence[int], folder: Path, limit
 def main(arguments: Sequence[str]) -> Iterator[str]:
     """Read a capture with pyshark: a line of JSON for each HTTP message."""
     import pyshark
+    from pyshark.capture.capture import TSharkCrashException
 
     path, capture, ports, packets = json.loads(arguments[0])
     # Python 3.14 has no child watchers any more, which pyshark 0.6 sets for a loop of its own making, but not for ours.
@@ -60,13 +70,19 @@ def main(arguments: Sequence[str]) -> Iterator[str]:
         override_prefs=tshark.preferences(),
         custom_parameters=["-J", "http", "-c", str(packets), *tshark.quiet()],
     )
-    for packet in found:
-        for layer in packet.layers:
-            if layer.layer_name == "http":
-                heard = message(int(packet.number), layer)
-                if heard is not None:
-                    yield json.dumps(heard)
-    found.close()
+    try:
+        for packet in found:
+            for layer in packet.layers:
+                if layer.layer_name == "http":
+                    heard = message(int(packet.number), layer)
+                    if heard is not None:
+                        yield json.dumps(heard)
+        found.close()
+    except TSharkCrashException as error:
+        if f"retcode: {UNREADABLE}" not in str(error):
+            raise
+        yield json.dumps(STOPPED)
+    found._running_processes.clear()  # or it would complain once more when it is let go
 
 
 def message(frame: int, layer: Any) -> list[Any] | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from inspector.lang import _
 from inspector.referee.model import REQUEST, RESPONSE, Heard
-from inspector.referee.running import Limits, Line, RefereeError, lines, surroundings
+from inspector.referee.running import Limits, Line, RefereeError, Stopped, lines, surroundings
 
 OLDEST = (4, 0)  # what this was tested with; older ones lack preferences that are set here
 PORTS = 256  # ports that are decoded as HTTP by name; on others tshark's own heuristics find it
@@ -25,6 +25,7 @@ FIELDS = (
 MARK = "\x1f"  # between several values of a field
 MESSAGES = "http.request.method || http.response.code"
 QUIET = ("json", "data-text-lines", "xml", "image-jfif", "png", "media")  # what bodies hold is not looked into
+UNREADABLE = ("cut short", "damaged or corrupt")  # what it says of such a capture
 INSTALL = "apt-get install tshark"
 
 
@@ -90,17 +91,31 @@ def messages(
     folder: Path,
     limits: Limits,
     hexadecimal: bool,
+    stopped: list[str],
     reorder: bool = True,
 ) -> Iterator[Heard]:
-    """HTTP messages of a capture as tshark finds them. hexadecimal: bodies are written so (from 4.2 on). Raises RefereeError."""
+    """HTTP messages of a capture as tshark finds them.
+
+    hexadecimal: bodies are written so (from 4.2 on). stopped: gets what tshark says where it cannot read on. Raises RefereeError.
+    """
     command = [path, "-n", "-r", str(capture), "-c", str(limits.packets), "-Y", MESSAGES, "-T", "fields"]
     command += ["-E", f"aggregator={MARK}", "-E", "occurrence=a"]
     command += [part for name, value in preferences(reorder).items() for part in ("-o", f"{name}:{value}")]
     command += [part for criterion in decode_as(ports) for part in ("-d", criterion)]
     command += quiet()
     command += [part for name in FIELDS for part in ("-e", name)]
-    for line in lines(command, folder, limits, "tshark"):
-        yield from read(line, hexadecimal)
+    try:
+        for line in lines(command, folder, limits, "tshark"):
+            yield from read(line, hexadecimal)
+    except Stopped as error:
+        if not unreadable(error.said):
+            raise
+        stopped.append(error.said)
+
+
+def unreadable(said: str) -> bool:
+    """Whether tshark stopped because the rest of the capture cannot be read."""
+    return any(words in said for words in UNREADABLE)
 
 
 def read(line: Line, hexadecimal: bool) -> Iterable[Heard]:

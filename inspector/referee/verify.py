@@ -44,7 +44,7 @@ def verify(path: str, order: Order) -> Iterator[Agreement]:
 def _packets(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
     out = Agreement(capture.name, "packet", f"scapy {layers.version()}")
     found = layers.packets(capture.file, folder, Limits(order.packets, order.seconds))
-    packets.compare(packets.ours(capture.file, order.packets), found, out)
+    packets.compare(capture.file, order.packets, found, out)
     return out
 
 
@@ -60,14 +60,16 @@ def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
     seen = wire.read(capture.file, order.packets)
     out.packets = len(seen.kinds)
     ports = found.ports()
+    stopped: list[str] = []
     hexadecimal = version >= (4, 2, 0)
     if order.referee == "pyshark":
-        heard = sharked.messages(path, capture.file, ports, folder, limits)
+        heard = sharked.messages(path, capture.file, ports, folder, limits, stopped)
     else:
-        heard = tshark.messages(path, capture.file, ports, folder, limits, hexadecimal)
+        heard = tshark.messages(path, capture.file, ports, folder, limits, hexadecimal, stopped)
     mine = found.messages(order.packets)
-    comparison = compare.Comparison(mine, heard, Reasons(found, mine, seen), out)
+    comparison = compare.Comparison(mine, heard, Reasons(found, mine, seen), out, stopped)
     comparison.run()
+    out.notes += stopped
     if seen.more:
         said = _("--limit: {n} of {total} packets were compared")
         out.notes.append(said.format(n=f"{out.packets:,}", total=f"{out.packets + seen.more:,}"))
@@ -78,7 +80,7 @@ def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
         said = _("of {total} ports with HTTP the {n} busiest were named to tshark")
         out.notes.append(said.format(n=tshark.PORTS, total=f"{len(ports):,}"))
     if comparison.behind_gaps:
-        _read_on(comparison, tshark.messages(path, capture.file, ports, folder, limits, hexadecimal, False), out)
+        _read_on(comparison, tshark.messages(path, capture.file, ports, folder, limits, hexadecimal, [], False), out)
     return out
 
 
