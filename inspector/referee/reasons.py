@@ -68,6 +68,11 @@ class Reasons:
         """http.tables.Fact of a message."""
         return self._facts[message.kind][message.exchange]
 
+    def behind_gap(self, message: Mine) -> bool:
+        """Whether bytes before the message, in its direction, are in no packet."""
+        direction = self.wire.direction(message.frame)
+        return direction is not None and direction.hole(message.packets) > 0
+
     def missing(self, message: Mine) -> Reason:
         """Why the referee does not have a message."""
         found = self._stream(message)

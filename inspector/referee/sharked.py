@@ -16,7 +16,7 @@ from typing import Any
 from inspector.lang import _
 from inspector.referee import tshark
 from inspector.referee.model import REQUEST, RESPONSE, Heard
-from inspector.referee.running import Limits, RefereeError, lines, python
+from inspector.referee.running import RefereeError, lines, python
 
 UNREADABLE = 2  # tshark's exit status where the rest of a capture cannot be read
 STOPPED = "tshark could not read on"
@@ -36,16 +36,14 @@ def version() -> str:
     return found
 
 
-def messages(
-    path: str, capture: Path, ports: Sequence[int], folder: Path, limits: Limits, stopped: list[str]
-) -> Iterator[Heard]:
-    """HTTP messages of a capture as pyshark finds them. path: of tshark; stopped: as in tshark.messages. Raises RefereeError."""
-    asked = json.dumps([path, str(capture), list(ports), limits.packets])
-    for line in lines(python("sharked", asked), folder, limits, "pyshark"):
+def messages(ask: tshark.Ask, folder: Path) -> Iterator[Heard]:
+    """HTTP messages of a capture as pyshark finds them. Raises RefereeError."""
+    asked = json.dumps([ask.path, str(ask.capture), ask.ports, ask.limits.packets, ask.reorder])
+    for line in lines(python("sharked", asked), folder, ask.limits, "pyshark"):
         try:
             found = json.loads(line.text)
             if isinstance(found, str):
-                stopped.append(found)
+                ask.stopped.append(found)
             else:
                 yield Heard(*found)
         except (ValueError, TypeError):
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str]) -> Iterator[str]:
     import pyshark
     from pyshark.capture.capture import TSharkCrashException
 
-    path, capture, ports, packets = json.loads(arguments[0])
+    path, capture, ports, packets, reorder = json.loads(arguments[0])
     # Python 3.14 has no child watchers any more, which pyshark 0.6 sets for a loop of its own making, but not for ours.
     loop = None if hasattr(asyncio, "SafeChildWatcher") else asyncio.new_event_loop()
     found = pyshark.FileCapture(
@@ -67,7 +65,7 @@ def main(arguments: Sequence[str]) -> Iterator[str]:
         tshark_path=path,
         eventloop=loop,
         decode_as=dict(criterion.split(",") for criterion in tshark.decode_as(ports)),
-        override_prefs=tshark.preferences(),
+        override_prefs=tshark.preferences(reorder),
         custom_parameters=["-J", "http", "-c", str(packets), *tshark.quiet()],
     )
     try:

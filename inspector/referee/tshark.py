@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inspector.lang import _
@@ -84,33 +85,38 @@ def decode_as(ports: Sequence[int]) -> list[str]:
     return ["udp.port==8472,vxlan", *(f"tcp.port=={port},http" for port in ports[:PORTS])]
 
 
-def messages(
-    path: str,
-    capture: Path,
-    ports: Sequence[int],
-    folder: Path,
-    limits: Limits,
-    hexadecimal: bool,
-    stopped: list[str],
-    reorder: bool = True,
-) -> Iterator[Heard]:
-    """HTTP messages of a capture as tshark finds them.
+@dataclass(frozen=True)
+class Ask:
+    """What tshark, or pyshark, is asked. path: of tshark; ports: on which HTTP was found here, the busiest first.
 
-    hexadecimal: bodies are written so (from 4.2 on). stopped: gets what tshark says where it cannot read on. Raises RefereeError.
+    hexadecimal: bodies are written so (from 4.2 on). reorder: segments are put in order. stopped: gets what is said where the
+    rest of the capture cannot be read.
     """
-    command = [path, "-n", "-r", str(capture), "-c", str(limits.packets), "-Y", MESSAGES, "-T", "fields"]
+
+    path: str
+    capture: Path
+    ports: list[int]
+    limits: Limits
+    hexadecimal: bool
+    reorder: bool = True
+    stopped: list[str] = field(default_factory=list)
+
+
+def messages(ask: Ask, folder: Path) -> Iterator[Heard]:
+    """HTTP messages of a capture as tshark finds them. Raises RefereeError."""
+    command = [ask.path, "-n", "-r", str(ask.capture), "-c", str(ask.limits.packets), "-Y", MESSAGES, "-T", "fields"]
     command += ["-E", f"aggregator={MARK}", "-E", "occurrence=a"]
-    command += [part for name, value in preferences(reorder).items() for part in ("-o", f"{name}:{value}")]
-    command += [part for criterion in decode_as(ports) for part in ("-d", criterion)]
+    command += [part for name, value in preferences(ask.reorder).items() for part in ("-o", f"{name}:{value}")]
+    command += [part for criterion in decode_as(ask.ports) for part in ("-d", criterion)]
     command += quiet()
     command += [part for name in FIELDS for part in ("-e", name)]
     try:
-        for line in lines(command, folder, limits, "tshark"):
-            yield from read(line, hexadecimal)
+        for line in lines(command, folder, ask.limits, "tshark"):
+            yield from read(line, ask.hexadecimal)
     except Stopped as error:
         if not unreadable(error.said):
             raise
-        stopped.append(error.said)
+        ask.stopped.append(error.said)
 
 
 def unreadable(said: str) -> bool:

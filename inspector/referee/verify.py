@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inspector.lang import _
@@ -13,6 +13,7 @@ from inspector.referee.model import PACKET_LIMIT, TIME_LIMIT, Agreement, Heard
 from inspector.referee.reasons import Reasons
 from inspector.referee.running import Limits, RefereeError, private
 
+LOSSY = 0.25  # part of the messages behind gaps from which on segments are not put in order: tshark then finds few, and is slow
 REFEREES = ("tshark", "pyshark", "scapy")
 
 
@@ -49,7 +50,6 @@ def _packets(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
 
 
 def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
-    limits = Limits(order.packets, order.seconds)
     path = tshark.find()
     version = tshark.version(path, folder)
     name = "tshark " + ".".join(map(str, version))
@@ -59,28 +59,29 @@ def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
     found = ours.read(capture.file)
     seen = wire.read(capture.file, order.packets)
     out.packets = len(seen.kinds)
-    ports = found.ports()
-    stopped: list[str] = []
-    hexadecimal = version >= (4, 2, 0)
-    if order.referee == "pyshark":
-        heard = sharked.messages(path, capture.file, ports, folder, limits, stopped)
-    else:
-        heard = tshark.messages(path, capture.file, ports, folder, limits, hexadecimal, stopped)
     mine = found.messages(order.packets)
-    comparison = compare.Comparison(mine, heard, Reasons(found, mine, seen), out, stopped)
+    reasons = Reasons(found, mine, seen)
+    ask = tshark.Ask(path, capture.file, found.ports(), Limits(order.packets, order.seconds), version >= (4, 2, 0))
+    behind = sum(map(reasons.behind_gap, mine)) if found.counts.get("gaps") else 0
+    if behind > len(mine) * LOSSY:
+        ask = replace(ask, reorder=False)
+        said = _("{n} of {total} messages lie behind gaps, where tshark waits if it puts segments in order: it did not")
+        out.notes.append(said.format(n=f"{behind:,}", total=f"{len(mine):,}"))
+    messages = sharked.messages if order.referee == "pyshark" else tshark.messages
+    comparison = compare.Comparison(mine, messages(ask, folder), reasons, out, ask.stopped)
     comparison.run()
-    out.notes += stopped
+    out.notes += ask.stopped
     if seen.more:
         said = _("--limit: {n} of {total} packets were compared")
         out.notes.append(said.format(n=f"{out.packets:,}", total=f"{out.packets + seen.more:,}"))
     other = len(found.exchanges) - len(found.rows)
     if other:
         out.notes.append(_("{n} exchanges of HTTP/2 were not compared").format(n=f"{other:,}"))
-    if len(ports) > tshark.PORTS:
+    if len(ask.ports) > tshark.PORTS:
         said = _("of {total} ports with HTTP the {n} busiest were named to tshark")
-        out.notes.append(said.format(n=tshark.PORTS, total=f"{len(ports):,}"))
-    if comparison.behind_gaps:
-        _read_on(comparison, tshark.messages(path, capture.file, ports, folder, limits, hexadecimal, [], False), out)
+        out.notes.append(said.format(n=tshark.PORTS, total=f"{len(ask.ports):,}"))
+    if comparison.behind_gaps and ask.reorder:
+        _read_on(comparison, tshark.messages(replace(ask, reorder=False), folder), out)
     return out
 
 
