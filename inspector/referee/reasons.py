@@ -14,7 +14,7 @@ from inspector.referee.wire import Wire
 
 REASONS = {
     "nat-leg": marked("the two directions of the connection have different addresses: tshark cannot join them"),
-    "gap": marked("bytes before it were not captured: tshark stops at the gap"),
+    "gap": marked("bytes before it were not captured: one of the two does not read on at the gap"),
     "snaplen": marked(
         "the snap length cut it, or messages before it in its stream: tshark does not put such messages together"
     ),
