@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inspector.capture import Kind, Reader, format_address, open_captures
-from inspector.capture.faults import DAMAGED_RECORD
+from inspector.capture.faults import DAMAGED_RECORD, RECORD_TIME
 from inspector.capture.tables import Block
 from inspector.lang import _, marked
 from inspector.referee.layers import FIELDS, Layered
@@ -19,6 +19,7 @@ REASONS = {
     "scapy-error": marked("scapy raised an error on the packet"),
     "cut": marked("the snap length cut the packet: one of the two has no name for what is left"),
     "long-record": marked("scapy keeps 65,535 bytes of a record"),
+    "record-time": marked("the record has a time that cannot be: the time of the packet before it is used here"),
     "malformed": marked("headers that contradict themselves: they are not followed here"),
 }
 MOST = 0xFFFF  # scapy.data.MTU: it cuts longer records
@@ -55,7 +56,7 @@ def compare(capture: Path, limit: int, theirs: Iterator[Layered], out: Agreement
     reader = open_captures(str(capture))[0]
     for packet in ours(reader, limit):
         other = next(theirs, None)
-        damaged = DAMAGED_RECORD in reader.info.faults
+        damaged = "damaged" if DAMAGED_RECORD in reader.info.faults else ""
         out.packets += 1
         if other is None:
             _tell(out, packet, [("missing", str(packet.number), "")], None, damaged)
@@ -70,7 +71,10 @@ def compare(capture: Path, limit: int, theirs: Iterator[Layered], out: Agreement
                 a, b = packet.segment[i], other.segment[i]
                 if not _count(out, name, a, _plain(b) if name == "addresses" else b):
                     differs.append((name, str(a), str(b)))
-        _tell(out, packet, differs, other, damaged)
+        if [name for name, _a, _b in differs] == ["time"] and RECORD_TIME in reader.info.faults:
+            _tell(out, packet, differs, other, "record-time")
+        else:
+            _tell(out, packet, differs, other, damaged)
     extra = sum(1 for _packet in theirs)
     if extra:
         out.notes.append(_("scapy reads {n} packets more").format(n=f"{extra:,}"))
@@ -91,14 +95,14 @@ def _count(out: Agreement, name: str, ours: Any, theirs: Any) -> bool:
 
 
 def _tell(
-    out: Agreement, packet: Layered, differs: list[tuple[str, str, str]], other: Layered | None, damaged: bool
+    out: Agreement, packet: Layered, differs: list[tuple[str, str, str]], other: Layered | None, known: str
 ) -> None:
     if not differs:
         out.agreed += 1
         return
     whole = True
     for name, a, b in differs:
-        reason = "damaged" if damaged else _reason(name, packet, other)
+        reason = known or _reason(name, packet, other)
         whole = whole and bool(reason)
         out.add(Difference(name, packet.number, 0, a, b, reason, packet.number if reason else 0))
     if whole:
