@@ -14,7 +14,7 @@ from inspector.inspection.pipeline import Pipeline
 from inspector.mirror.present import LEGS, Presenter
 from inspector.mirror.settle import Rules
 from inspector.mirror.tables import Exchanges, Mirrors
-from inspector.ragged import Ragged
+from inspector.ragged import Runs
 from inspector.referee.model import REQUEST, RESPONSE, Mine
 from inspector.table import I64, U8
 from inspector.tcp.tables import Connections
@@ -71,11 +71,11 @@ class Ours:
         return values[np.argsort(-counts, kind="stable")].tolist()
 
 
-def _first(packets: Ragged) -> I64:
+def _first(packets: Runs) -> I64:
     """The first packet of each run, beyond all packets where there is none."""
     out = np.full(len(packets), np.iinfo(np.int64).max)
     some = packets.lengths > 0
-    out[some] = packets.values[packets.offsets[:-1][some]]
+    out[some] = packets.values[packets.starts[some]]
     return out
 
 

@@ -15,7 +15,7 @@ from inspector.inspection.roles import Part, part_of
 from inspector.lang import _
 from inspector.mirror.present import LEGS, VERDICTS, format_endpoint
 from inspector.mirror.tables import Exchanges, Leg
-from inspector.ragged import Ragged
+from inspector.ragged import Runs
 from inspector.redact import Redactor
 from inspector.referee import inputs, ours, wire
 from inspector.referee.dissect import dissection
@@ -221,7 +221,7 @@ class Story:
 
     def _exchange(self, x: int) -> str:
         e = self.ours.exchanges
-        base = int(e.text.offsets[x])
+        base = int(e.text.starts[x])
         method, path = int(e.method_end[x]), int(e.target_end[x])
         text = e.text.values[base : base + path].tobytes().decode("latin-1")
         what = f"{text[:method]} {self.redactor.target(text[method:])}" if path else _("(request not captured)")
@@ -242,10 +242,11 @@ class Story:
                 yield "  " + said.format(n=i + 1, verdict=VERDICTS[int(m.verdict[i])])
 
 
-def holders(packets: Ragged, number: int) -> I64:
+def holders(packets: Runs, number: int) -> I64:
     """The rows that list a packet."""
-    at = np.flatnonzero(packets.values == number)
-    return np.unique(np.searchsorted(packets.offsets, at, "right") - 1)
+    packed = packets.packed()
+    at = np.flatnonzero(packed.values == number)
+    return np.unique(np.searchsorted(packed.offsets, at, "right") - 1)
 
 
 def _least(e: Exchanges, x: int) -> int:
