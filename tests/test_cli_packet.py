@@ -37,7 +37,7 @@ def test_every_packet_of_a_client_has_a_role() -> None:
 def test_copies_tunnels_and_what_is_skipped() -> None:
     told = stories("vxlan-node.pcap.zst")
     assert told[1] == "ARP: carries no HTTP"
-    assert "(inside 1 tunnels)" in told[49]
+    assert "bytes of payload, inside 1 tunnel" in told[49]
     assert "captured again as packet" in told[85]
     assert "a copy of packet 85: it counts once, as that" in told[86]
     assert "ICMP: not looked into" in told[87]

@@ -262,6 +262,14 @@ def test_inputs_become_plain_files(tmp_path: Path) -> None:
 
 
 @needs_tshark
+def test_what_cannot_be_read_stops_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", str(CAPTURES / "none.pcap"), ITEMS]) == 2
+    out, err = capsys.readouterr()
+    assert "none.pcap: no such file" in err
+    assert "agrees but for 3 differences" in out
+
+
+@needs_tshark
 def test_a_limit_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "--limit", "30", ITEMS]) == 0
     assert "30 of 59 packets were compared" in capsys.readouterr().out

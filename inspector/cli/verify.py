@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from inspector.cli import speech, streams
-from inspector.errors import UsageError
+from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 
 FORMATS = ("table", "json", "markdown")
@@ -84,10 +84,17 @@ def verify(
         lang.use("en")
     hide = redactor(captures, form, target, no_redact)
     order = comparing.Order(referee, limit, timeout)
-    found = []
+    found, failed = [], False
     for path in captures:
-        with streams.telling():
+        try:
             found += [telling.private(one, hide) for one in comparing.verify(path, order)]
+        except InspectorError as error:
+            if len(captures) == 1:
+                raise
+            streams.say(error.message, error.hint)
+            failed = True
+    if not found:
+        return 2
     if form == "json":
         text = telling.as_json(found)
     elif form == "markdown":
@@ -95,4 +102,4 @@ def verify(
     else:
         text = telling.table(found, streams.columns(target), whole)
     streams.write([text], target)
-    return 1 if any(one.reasons[""] for one in found) else 0
+    return 2 if failed else int(any(one.reasons[""] for one in found))

@@ -12,7 +12,7 @@ from inspector.capture import Kind, open_captures
 from inspector.capture.tables import Interface
 from inspector.errors import UsageError
 from inspector.inspection.roles import Part, part_of
-from inspector.lang import _
+from inspector.lang import _, several
 from inspector.mirror.present import LEGS, VERDICTS, format_endpoint
 from inspector.mirror.tables import Exchanges, Leg
 from inspector.ragged import Runs
@@ -150,7 +150,9 @@ class Story:
         text = said.format(
             source=ends[0], target=ends[1], flags=flags, seq=int(s.seq[row]), ack=int(s.ack[row]), n=int(s.length[row])
         )
-        return text + (_(" (inside {n} tunnels)").format(n=int(s.tunnel[row])) if s.tunnel[row] else "")
+        depth = int(s.tunnel[row])
+        inside = several("inside {n} tunnel", "inside {n} tunnels", depth).format(n=depth)
+        return f"{text}, {inside}" if depth else text
 
     def _part(self, first: int, row: int) -> Iterator[str]:
         """The message that the packet (or the one it copies) carries, or what it does on its connection."""

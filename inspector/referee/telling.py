@@ -102,8 +102,8 @@ def _listed(one: Agreement, whole: bool) -> list[tuple[str, int, list[Difference
 
 def _says(reason: str, count: int) -> str:
     if not reason:
-        one, many = _("{n} difference without a known reason"), _("{n} differences without a known reason")
-        return (one if count == 1 else many).format(n=f"{count:,}")
+        text = several("{n} difference without a known reason", "{n} differences without a known reason", count)
+        return text.format(n=f"{count:,}")
     return f"{reason}, {count:,}: {_(REASONS[reason])}"
 
 
