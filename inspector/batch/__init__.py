@@ -1,1 +1,25 @@
-"""Many captures: a store that is kept true, and reports over it."""
+"""Many captures: a store that is kept true, and reports over it.
+
+from inspector import batch
+store = batch.open("store")
+store.mirrors(since="2026-11-01", verdict="leaked")     # pandas DataFrame
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["Store", "open"]
+
+if TYPE_CHECKING:
+    from inspector.batch.library import Store
+    from inspector.batch.library import open_store as open
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: the command's help imports nothing of it."""
+    if name in ("Store", "open"):
+        from inspector.batch import library
+
+        return library.Store if name == "Store" else library.open_store
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,150 @@
+"""The bytes of a unit's pieces as local files: where they lie, or copied to a private folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from inspector.batch.units import Piece
+from inspector.lang import _
+
+CHUNK = 1 << 20
+ENDINGS = (".gz", ".zst", ".xz", ".lz4")  # kept on the names of copies: they say how much a file may hold
+PREFIX = "mirror-inspector-"
+
+
+class Vanished(Exception):
+    """A capture is gone. hidden: it may be there, but not for this worker."""
+
+    def __init__(self, path: str, hidden: bool = False) -> None:
+        super().__init__(path)
+        self.hidden = hidden
+
+
+@dataclass
+class Local:
+    """Pieces as local files, beside the pieces. paths: None where one cannot be read (`errors` says why, by its name).
+
+    contents: "blake2b:..." of the bytes as stored. stamps: as the files were when reading began.
+    """
+
+    pieces: Sequence[Piece]
+    paths: list[str | None] = field(default_factory=list)
+    hashes: list[str | None] = field(default_factory=list)
+    stamps_read: list[str] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def contents(self) -> tuple[str | None, ...]:
+        return tuple(self.hashes)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        return tuple(self.stamps_read)
+
+    def changed(self) -> bool:
+        """Whether a file that is read where it lies is another one by now."""
+        for piece, path, stamp in zip(self.pieces, self.paths, self.stamps_read, strict=True):
+            if path == piece.path and stamp_of(piece.path) != stamp:
+                return True
+        return False
+
+
+def stamp_of(path: str) -> str:
+    """What changes when a file does: size, time of its last change and number; "" where it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
+def private_folder() -> Path:
+    """A new folder that only this user may enter."""
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+@contextmanager
+def local(pieces: Sequence[Piece]) -> Iterator[Local]:
+    """The pieces as files to read; copies go when the context ends. Raises Vanished where one is gone."""
+    found = Local(pieces)
+    folder: Path | None = None
+    try:
+        for number, piece in enumerate(pieces):
+            if piece.archive or "://" in piece.path:
+                folder = folder or private_folder()
+                _copied(found, piece, folder / f"{number}{_ending(piece.path)}")
+            else:
+                _in_place(found, piece)
+        yield found
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ending(name: str) -> str:
+    return next((end for end in ENDINGS if name.lower().endswith(end)), "")
+
+
+def _in_place(found: Local, piece: Piece) -> None:
+    stamp = stamp_of(piece.path)
+    if not stamp:
+        raise Vanished(piece.path, hidden=not os.path.isdir(os.path.dirname(piece.path) or "."))
+    path: str | None = piece.path
+    content = None
+    try:
+        with open(piece.path, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(0, _("is not a regular file"))
+            content = _hashed(file)
+    except FileNotFoundError:
+        raise Vanished(piece.path) from None
+    except OSError as error:
+        found.errors[piece.path] = _("cannot be read: {why}").format(why=error.strerror or error)
+        path = None
+    found.paths.append(path)
+    found.hashes.append(content)
+    found.stamps_read.append(stamp)
+
+
+def _copied(found: Local, piece: Piece, to: Path) -> None:
+    from inspector.batch import archives, remote
+
+    path: str | None = str(to)
+    content = None
+    try:
+        with open(to, "xb", opener=_private) as out:
+            source: Any = archives.member(piece) if piece.archive else remote.opened(piece.path)
+            with source as file:
+                content = _hashed(file, out)
+    except FileNotFoundError:
+        raise Vanished(piece.path) from None
+    except Exception as error:  # each object store has exceptions of its own
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        found.errors[piece.path] = _("cannot be fetched: {why}").format(why=why)
+        path, content = None, None
+    found.paths.append(path)
+    found.hashes.append(content)
+    found.stamps_read.append(piece.stamp)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _hashed(file: BinaryIO | Any, out: BinaryIO | None = None) -> str:
+    """The hash of a file's bytes, which are copied to `out`."""
+    digest = blake2b(digest_size=16, person=b"content")
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        if out is not None:
+            out.write(chunk)
+    return f"blake2b:{digest.hexdigest()}"

@@ -1,0 +1,292 @@
+"""From an inspection to Parquet: rows are made from columns, a bounded batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inspector.batch.schema import DIFFERENCES, TABLES, schema
+from inspector.mirror.columns import ABSENT, ExchangeColumns, Listing, MirrorColumns
+from inspector.mirror.compare import Difference, FieldDiff
+from inspector.mirror.compare_json import path_text
+from inspector.mirror.differences import change_of
+from inspector.mirror.views import CaptureView
+from inspector.ragged import Ragged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+GROUP = 1 << 15  # rows gathered for a row group of a file
+VALUE = 200  # characters of a value in `differences`
+ENDPOINT = ("original", "mirror", "downstream")
+MORE = "..."
+
+
+class Writer:
+    """The files of one unit in `folder`. Use it as a context: a table to which nothing was added has a file without rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[str, pq.ParquetWriter] = {}
+        self._held: dict[str, list[pa.RecordBatch]] = {table: [] for table in TABLES}
+
+    def add(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Rows as columns: lists, or arrays of Arrow; all of the table's columns, equally long."""
+        import pyarrow as pa
+
+        wanted = schema(table)
+        arrays = [_array(columns[field.name], field.type) for field in wanted]
+        held = self._held[table]
+        held.append(pa.RecordBatch.from_arrays(arrays, schema=wanted))
+        if sum(batch.num_rows for batch in held) >= GROUP:
+            self._flush(table)
+
+    def row(self, table: str, values: Mapping[str, Any]) -> None:
+        """One row; what is not given is null."""
+        self.add(table, {name: [values.get(name)] for name in TABLES[table]})
+
+    def _flush(self, table: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        writer = self._open.get(table)
+        if writer is None:
+            path = self.folder / f"{table}.parquet"
+            writer = self._open[table] = pq.ParquetWriter(path, schema(table), compression="zstd")
+        if self._held[table]:
+            writer.write_table(pa.Table.from_batches(self._held[table]).unify_dictionaries())
+            self._held[table] = []
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            if kind is None:
+                for table in TABLES:
+                    self._flush(table)
+        finally:
+            for writer in self._open.values():
+                writer.close()
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    if isinstance(values, pa.Array):
+        return values if values.type == kind else values.cast(kind)
+    return pa.array(values, type=kind)
+
+
+def _moments(values: np.ndarray) -> pa.Array:
+    """Times in ns, null where ABSENT."""
+    import pyarrow as pa
+
+    return pa.array(values, type=pa.timestamp("ns", tz="UTC"), mask=values == ABSENT)
+
+
+def _spans(values: np.ndarray) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, type=pa.int64(), mask=values == ABSENT)
+
+
+def _lists(runs: Ragged) -> pa.Array:
+    import pyarrow as pa
+
+    offsets = pa.array((runs.offsets - runs.offsets[0]).astype(np.int32))
+    inner = runs.values[int(runs.offsets[0]) : int(runs.offsets[-1])]
+    return pa.ListArray.from_arrays(offsets, pa.array(inner, type=pa.int64()))
+
+
+def exchanges(writer: Writer, chunks: Listing[Any, ExchangeColumns]) -> None:
+    """Every exchange."""
+    for x in chunks.chunks:
+        columns = {
+            name: getattr(x, name)
+            for name in (
+                "id", "leg", "capture", "client", "server", "connection", "protocol", "method", "path", "host", "status",
+                "request_id", "request_body_bytes", "response_body_bytes", "response_body_hash", "complete",
+            )
+        }  # fmt: skip
+        for name in ("request_time", "response_time", "response_end_time"):
+            columns[name] = _moments(getattr(x, name))
+        columns["duration_ns"] = _spans(x.duration)
+        columns["gap_bytes"] = [sum(g.bytes for g in gaps) for gaps in x.gaps]
+        for name in ("request_packets", "response_packets"):
+            columns[name] = _lists(getattr(x, name))
+        writer.add("exchanges", columns)
+
+
+def mirrors(writer: Writer, chunks: Listing[Any, MirrorColumns], same: Same) -> None:
+    """Every mirror; `same`: what comparing the pairs has told."""
+    for m in chunks.chunks:
+        writer.add("mirrors", _mirror_columns(m) | same.columns(m.id))
+
+
+def _mirror_columns(m: MirrorColumns) -> dict[str, Any]:
+    x = m.exchanges
+    rows = {leg: getattr(m, leg) for leg in ENDPOINT}
+    start = x.request_time
+    sent = np.array(rows["mirror"], np.int64)
+    columns: dict[str, Any] = {
+        name: getattr(m, name)
+        for name in (
+            "id", "verdict", "proof", "reason", "delivered", "arrived", "acknowledged", "request_id", "method", "path",
+            "host", "proxy", "paired_by", "confidence",
+        )
+    }  # fmt: skip
+    columns |= {
+        "mirror_host": _taken(x.host, rows["mirror"]),
+        "lag_ns": _spans(m.lag),
+        "request_time": _moments(start[sent]),
+        "evidence": _evidence(m),
+    }
+    packets = _firsts(x.request_packets)
+    for leg, at in rows.items():
+        columns[f"{leg}_id"] = _taken(x.id, at)
+        columns[f"{leg}_status"] = _taken(x.status, at)
+        columns[f"{leg}_capture"] = _taken(x.capture, at)
+        columns[f"{leg}_packet"] = _taken(packets, at)
+        columns[f"{leg}_server"] = _taken(x.server, at)
+        if leg != "downstream":
+            columns[f"{leg}_duration_ns"] = _taken([None if v == ABSENT else v for v in x.duration.tolist()], at)
+    columns["downstream_client"] = _taken(x.client, rows["downstream"])
+    return columns
+
+
+def _taken(values: Sequence[Any], rows: Sequence[int]) -> list[Any]:
+    return [values[row] if row >= 0 else None for row in rows]
+
+
+def _firsts(packets: Ragged) -> list[int | None]:
+    """The first packet of each request."""
+    values, offsets = packets.values.tolist(), packets.offsets.tolist()
+    return [values[a] if b > a else None for a, b in zip(offsets, offsets[1:], strict=False)]
+
+
+def _evidence(m: MirrorColumns) -> pa.Array:
+    import pyarrow as pa
+
+    e, kind = m.evidence, schema("mirrors").field("evidence").type
+    steps = pa.StructArray.from_arrays(
+        [pa.array(e.capture, pa.int16()), pa.array(e.packet, pa.int64()), pa.array(e.says, pa.string())],
+        fields=[kind.value_type.field(i) for i in range(3)],
+    )
+    return pa.ListArray.from_arrays(pa.array(e.offsets, pa.int32()), steps).cast(kind)
+
+
+class Same:
+    """What comparing told of each mirror (numbered from 1): four small codes, since pairs are not compared in their order."""
+
+    NAMES = ("status_same", "headers_same", "body_same", "request_same")
+
+    def __init__(self, mirrors: int) -> None:
+        self.codes = np.full((len(self.NAMES), mirrors + 1), -1, np.int8)
+
+    def tell(self, number: int, d: Difference) -> None:
+        """Keep the outcome of one pair."""
+        parts = (d.line_same, d.request_fields.same, d.request_body.same)
+        asked = False if False in parts else None if None in parts else True
+        for row, same in enumerate((d.status_same, d.response_fields.same, d.response_body.same, asked)):
+            self.codes[row, number] = -1 if same is None else same
+
+    def columns(self, numbers: Sequence[int]) -> dict[str, Any]:
+        """The four columns for these mirrors."""
+        import pyarrow as pa
+
+        rows = self.codes[:, numbers]
+        return {name: pa.array(rows[k] == 1, mask=rows[k] < 0) for k, name in enumerate(self.NAMES)}
+
+
+class Differing:
+    """Gathers rows of `differences` and writes them in batches."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self._columns: dict[str, list[Any]] = {name: [] for name in TABLES["differences"]}
+
+    def tell(self, number: int, d: Difference) -> None:
+        """Rows for one mirror: at most DIFFERENCES, a last one says that there were more."""
+        kept = 0
+        for row in rows_of(d):
+            kept += 1
+            if kept == DIFFERENCES:
+                row = ("body", MORE, "changed", False, None, None)
+            for column, value in zip(self._columns.values(), (number, *row), strict=True):
+                column.append(value)
+            if kept == DIFFERENCES:
+                break
+        if len(self._columns["mirror"]) >= GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what is gathered."""
+        if self._columns["mirror"]:
+            self.writer.add("differences", self._columns)
+            self._columns = {name: [] for name in self._columns}
+
+
+Row = tuple[str, str, str, bool, str | None, str | None]  # part, field, change, expected, original, copy
+
+
+def rows_of(d: Difference) -> Iterator[Row]:
+    """Rows of `differences` for one comparison, what should not differ first."""
+    if d.status_same is False:
+        yield "status", "status", "changed", False, str(d.status[0]), str(d.status[1])
+    yield from _fields("header", d.response_fields.unexpected, False)
+    body = d.response_body
+    if body.same is False:
+        told = set()
+        for change in body.changes:
+            key = (path_text(change.path, fold=True), _change(change.change))
+            if key not in told:
+                told.add(key)
+                yield "body", *key, False, _cut(change.original), _cut(change.mirror)
+        if not told:
+            first = next((line for line in body.lines if not line.same), None)
+            ours, theirs = (first.original, first.mirror) if first else (None, None)
+            yield "body", body.kind, "changed", False, _cut(ours), _cut(theirs)
+        elif body.more:
+            yield "body", MORE, "changed", False, None, None
+    if d.line_same is False:
+        yield "request", "method and target", "changed", False, _cut(d.line[0]), _cut(d.line[1])
+    yield from _fields("request", d.request_fields.unexpected, False)
+    if d.request_body.same is False:
+        yield "request", "body", "changed", False, None, None
+    yield from _fields("header", d.response_fields.expected, True)
+    yield from _fields("request", d.request_fields.expected, True)
+
+
+def _fields(part: str, fields: Iterable[FieldDiff], expected: bool) -> Iterator[Row]:
+    for f in fields:
+        ours, theirs = (None if v is None else _cut(", ".join(v)) for v in (f.original, f.mirror))
+        yield part, f.name[:VALUE], change_of(f), expected, ours, theirs
+
+
+def _change(word: str) -> str:
+    return word if word in ("added", "removed") else "changed"
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= VALUE else text[: VALUE - 1] + "…"
+
+
+def captures(writer: Writer, views: Sequence[CaptureView], contents: Sequence[str | None]) -> None:
+    """A row a file, and a row for each kind of fault of one. contents: their hashes, beside the views."""
+    for number, (view, content) in enumerate(zip(views, contents, strict=True)):
+        writer.row(
+            "captures",
+            {
+                "capture": number, "path": view.path, "bytes": view.bytes, "content": content, "format": view.format,
+                "compression": view.compression, "link_types": view.link_types, "packets": view.packets,
+                "copies": view.copies, "first": view.first, "last": view.last, "dropped_tail": view.dropped_tail,
+                "warnings": view.warnings,
+            },
+        )  # fmt: skip
+        for code, packets in view.faults.items():
+            writer.row("faults", {"capture": number, "code": code, "packets": packets})
