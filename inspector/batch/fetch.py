@@ -50,6 +50,12 @@ class Local:
     def stamps(self) -> tuple[str, ...]:
         return tuple(self.stamps_read)
 
+    def refuse(self, stamp: str) -> None:
+        """The next piece cannot be read."""
+        self.paths.append(None)
+        self.hashes.append(None)
+        self.stamps_read.append(stamp)
+
     def changed(self) -> bool:
         """Whether a file that is read where it lies is another one by now."""
         for piece, path, stamp in zip(self.pieces, self.paths, self.stamps_read, strict=True):
@@ -73,13 +79,19 @@ def private_folder() -> Path:
 
 
 @contextmanager
-def local(pieces: Sequence[Piece]) -> Iterator[Local]:
-    """The pieces as files to read; copies go when the context ends. Raises Vanished where one is gone."""
+def local(pieces: Sequence[Piece], error: str = "") -> Iterator[Local]:
+    """The pieces as files to read; copies go when the context ends. error: why none can be read, where that is known.
+
+    Raises Vanished where one is gone.
+    """
     found = Local(pieces)
     folder: Path | None = None
     try:
         for number, piece in enumerate(pieces):
-            if piece.archive or "://" in piece.path:
+            if error:
+                found.errors[piece.path] = error
+                found.refuse(piece.stamp)
+            elif piece.archive or "://" in piece.path:
                 folder = folder or private_folder()
                 _copied(found, piece, folder / f"{number}{_ending(piece.path)}")
             else:

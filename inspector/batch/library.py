@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from inspector.batch.schema import PARTITIONS, TABLES, schema
 from inspector.batch.store import Folder
@@ -126,7 +126,7 @@ class Store:
         return [*TABLES[table], *PARTITIONS]
 
     def dataset(self, table: str, day: Words = None, source: Words = None) -> ds.Dataset:
-        """A table as a pyarrow dataset with `day`, `source` and `unit` as columns. Raises UsageError for a table that there is not."""
+        """A table as a pyarrow dataset; `day`, `source` and `unit` are columns. Raises UsageError where there is no such table."""
         import pyarrow as pa
         import pyarrow.dataset as ds
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from inspector.inspection import Inspection
 
 TRIES = 3  # readings of a unit whose captures change under them
-BLOCK, BLOCKS = 4 << 20, 64 << 20  # bytes read at once of a capture, and of all pieces of a unit together
 SENT = 256 << 20  # bytes that a worker sends where it does not see the store
 KEY_BYTES = 1 << 16  # of each capture that the key of redacted words is made from
 
@@ -71,8 +70,8 @@ def _once(task: Task, last: bool) -> Outcome | None:
     begun = time.monotonic()
     stage = _Stage(task)
     try:
-        with fetch.local(task.unit.pieces) as local:
-            if local.contents and all(local.contents):
+        with fetch.local(task.unit.pieces, task.unit.error) as local:
+            if all(local.contents):
                 key = key_of(local.contents, task.how, task.version)
                 if key in task.known:
                     return Outcome("same", key, contents=local.contents, stamps=local.stamps)
@@ -193,22 +192,20 @@ class _Told:
         error = _("changed while it was read: is it still being written?")
         hint = _("run again when it is complete, or use --watch")
         with rows.Writer(folder) as writer:
-            self.fail(writer, {path: (error, hint) for path in task.unit.paths})
+            self.fail(writer, dict.fromkeys(task.unit.paths, (error, hint)))
 
     def _inspect(self) -> tuple[Inspection | None, list[int], dict[str, tuple[str, str | None]]]:
         """What was found, the numbers of the pieces that were read, and why others were not."""
         from inspector.inspection import inspect
 
         how, local = self.task.how, self.local
-        errors = {path: (why, None) for path, why in local.errors.items()}
+        errors: dict[str, tuple[str, str | None]] = {path: (why, None) for path, why in local.errors.items()}
         names = self.task.unit.paths
         left = [i for i, path in enumerate(local.paths) if path is not None]
         while left:
             paths = [str(local.paths[i]) for i in left]
             try:
-                block = max(1 << 18, min(BLOCK, BLOCKS // len(paths)))
-                found = inspect(*paths, suffix=how.suffix, window=how.window, match=how.match, block_bytes=block)
-                return found, left, errors
+                return inspect(*paths, suffix=how.suffix, window=how.window, match=how.match), left, errors
             except CaptureError as error:
                 bad = next((i for i in left if local.paths[i] == error.path), left[0])
                 errors[names[bad]] = (self._said(error.message), error.hint)

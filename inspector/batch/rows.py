@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,7 @@ def _taken(values: Sequence[Any], rows: Sequence[int]) -> list[Any]:
 def _firsts(packets: Ragged) -> list[int | None]:
     """The first packet of each request."""
     values, offsets = packets.values.tolist(), packets.offsets.tolist()
-    return [values[a] if b > a else None for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [values[a] if b > a else None for a, b in itertools.pairwise(offsets)]
 
 
 def _evidence(m: MirrorColumns) -> pa.Array:
@@ -212,9 +213,7 @@ class Differing:
 
     def tell(self, number: int, d: Difference) -> None:
         """Rows for one mirror: at most DIFFERENCES, a last one says that there were more."""
-        kept = 0
-        for row in rows_of(d):
-            kept += 1
+        for kept, row in enumerate(rows_of(d), 1):
             if kept == DIFFERENCES:
                 row = ("body", MORE, "changed", False, None, None)
             for column, value in zip(self._columns.values(), (number, *row), strict=True):

@@ -75,8 +75,9 @@ TABLES: dict[str, dict[str, str]] = {
 
 mirrors: `host` and `path` are the original's where it was seen, else the mirror's; `mirror_host` is the mirror's own.
 `*_packet` is the first packet of the request of that leg, in file `*_capture` of the unit. `*_same` is null where it cannot
-be told (nothing is called equal that was not captured). differences: `field` is a header's name or a JSON path with indexes folded to []; `change` is added, removed or
-changed; `expected` marks what a mirroring proxy changes; at most DIFFERENCES rows a mirror.
+be told (nothing is called equal that was not captured). differences: `field` is a header's name, a JSON path with indexes
+folded to [], the kind of a body that is no JSON (text, binary), `status`, or for a request also `body` and `method and target`;
+`change` is added, removed or changed; `expected` marks what a mirroring proxy changes; at most DIFFERENCES rows a mirror.
 """
 
 DIFFERENCES = 50  # rows of `differences` for one mirror; a last row with field "..." says that there were more

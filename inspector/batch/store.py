@@ -98,19 +98,24 @@ class Keeper(Folder):
         self.run, self.token = run, token
         self.work = root / "work" / run
         seen = _read_seen(root / SEEN)
-        self.stamps: dict[str, tuple[str, str]] = seen["stamps"]  # path: its stamp, the hash of its content
-        self.lists: dict[str, Any] = seen["lists"]  # archive: its stamp and members
+        self.memory = Memory(seen["paths"])
         self.units: dict[str, tuple[Place, tuple[str, ...], str]] = {}  # key: place, paths, state
+        self.by_path: dict[str, set[str]] = {}  # keys of the units that hold a path
         self._load(seen["units"])
 
     def _load(self, remembered: Mapping[str, Any]) -> None:
         for place in self.places():
             known = remembered.get(place.unit)
             paths, state = (tuple(known[0]), str(known[1])) if known else self._look(place)
-            if place.unit in self.units:  # the same content was moved, and the run killed between: one of them goes
+            if place.unit in self.units or not state:  # a folder that somebody copied, or that cannot be read
                 self._away(place)
                 continue
-            self.units[place.unit] = (place, paths, state)
+            self._enter(place, paths, state)
+
+    def _enter(self, place: Place, paths: tuple[str, ...], state: str) -> None:
+        self.units[place.unit] = (place, paths, state)
+        for path in paths:
+            self.by_path.setdefault(path, set()).add(place.unit)
 
     def _look(self, place: Place) -> tuple[tuple[str, ...], str]:
         """Paths and state of a unit, from its own files; nothing where they cannot be read: then it is made again."""
@@ -124,22 +129,25 @@ class Keeper(Folder):
                 pq.read_metadata(self.file(place, table))
             return tuple(paths.column(0).to_pylist()), str(state.column(0)[0].as_py())
         except (OSError, pa.ArrowException, IndexError):
-            self._away(place)
-            return (), "failed"
+            return (), ""
 
-    def commit(self, outcome: Outcome, source: str, paths: tuple[str, ...]) -> None:
-        """Let a unit that was written take its place; what the store held of the same captures goes first."""
+    def commit(self, outcome: Outcome, source: str, paths: tuple[str, ...]) -> int:
+        """Let a unit that was written take its place; what the store held of the same captures goes first: how many units."""
         place = Place(outcome.day, source, outcome.key)
         staged = self.root / outcome.staged if outcome.staged else self._written(outcome)
         target = self.root / place.relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.retire(paths, None)
+        old = self.retire(paths, outcome.key)
         if outcome.key in self.units:
             self.remove(outcome.key)
-        if target.exists():
-            self._away(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(staged, target)
-        self.units[outcome.key] = (place, paths, outcome.state)
+        self._enter(place, paths, outcome.state)
+        return old
+
+    def discard(self, outcome: Outcome) -> None:
+        """What was written is not needed."""
+        if outcome.staged:
+            shutil.rmtree(self.root / outcome.staged, ignore_errors=True)
 
     def _written(self, outcome: Outcome) -> Path:
         """A folder with the files that a worker has sent."""
@@ -151,15 +159,17 @@ class Keeper(Folder):
 
     def retire(self, paths: Iterable[str], keep: str | None) -> int:
         """Remove the units that hold one of these paths, but for the unit `keep`: how many."""
-        wanted = set(paths)
-        old = [key for key, (_place, held, _state) in self.units.items() if key != keep and not wanted.isdisjoint(held)]
+        old = {key for path in paths for key in self.by_path.get(path, ()) if key != keep}
         for key in old:
             self.remove(key)
         return len(old)
 
     def remove(self, key: str) -> None:
         """Take a unit out of the store."""
-        self._away(self.units.pop(key)[0])
+        place, paths, _state = self.units.pop(key)
+        for path in paths:
+            self.by_path[path].discard(key)
+        self._away(place)
 
     def _away(self, place: Place) -> None:
         """One rename, then the folder goes at leisure."""
@@ -174,22 +184,44 @@ class Keeper(Folder):
     def remember(self) -> None:
         """Write down what saves work next time."""
         units = {key: (paths, state) for key, (_place, paths, state) in self.units.items()}
-        text = json.dumps({"schema": VERSION, "stamps": self.stamps, "lists": self.lists, "units": units})
+        held = {path for paths, _state in units.values() for path in paths}
+        text = json.dumps({"schema": VERSION, "paths": self.memory.kept(held), "units": units})
         partial = self.work / SEEN
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, self.root / SEEN)
 
 
+class Memory:
+    """What was found out about a path while it had a certain stamp: the hash of its content, an archive's members, ..."""
+
+    def __init__(self, known: dict[str, dict[str, Any]]) -> None:
+        self._known = known  # path: {kind: [stamp, value]}
+        self._used: set[str] = set()
+
+    def recall(self, kind: str, path: str, stamp: str) -> Any:
+        """The value, None where it is not known of this stamp."""
+        self._used.add(path)
+        found = self._known.get(path, {}).get(kind)
+        return found[1] if found and stamp and found[0] == stamp else None
+
+    def keep(self, kind: str, path: str, stamp: str, value: Any) -> None:
+        """Remember a value."""
+        self._used.add(path)
+        self._known.setdefault(path, {})[kind] = [stamp, value]
+
+    def kept(self, held: set[str]) -> dict[str, dict[str, Any]]:
+        """What is worth keeping: of paths that the store holds, or that this run has seen."""
+        return {path: kinds for path, kinds in self._known.items() if path in held or path in self._used}
+
+
 def _read_seen(path: Path) -> dict[str, Any]:
-    empty: dict[str, Any] = {"stamps": {}, "lists": {}, "units": {}}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found["schema"] != VERSION:
-            return empty
-        stamps = {p: (str(s), str(c)) for p, (s, c) in found["stamps"].items()}
-        return {"stamps": stamps, "lists": dict(found["lists"]), "units": dict(found["units"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return empty
+        if found["schema"] == VERSION:
+            return {name: dict(found[name]) for name in ("paths", "units")}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {"paths": {}, "units": {}}
 
 
 @contextmanager

@@ -45,11 +45,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Unit:
-    """Captures that are read as one: one, or the pieces of a rotated one in order of time. source: a name for where they are from."""
+    """Captures that are read as one: one, or the pieces of a rotated one in order of time.
+
+    source: a name for where they are from. notes: sentences about how they were put together. error: why they cannot be read,
+    where that is known before.
+    """
 
     pieces: tuple[Piece, ...]
     source: str
-    notes: tuple[str, ...] = ()  # sentences about how it was put together
+    notes: tuple[str, ...] = ()
+    error: str = ""
 
     @property
     def size(self) -> int:
@@ -102,7 +107,7 @@ class Outcome:
 
 
 def key_of(contents: tuple[str | None, ...], how: How, version: str, otherwise: str = "") -> str:
-    """16 hex digits: of the content, the tool's version and the options. otherwise: what stands for content that could not be read."""
+    """16 hex digits: of the content, the tool's version and the options. otherwise: stands for content that could not be read."""
     text = json.dumps([VERSION, version, how.text(), contents, otherwise])
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8, person=b"unit").hexdigest()
 

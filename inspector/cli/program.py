@@ -24,7 +24,8 @@ from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
 
 OK, FAILED, USAGE, DAMAGED, INCONCLUSIVE, SOFTWARE, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
-SUBCOMMANDS = ("doctor", "lesson", "packet", "verify")  # each is the command of that name in the module of that name
+# Each is the command of that name in the module of that name.
+SUBCOMMANDS = ("batch", "doctor", "lesson", "packet", "verify")
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
 
 EXAMPLES = """\b
@@ -35,6 +36,7 @@ Examples:
   tcpdump -i any -w - | inspect - --show-mirrors
   tcpdump -i any -U -w - | inspect - --show-mirrors --follow
   inspect lesson 1                          learn it from real captures, step by step
+  inspect batch captures/ --store store --report report
   inspect doctor --warm                     is all there? compile the inner loops ahead
   inspect verify client.pcap                a second opinion by Wireshark's dissectors
   inspect a.pcap b.pcap.zst --json -o report.json

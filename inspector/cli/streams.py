@@ -50,6 +50,10 @@ class Progress:
         said = _("compiled {n} of about {total} inner loops").format(n=self.loops, total=INNER_LOOPS)
         self._line(f"inspect: {said}")
 
+    def show(self, text: str) -> None:
+        """A line in place of the last one."""
+        self._line(text)
+
     def clear(self) -> None:
         """Take the line away."""
         if self.widest:

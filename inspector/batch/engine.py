@@ -1,0 +1,246 @@
+"""Units are read here or by workers of a Dask cluster: the same function, the same rows.
+
+The cluster on this machine has one thread a process. A unit during which a worker died is read again by another one; what did so
+twice is read once more at the end, alone, so that nobody else's end is its fault: if workers die again, it is set aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from inspector.batch.reading import read
+from inspector.batch.units import Outcome, Task
+from inspector.errors import InspectorError, UsageError
+from inspector.lang import _
+
+SMALL = 24 << 20  # bytes of captures (packed ones count several times) that are read before workers would have started
+PACKED = 6  # times its size a packed capture counts
+DEATHS = 1  # of workers, that a unit may cause before it is a suspect
+RETRIES = 3  # readings of a suspect, alone
+SHARE = 0.8  # of the memory, for all workers of this machine together
+WAIT = 0.5  # seconds between two looks at whether to stop
+LOST = 120  # seconds without any worker
+
+Handle = Callable[[Task, Outcome], None]
+
+
+class Stop(Protocol):
+    """Says whether to end early."""
+
+    def __call__(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where units are read. workers: processes of this machine, None for as many as pay; scheduler: its address."""
+
+    workers: int | None = None
+    scheduler: str | None = None
+
+
+class Interrupted(Exception):
+    """The end was asked for; what was done is kept."""
+
+
+def weight(task: Task) -> int:
+    """Bytes to read, about."""
+    return sum(p.size * (PACKED if p.path.endswith((".gz", ".zst", ".xz", ".lz4")) else 1) for p in task.unit.pieces)
+
+
+def run(tasks: Sequence[Task], where: Where, handle: Handle, stop: Stop, notice: Callable[[str], None]) -> None:
+    """Read all units, the largest first; `handle` is called here with each outcome. Raises Interrupted, InspectorError."""
+    tasks = sorted(tasks, key=lambda t: (-weight(t), t.unit.paths))
+    if not tasks:
+        return
+    if where.scheduler is None and where.workers in (None, 1) and _few(tasks):
+        return _here(tasks, handle, stop)
+    with _client(where, len(tasks), notice) as client:
+        _Cluster(client, handle, stop).run(tasks)
+
+
+def _few(tasks: Sequence[Task]) -> bool:
+    return sum(map(weight, tasks)) <= SMALL
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _here(tasks: Sequence[Task], handle: Handle, stop: Stop) -> None:
+    for task in tasks:
+        if stop():
+            raise Interrupted
+        handle(task, read(task))
+
+
+@contextlib.contextmanager
+def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator[Any]:
+    """A client of the cluster: of the one at `scheduler`, or of one that is made here and ends with it."""
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        raise UsageError(
+            _("this needs Dask, which is not installed"), _("install it: pip install 'mirror-inspector[batch]'")
+        ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    if where.scheduler is not None:
+        try:
+            client = distributed.Client(where.scheduler, timeout="15s")
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InspectorError(
+                _("{address}: no Dask scheduler answers: {why}").format(address=where.scheduler, why=error),
+                _("start one: dask scheduler, and workers: dask worker ADDRESS"),
+            ) from None
+        with client:
+            _say_dashboard(client, notice)
+            yield client
+        return
+    count = min(where.workers or cores(), max(tasks, 1))
+    with tempfile.TemporaryDirectory(prefix="mirror-inspector-") as scratch, dask.config.set(_settings()):
+        limit = int(distributed.system.MEMORY_LIMIT * SHARE / count)
+        with (
+            distributed.LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=limit,
+                local_directory=scratch,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            _say_dashboard(client, notice)
+            yield client
+
+
+def _settings() -> dict[str, Any]:
+    """A worker that needs more memory than its part is ended, not slowed down; results are small, nothing is spilled."""
+    return {
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": 0.95,
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.comm.timeouts.connect": "30s",
+        "distributed.worker.daemon": True,
+        "distributed.logging.distributed": "critical",
+    }
+
+
+def _say_dashboard(client: Any, notice: Callable[[str], None]) -> None:
+    try:
+        import bokeh  # noqa: F401 - without it the dashboard shows nothing
+
+        link = client.dashboard_link
+    except (ImportError, KeyError, AttributeError):
+        return
+    if link:
+        notice(_("Dask's dashboard: {link}").format(link=link))
+
+
+class _Cluster:
+    """Hands tasks to the cluster, a few more than it has threads, and takes outcomes as they come."""
+
+    def __init__(self, client: Any, handle: Handle, stop: Stop) -> None:
+        self.client, self.handle, self.stop = client, handle, stop
+        self.running: dict[Any, Task] = {}
+        self.suspects: list[Task] = []
+        self._threads, self._asked = 1, 0.0
+        self._alone = time.monotonic()
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """All of them. Raises Interrupted when the end is asked for, InspectorError when the cluster is gone."""
+        waiting = list(reversed(tasks))
+        try:
+            while waiting or self.running:
+                while waiting and len(self.running) < self._room():
+                    self._submit(waiting.pop())
+                self._collect(self.suspects.append)
+            for task in self.suspects:
+                self._suspect(task)
+        except (OSError, TimeoutError) as error:
+            raise InspectorError(
+                _("the cluster does not answer any more: {why}").format(why=error),
+                _("what was read is kept: run the same command again"),
+            ) from None
+        finally:
+            with contextlib.suppress(Exception):
+                self.client.cancel(list(self.running), force=True)
+
+    def _suspect(self, task: Task) -> None:
+        """Read a unit that workers died with, with nothing beside it."""
+        for _try in range(RETRIES):
+            died: list[Task] = []
+            self._submit(task)
+            while self.running:
+                self._collect(died.append)
+            if not died:
+                return
+        self.handle(task, Outcome("killer"))
+
+    def _submit(self, task: Task) -> None:
+        name = f"{task.unit.paths[0]}-{time.monotonic_ns()}"
+        future = self.client.submit(read, task, key=name, pure=False, retries=0)
+        self.running[future] = task
+
+    def _collect(self, died: Callable[[Task], None]) -> None:
+        """Wait for a moment, and take what is done. died: told of tasks that workers died with."""
+        from distributed import wait
+
+        if self.stop():
+            raise Interrupted
+        try:
+            done = wait(list(self.running), timeout=WAIT, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            self._watch()
+            return
+        for future in done:
+            task = self.running.pop(future)
+            outcome = self._outcome(future)
+            future.release()
+            if outcome is None:
+                died(task)
+            else:
+                self.handle(task, outcome)
+
+    def _outcome(self, future: Any) -> Outcome | None:
+        """What a worker told; None where workers died. Raises what went wrong outside of the captures."""
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        try:
+            found = future.result()
+            assert isinstance(found, Outcome)
+            return found
+        except (KilledWorker, FutureCancelledError):
+            return None
+
+    def _room(self) -> int:
+        """How many units may be on their way: a few more than threads, so that none waits for us."""
+        now = time.monotonic()
+        if now - self._asked > 1:
+            self._threads, self._asked = sum(self.client.nthreads().values()), now
+        return self._threads + max(1, self._threads // 4)
+
+    def _watch(self) -> None:
+        """Give up where the cluster has had no worker for long."""
+        self._room()
+        now = time.monotonic()
+        if self._threads or not self.running:
+            self._alone = now
+        elif now - self._alone > LOST:
+            raise InspectorError(
+                _("the cluster has no workers"), _("start some: dask worker ADDRESS; what was read is kept")
+            )
