@@ -126,7 +126,7 @@ class Store:
         return [*TABLES[table], *PARTITIONS]
 
     def dataset(self, table: str, day: Words = None, source: Words = None) -> ds.Dataset:
-        """A table as a pyarrow dataset; `day`, `source` and `unit` are columns. Raises UsageError where there is no such table."""
+        """A table as a pyarrow dataset; `day`, `source` and `unit` are columns. Raises UsageError for no such table."""
         import pyarrow as pa
         import pyarrow.dataset as ds
 
