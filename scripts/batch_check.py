@@ -335,9 +335,8 @@ def main() -> int:
     for sentence in wrong:
         print(f"WRONG: {sentence}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{args.check}: {'differs' if wrong else 'as it should be'}; {time.perf_counter() - begun:.0f} s, {used.ru_utime:.0f} s of processor"
-    )
+    said = "differs" if wrong else "as it should be"
+    print(f"{args.check}: {said}; {time.perf_counter() - begun:.0f} s, {used.ru_utime:.0f} s of processor")
     return bool(wrong)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from inspector.batch.fetch import private_folder
 from inspector.batch.reading import read
 from inspector.batch.units import Outcome, Task
 from inspector.errors import InspectorError, UsageError
@@ -106,7 +106,7 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator
             yield client
         return
     count = min(where.workers or cores(), max(tasks, 1))
-    with tempfile.TemporaryDirectory(prefix="mirror-inspector-") as scratch, dask.config.set(_settings()):
+    with private_folder() as scratch, dask.config.set(_settings()):
         limit = int(distributed.system.MEMORY_LIMIT * SHARE / count)
         with (
             distributed.LocalCluster(
@@ -114,7 +114,7 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=limit,
-                local_directory=scratch,
+                local_directory=str(scratch),
                 dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
             ) as cluster,
@@ -135,6 +135,7 @@ def _settings() -> dict[str, Any]:
         "distributed.scheduler.worker-saturation": 1.0,
         "distributed.comm.timeouts.connect": "30s",
         "distributed.worker.daemon": True,
+        "distributed.worker.preload": ["inspector.batch.quiet"],
         "distributed.logging.distributed": "critical",
     }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +21,7 @@ from inspector.lang import _
 CHUNK = 1 << 20
 ENDINGS = (".gz", ".zst", ".xz", ".lz4")  # kept on the names of copies: they say how much a file may hold
 PREFIX = "mirror-inspector-"
+YOUNG = 60  # seconds that a folder is left alone, since its lock may not be taken yet
 
 
 class Vanished(Exception):
@@ -73,9 +76,44 @@ def stamp_of(path: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
 
-def private_folder() -> Path:
-    """A new folder that only this user may enter."""
-    return Path(tempfile.mkdtemp(prefix=PREFIX))
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A new folder that only this user may enter; it goes when the context ends, or at the next `sweep` where that was killed."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        with _held(folder, wait=True):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path, wait: bool) -> Iterator[bool]:
+    """A lock on a folder, which goes with the process; False where another one has it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(fd)
+
+
+def sweep() -> None:
+    """Remove the private folders of this user's processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            if (
+                not stat.S_ISDIR(status.st_mode)
+                or status.st_uid != os.getuid()
+                or time.time() - status.st_mtime < YOUNG
+            ):
+                continue
+            with _held(folder, wait=False) as ours:
+                if ours:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -85,21 +123,18 @@ def local(pieces: Sequence[Piece], error: str = "") -> Iterator[Local]:
     Raises Vanished where one is gone.
     """
     found = Local(pieces)
-    folder: Path | None = None
-    try:
+    with ExitStack() as stack:
+        folder: Path | None = None
         for number, piece in enumerate(pieces):
             if error:
                 found.errors[piece.path] = error
                 found.refuse(piece.stamp)
             elif piece.archive or "://" in piece.path:
-                folder = folder or private_folder()
+                folder = folder or stack.enter_context(private_folder())
                 _copied(found, piece, folder / f"{number}{_ending(piece.path)}")
             else:
                 _in_place(found, piece)
         yield found
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _ending(name: str) -> str:

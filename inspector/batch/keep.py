@@ -10,6 +10,7 @@ from typing import Protocol
 
 from inspector.batch import engine, rotation
 from inspector.batch.engine import Stop, Where
+from inspector.batch.fetch import sweep
 from inspector.batch.reading import read
 from inspector.batch.sources import Finder, Found, folder_of
 from inspector.batch.store import Keeper
@@ -30,6 +31,7 @@ class Round:
     captures: int = 0
     new: int = 0
     unchanged: int = 0
+    twice: int = 0  # with the content of another one
     superseded: int = 0
     removed: int = 0
     gone: list[str] = field(default_factory=list)
@@ -84,6 +86,7 @@ class Silent:
 
 def run(keeper: Keeper, plan: Plan, stop: Stop, notice: Notice, progress: Progress, version: str) -> Round:
     """Read what is new or changed. Raises Interrupted (what was read is kept), UsageError, InspectorError."""
+    sweep()
     found = Finder(keeper.memory, (*plan.skip, str(keeper.root))).find(plan.sources, plan.maybe)
     _few(found.told, notice)
     pieces = [p for p in found.pieces.values() if plan.ready is None or plan.ready(p)]
@@ -163,7 +166,8 @@ class _Run:
         first = self.claimed.setdefault(key, unit)
         if first is not unit:
             self._twice(first, unit)
-        self.round.unchanged += 1
+        else:
+            self.round.unchanged += 1
         self._count(self.keeper.units[key][2])
         self.round.superseded += self.keeper.retire(unit.paths, key)
 
@@ -172,6 +176,7 @@ class _Run:
         self.round.damaged |= state != "read"
 
     def _twice(self, first: Unit, second: Unit) -> None:
+        self.round.twice += 1
         said = _("{path} has the same content as {first}: counted once")
         self.notice(said.format(path=second.paths[0], first=first.paths[0]))
 
@@ -193,10 +198,10 @@ class _Run:
             self._twice(*sorted((other, unit), key=lambda u: u.paths))
             if other.paths < unit.paths:
                 self.keeper.discard(outcome)
-                self.round.unchanged += 1
                 self.round.superseded += self.keeper.retire(unit.paths, outcome.key)
                 self._count(outcome.state)
                 return
+            self.round.new -= 1
         self._commit(unit, outcome)
 
     def _commit(self, unit: Unit, outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -68,8 +68,9 @@ def _read(task: Task) -> Outcome:
 def _once(task: Task, last: bool) -> Outcome | None:
     """One reading; None where a capture has changed meanwhile and it is not the last try."""
     begun = time.monotonic()
-    stage = _Stage(task)
-    try:
+    with ExitStack() as stack:
+        stage = _Stage(task, stack)
+        stack.callback(stage.leave)
         with fetch.local(task.unit.pieces, task.unit.error) as local:
             if all(local.contents):
                 key = key_of(local.contents, task.how, task.version)
@@ -87,14 +88,12 @@ def _once(task: Task, last: bool) -> Outcome | None:
                     return None
                 told.moving(stage.folder)
             return stage.hand_over(told)
-    finally:
-        stage.leave()
 
 
 class _Stage:
     """Where a unit's files are written first: in the store where the worker sees it, else in a private folder."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, stack: ExitStack) -> None:
         home = Path(task.store) / "work" / task.run
         self.shared = _same(home / "token", task.token)
         if self.shared:
@@ -102,7 +101,7 @@ class _Stage:
             self.folder = home / self.name
             self.folder.mkdir(mode=0o755)
         else:
-            self.folder = fetch.private_folder()
+            self.folder = stack.enter_context(fetch.private_folder())
         self.relative = f"work/{task.run}/{self.folder.name}"
         self.handed = False
 

@@ -240,7 +240,8 @@ def _lines(done: Round, verdicts: Mapping[str, int]) -> Iterator[str]:
     for count, text in (
         (done.new, _("{n} read now")),
         (done.unchanged, _("{n} unchanged")),
-        (done.superseded, _("{n} replaced")),
+        (done.twice, _("{n} with the content of another one")),
+        (done.superseded, _("{n} older ones replaced")),
         (done.removed, _("{n} removed")),
         (states["damaged"], _("{n} damaged: read in part")),
         (states["failed"], _("{n} could not be read")),
