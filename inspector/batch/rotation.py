@@ -37,7 +37,7 @@ WALKED = 1 << 28  # bytes of a capture that is walked to its last packet
 
 _PACKED = re.compile(r"\.(gz|zst|xz|lz4)$", re.IGNORECASE)
 _COUNTED = re.compile(r"(\.(?:pcapng|pcap|cap|dmp))(\d{0,9})$", re.IGNORECASE)
-_WRITTEN = re.compile(r"(\d{4})[-_.]?(\d\d)[-_.]?(\d\d)[T_\- .]?(\d\d)[-_:.hH]?(\d\d)[-_:.mM]?(\d\d)")
+_WRITTEN = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[T_\- .]?(\d\d)[-_:.hH]?(\d\d)[-_:.mM]?(\d\d)")
 _EPOCH = re.compile(r"(?<!\d)(1\d{9})(?!\d)")
 _RING = re.compile(r"(?<!\d)\d{5,10}(?=_@)")  # dumpcap's number before its time
 _NUMBER = re.compile(r"\d+(?!.*\d)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 import re
@@ -22,6 +21,7 @@ NAME = re.compile(r"\.(pcapng|pcap|cap|dmp|ntar)\d*(\.(gz|zst|xz|lz4))?$", re.IG
 PACKED = ("gz", "zst", "xz", "lz4")
 MOST = 1_000_000  # captures of one run
 MAGIC = re.compile(r"[*?\[]")
+_MEMBER = re.compile(r"(.*?\.(?:tar(?:\.\w+)?|tgz|txz|tzst)):.", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Found:
                 return True
             if kind == "file" and (path == base or path.startswith(f"{base}:")):
                 return True
-            if kind == "match" and fnmatch.fnmatchcase(path, base):
+            if kind == "match" and re.fullmatch(base, owner(path), re.DOTALL):
                 return True
         return False
 
@@ -89,7 +89,7 @@ class Finder:
             self._file(path, True)
 
     def _pattern(self, pattern: str) -> None:
-        self.found._bases.append(("match", pattern.replace("**/", "*")))
+        self.found._bases.append(("match", as_regex(pattern)))
         names = sorted(glob.glob(pattern, recursive=True))
         if not names:
             raise UsageError(_("{pattern}: matches no file").format(pattern=pattern))
@@ -181,7 +181,7 @@ class Finder:
 
     def _remote(self, url: str) -> None:
         below = not MAGIC.search(url)
-        self.found._bases.append(("file", url) if below else ("match", url.replace("**/", "*")))
+        self.found._bases.append(("file", url) if below else ("match", as_regex(url)))
         if below:
             self.found._bases.append(("below", url.rstrip("/") + "/"))
         for piece in remote.find(url):
@@ -203,6 +203,22 @@ class Finder:
 
     def _tell(self, path: str, why: str) -> None:
         self.found.told.append(f"{path}: {why}")
+
+
+def as_regex(pattern: str) -> str:
+    """A pattern of paths as a regular expression; `*` stays within a folder, `**` does not."""
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^]]+\])", pattern)
+    return "".join(
+        words.get(part) or (part.replace("[!", "[^") if part.startswith("[") and i % 2 else re.escape(part))
+        for i, part in enumerate(parts)
+    )
+
+
+def owner(path: str) -> str:
+    """The file that a capture's name says it lies in: the archive of ARCHIVE:MEMBER."""
+    found = _MEMBER.match(path)
+    return found[1] if found else path
 
 
 def _head_kind(path: str) -> str:
