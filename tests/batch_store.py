@@ -1,18 +1,12 @@
 """Stores made by tests: the real thing, in this process."""
 
-import sys
 from pathlib import Path
-
-import lab_path
 
 from inspector.batch.engine import Where
 from inspector.batch.keep import Plan, Round, Silent, run
 from inspector.batch.library import Store
 from inspector.batch.store import keeping
 from inspector.batch.units import How
-
-if str(lab_path.SCRIPTS) not in sys.path:
-    sys.path.append(str(lab_path.SCRIPTS))
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 VERSION = "1.0"
@@ -25,7 +19,9 @@ def kept(store: Path, *sources, told=None, **options) -> Round:
     version = options.pop("version", VERSION)
     sentences = [] if told is None else told
     with keeping(store) as keeper:
-        return run(keeper, Plan(tuple(map(str, sources)), **options), lambda: False, sentences.append, Silent(), version)
+        return run(
+            keeper, Plan(tuple(map(str, sources)), **options), lambda: False, sentences.append, Silent(), version
+        )
 
 
 def library(store: Path) -> Store:

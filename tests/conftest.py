@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import lab_path  # noqa: F401 - makes scripts/ importable
 import pytest
 from hypothesis import settings
 

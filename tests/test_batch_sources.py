@@ -7,12 +7,12 @@ import re
 import tarfile
 from pathlib import Path
 
+import batch_check
+import batch_made
 import batch_store
 import pytest
 from batch_store import CAPTURES, kept, library, names
 
-import batch_check
-import batch_made
 from inspector.batch import remote, rotation
 from inspector.batch.rotation import Name, name_of
 from inspector.batch.sources import Finder, as_regex, owner
@@ -127,9 +127,16 @@ def test_folders_are_walked_and_nothing_is_left_out_in_silence(tmp_path: Path) -
     seen = found(tmp_path)
     assert sorted(Path(p).name for p in seen.pieces) == ["one.pcap", "without-a-name"]
     told = "\n".join(seen.told)
-    for part in ("round: leads to a folder", "broken.pcap: cannot be read", "pipe.pcap: is not a regular", "1 file is no"):
+    for part in (
+        "round: leads to a folder",
+        "broken.pcap: cannot be read",
+        "pipe.pcap: is not a regular",
+        "1 file is no",
+    ):
         assert part in told
-    assert sorted(found(tmp_path / "a" / "*" / "*.pcap", tmp_path / "a/b/one.pcap").pieces) == [str(tmp_path / "a/b/one.pcap")]
+    assert sorted(found(tmp_path / "a" / "*" / "*.pcap", tmp_path / "a/b/one.pcap").pieces) == [
+        str(tmp_path / "a/b/one.pcap")
+    ]
     with pytest.raises(UsageError, match="no such file"):
         found(tmp_path / "absent")
     with pytest.raises(UsageError, match="matches no file"):
@@ -147,7 +154,12 @@ def archive(path: Path, members: dict[str, bytes], mode: str) -> None:
 @pytest.mark.parametrize(("name", "mode"), [("old.tar", "w"), ("old.tar.gz", "w:gz")])
 def test_archives_hold_captures(tmp_path: Path, name: str, mode: str) -> None:
     pieces = batch_made.pieces(LEAKY.read_bytes(), 2)
-    members = {"../../escape.pcap": ITEMS.read_bytes(), "readme": b"x" * 1000, "x.pcap": pieces[0], "x.pcap1": pieces[1]}
+    members = {
+        "../../escape.pcap": ITEMS.read_bytes(),
+        "readme": b"x" * 1000,
+        "x.pcap": pieces[0],
+        "x.pcap1": pieces[1],
+    }
     archive(tmp_path / name, members, mode)
     done = kept(tmp_path / "store", tmp_path / name)
     assert (done.captures, done.units, done.damaged) == (3, 2, False)

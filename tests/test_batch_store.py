@@ -9,13 +9,13 @@ import threading
 import time
 from pathlib import Path
 
+import batch_check
+import batch_made
 import batch_store
 import pyarrow.parquet as pq
 import pytest
 from batch_store import CAPTURES, kept, library, names
 
-import batch_check
-import batch_made
 from inspector.batch import fetch, migrate
 from inspector.batch.library import Store
 from inspector.batch.reading import read
@@ -196,7 +196,7 @@ def test_one_run_at_a_time_and_leftovers_go(tmp_path: Path) -> None:
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """The large version of this is scripts/batch_check.py kill."""
-    batch_made.make(tmp_path / "captures", 12, 2)
+    batch_made.make(tmp_path / "captures", 8, 2)
     kept(tmp_path / "calm", tmp_path / "captures", version="0.1.0")
     words = [sys.executable, "-m", "inspector", "batch", str(tmp_path / "captures"), "--store", str(tmp_path / "store")]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -206,7 +206,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     assert len(library(tmp_path / "store").units()) >= 3
-    assert kept(tmp_path / "store", tmp_path / "captures", version="0.1.0").new < 12
+    assert kept(tmp_path / "store", tmp_path / "captures", version="0.1.0").new < 8
     assert batch_check.differ(tmp_path / "calm", tmp_path / "store") == []
     assert batch_check.leftovers(tmp_path / "store") == []
 

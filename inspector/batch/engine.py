@@ -26,6 +26,7 @@ DEATHS = 1  # of workers, that a unit may cause before it is a suspect
 RETRIES = 3  # readings of a suspect, alone
 SHARE = 0.8  # of the memory, for all workers of this machine together
 WAIT = 0.5  # seconds between two looks at whether to stop
+PATIENCE = "15s"  # for a scheduler to answer
 LOST = 120  # seconds without any worker
 
 Handle = Callable[[Task, Outcome], None]
@@ -95,7 +96,7 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
     if where.scheduler is not None:
         try:
-            client = distributed.Client(where.scheduler, timeout="15s")
+            client = distributed.Client(where.scheduler, timeout=PATIENCE)
         except (OSError, ValueError, TimeoutError) as error:
             raise InspectorError(
                 _("{address}: no Dask scheduler answers: {why}").format(address=where.scheduler, why=error),

@@ -17,6 +17,7 @@ from inspector.batch.store import Keeper
 from inspector.batch.units import How, Outcome, Piece, Task, Unit, key_of, source_name
 from inspector.lang import _, several
 
+COMPILED = 1 << 20  # bytes of captures from which it pays to load compiled kernels
 REMEMBER = 10.0  # seconds between two times that what is known is written down
 TOLD = 20  # sentences of one kind
 
@@ -128,7 +129,7 @@ class _Run:
         """Read, and tell what is gone."""
         self.units.sort(key=lambda u: u.paths)  # of equal captures the first one counts, whoever is faster
         tasks = [task for unit in self.units if (task := self._task(unit)) is not None]
-        if tasks and sum(map(engine.weight, tasks)) >= 4 << 20:
+        if tasks and sum(map(engine.weight, tasks)) >= COMPILED:
             tasks = [replace(task, compiled=True) for task in tasks]
         self.progress.begin(len(tasks), sum(t.unit.size for t in tasks))
         try:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OK, FAILED, DAMAGED, INCONCLUSIVE, INTERRUPTED = 0, 1, 3, 4, 130
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
 PARTS = ("pyarrow", "fsspec")
+ALARMING = ("leaked", "discarded", "unanswered", "unproven")  # verdicts as they are listed
 
 EXAMPLES = """\b
 Examples:
@@ -226,9 +227,9 @@ def _verdicts(store: Store, since: str | None) -> dict[str, int]:
     """Mirrors in the store by verdict, the most alarming first."""
     if since is None:
         sums = store.units(columns=list(VERDICTS)).sum()
-        return {word: int(sums[word]) for word in VERDICTS}
+        return {word: int(sums[word]) for word in ALARMING}
     counts = store.mirrors(since=since, columns=["verdict", "request_time"])["verdict"].value_counts()
-    return {word: int(counts.get(word, 0)) for word in VERDICTS}
+    return {word: int(counts.get(word, 0)) for word in ALARMING}
 
 
 def _lines(done: Round, verdicts: Mapping[str, int]) -> Iterator[str]:
@@ -237,11 +238,12 @@ def _lines(done: Round, verdicts: Mapping[str, int]) -> Iterator[str]:
     said = several("{n} capture in {units}", "{n} captures in {units}", done.captures)
     units = several("{n} unit", "{n} units", done.units).format(n=f"{done.units:,}")
     figures = [said.format(n=f"{done.captures:,}", units=units)]
+    older = several("{n} older one replaced", "{n} older ones replaced", done.superseded)
     for count, text in (
         (done.new, _("{n} read now")),
         (done.unchanged, _("{n} unchanged")),
         (done.twice, _("{n} with the content of another one")),
-        (done.superseded, _("{n} older ones replaced")),
+        (done.superseded, older),
         (done.removed, _("{n} removed")),
         (states["damaged"], _("{n} damaged: read in part")),
         (states["failed"], _("{n} could not be read")),
