@@ -23,11 +23,15 @@ from inspector.batch.sources import folder_of, place_name
 from inspector.batch.store import Memory
 from inspector.batch.units import Piece, Unit, day_of, source_name
 from inspector.capture import open_captures
+from inspector.capture.opening import MAX_LAYERS
 from inspector.capture.pcap import MAGICS
+from inspector.capture.sniff import sniff
+from inspector.capture.source import Damaged, Decompressed, FileSource, Peeked, Zstandard
 from inspector.errors import InspectorError
 from inspector.lang import _
 
 HEAD = 1 << 16  # bytes of a capture that are looked at
+RECORD = 24 + 16  # bytes of a pcap with its first record's header
 DAY = 86_400_000_000_000  # ns between the first packets of two pieces that follow each other
 CLOSE = 1_000_000_000  # ns between two pieces whose names say little
 NAMED = 3  # seconds between the time in a name and the first packet
@@ -184,7 +188,11 @@ def look(piece: Piece, memory: Memory) -> Look | None:
 
 def _look(piece: Piece) -> tuple[int, str] | tuple[()]:
     try:
-        reader = open_captures(cast(BinaryIO, io.BytesIO(_head(piece))), block_bytes=HEAD)[0]
+        head = _head(piece)
+        plain = _plain(head)
+        if plain[:4] in MAGICS:
+            return _first_record(plain)
+        reader = open_captures(cast(BinaryIO, io.BytesIO(head)), block_bytes=HEAD)[0]
         for block in reader.blocks():
             if len(block.packets):
                 names = sorted({f.name for f in reader.info.interfaces}) if reader.info.format == "pcapng" else []
@@ -195,6 +203,31 @@ def _look(piece: Piece) -> tuple[int, str] | tuple[()]:
         if not remote.is_url(piece.archive or piece.path):
             raise error
     return ()
+
+
+def _plain(head: bytes) -> bytes:
+    """The first bytes of a capture without its compression."""
+    source = Peeked(FileSource(io.BytesIO(head)))
+    for _layer in range(MAX_LAYERS):
+        kind = sniff(source.peek(4))
+        if kind not in ("gz", "zst", "xz", "lz4"):
+            break
+        source = Peeked(Zstandard(source) if kind == "zst" else Decompressed(source, kind))
+    try:
+        return source.peek(RECORD)
+    except Damaged:  # the rest of it is not here
+        return b""
+
+
+def _first_record(head: bytes) -> tuple[int, str] | tuple[()]:
+    """What a pcap's header and its first record say."""
+    if len(head) < RECORD:
+        return ()
+    big, unit = MAGICS[head[:4]]
+    order = ">" if big else "<"
+    link = struct.unpack_from(order + "I", head, 20)[0] & 0xFFFF
+    seconds, part = struct.unpack_from(order + "II", head, 24)
+    return seconds * 1_000_000_000 + part * (1_000_000_000 // unit), f"pcap {link}"
 
 
 def _head(piece: Piece) -> bytes:
