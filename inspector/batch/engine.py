@@ -62,7 +62,7 @@ def run(tasks: Sequence[Task], where: Where, handle: Handle, stop: Stop, notice:
         return
     if where.scheduler is None and where.workers in (None, 1) and _few(tasks):
         return _here(tasks, handle, stop)
-    with _client(where, len(tasks), notice) as client:
+    with _client(where, len(tasks), notice, tasks[0].version) as client:
         _Cluster(client, handle, stop).run(tasks)
 
 
@@ -83,7 +83,7 @@ def _here(tasks: Sequence[Task], handle: Handle, stop: Stop) -> None:
 
 
 @contextlib.contextmanager
-def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator[Any]:
+def _client(where: Where, tasks: int, notice: Callable[[str], None], version: str = "") -> Iterator[Any]:
     """A client of the cluster: of the one at `scheduler`, or of one that is made here and ends with it."""
     try:
         import dask
@@ -103,6 +103,7 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator
                 _("start one: dask scheduler, and workers: dask worker ADDRESS"),
             ) from None
         with client:
+            _check_workers(client, version)
             _say_dashboard(client, notice)
             yield client
         return
@@ -116,13 +117,33 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None]) -> Iterator
                 processes=True,
                 memory_limit=limit,
                 local_directory=str(scratch),
-                dashboard_address=":0",
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
             _say_dashboard(client, notice)
             yield client
+
+
+def _check_workers(client: Any, version: str) -> None:
+    """Raises UsageError where a worker of the cluster has another version of this tool, or none."""
+    try:
+        found = set(client.run(installed).values())
+    except (ImportError, RuntimeError):  # it is not installed there; or the function could not be unpacked
+        found = {None}
+    if found - {installed()}:
+        raise UsageError(
+            _("the workers of the cluster have another version of mirror-inspector, or none"),
+            _("install {version} there").format(version=f"mirror-inspector[batch]=={version}"),
+        )
+
+
+def installed() -> str:
+    """The version of this tool, where it runs."""
+    from importlib import import_module
+
+    return str(import_module("inspector").__version__)
 
 
 def _settings() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,7 +11,6 @@ from typing import Protocol
 
 from inspector.batch import engine, rotation
 from inspector.batch.engine import Stop, Where
-from inspector.batch.fetch import sweep
 from inspector.batch.reading import read
 from inspector.batch.sources import Finder, Found, folder_of
 from inspector.batch.store import Keeper
@@ -87,7 +87,6 @@ class Silent:
 
 def run(keeper: Keeper, plan: Plan, stop: Stop, notice: Notice, progress: Progress, version: str) -> Round:
     """Read what is new or changed. Raises Interrupted (what was read is kept), UsageError, InspectorError."""
-    sweep()
     found = Finder(keeper.memory, (*plan.skip, str(keeper.root))).find(plan.sources, plan.maybe)
     _few(found.told, notice)
     pieces = [p for p in found.pieces.values() if plan.ready is None or plan.ready(p)]
@@ -220,8 +219,11 @@ class _Run:
     def _lost(self, task: Task, outcome: Outcome) -> None:
         """A unit of which nothing came back."""
         path = task.unit.paths[0]
+        lost = outcome.error or path
+        if outcome.what == "vanished" and self.plan.where.scheduler is not None and os.path.exists(lost):
+            outcome.what = "hidden"  # it is there for us
         if outcome.what == "vanished":
-            self.notice(_("{path}: vanished before it was read").format(path=outcome.error or path))
+            self.notice(_("{path}: vanished before it was read").format(path=lost))
             self.round.damaged = True
             return
         if outcome.what == "hidden" and self._by_path(set(task.unit.paths)):

@@ -141,9 +141,10 @@ def _write(told: _Told, stage: _Stage) -> None:
     try:
         told.write(stage.folder)
         stage.check()
-    except OSError as error:  # of the store's disk, not of a capture
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # the disk is to blame, not the capture
+            said = _("{path}: cannot be written: {why}").format(path=stage.folder, why=error.strerror)
+            raise InspectorError(said) from None
         _fail(told, stage, error)
     except Exception as error:
         _fail(told, stage, error)

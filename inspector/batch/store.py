@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from inspector.batch import migrate
+from inspector.batch.fetch import sweep
 from inspector.batch.schema import TABLES, VERSION
 from inspector.batch.units import Outcome
 from inspector.errors import InspectorError, UsageError
@@ -113,6 +114,7 @@ class Keeper(Folder):
             self._enter(place, paths, state)
 
     def _enter(self, place: Place, paths: tuple[str, ...], state: str) -> None:
+        self.memory.fresh = True
         self.units[place.unit] = (place, paths, state)
         for path in paths:
             self.by_path.setdefault(path, set()).add(place.unit)
@@ -132,8 +134,18 @@ class Keeper(Folder):
             return (), ""
 
     def commit(self, outcome: Outcome, source: str, paths: tuple[str, ...]) -> int:
-        """Let a unit that was written take its place; what the store held of the same captures goes first: how many units."""
-        place = Place(outcome.day, source, outcome.key)
+        """Let a unit that was written take its place; what the store held of the same captures goes first: how many units.
+
+        Raises InspectorError where the store cannot be written.
+        """
+        try:
+            return self._commit(outcome, Place(outcome.day, source, outcome.key), paths)
+        except OSError as error:
+            raise InspectorError(
+                _("{path}: cannot be written: {why}").format(path=self.root, why=error.strerror or error)
+            ) from None
+
+    def _commit(self, outcome: Outcome, place: Place, paths: tuple[str, ...]) -> int:
         staged = self.root / outcome.staged if outcome.staged else self._written(outcome)
         target = self.root / place.relative
         old = self.retire(paths, outcome.key)
@@ -167,6 +179,7 @@ class Keeper(Folder):
     def remove(self, key: str) -> None:
         """Take a unit out of the store."""
         place, paths, _state = self.units.pop(key)
+        self.memory.fresh = True
         for path in paths:
             self.by_path[path].discard(key)
         self._away(place)
@@ -182,7 +195,10 @@ class Keeper(Folder):
                 parent.rmdir()
 
     def remember(self) -> None:
-        """Write down what saves work next time."""
+        """Write down what saves work next time, where there is something new."""
+        if not self.memory.fresh:
+            return
+        self.memory.fresh = False
         units = {key: (paths, state) for key, (_place, paths, state) in self.units.items()}
         held = {path for paths, _state in units.values() for path in paths}
         text = json.dumps({"schema": VERSION, "paths": self.memory.kept(held), "units": units})
@@ -197,6 +213,7 @@ class Memory:
     def __init__(self, known: dict[str, dict[str, Any]]) -> None:
         self._known = known  # path: {kind: [stamp, value]}
         self._used: set[str] = set()
+        self.fresh = False  # whether there is something new to be written down
 
     def recall(self, kind: str, path: str, stamp: str) -> Any:
         """The value, None where it is not known of this stamp."""
@@ -206,6 +223,7 @@ class Memory:
 
     def keep(self, kind: str, path: str, stamp: str, value: Any) -> None:
         """Remember a value."""
+        self.fresh = True
         self._used.add(path)
         self._known.setdefault(path, {})[kind] = [stamp, value]
 
@@ -231,6 +249,7 @@ def keeping(root: str | os.PathLike[str]) -> Iterator[Keeper]:
     _make(path)
     with _locked(path):
         migrate.run(path)
+        sweep()
         for left in (path / "work").iterdir():  # of runs that were killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
         run, token = secrets.token_hex(8), secrets.token_hex(16)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OK, FAILED, DAMAGED, INCONCLUSIVE, INTERRUPTED = 0, 1, 3, 4, 130
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
 PARTS = ("pyarrow", "fsspec")
+SENTENCES = 10_000  # different ones that a run may say
 ALARMING = ("leaked", "discarded", "unanswered", "unproven")  # verdicts as they are listed
 
 EXAMPLES = """\b
@@ -168,6 +169,7 @@ class _Runner:
         self.store, self.report, self.since, self.fail_on = store, report, since, fail_on
         self.ended = threading.Event()
         self.rounds = 0
+        self.told: set[str] = set()
 
     def run(self, plan: Plan) -> int:
         """Rounds, the report, and the exit status."""
@@ -192,8 +194,7 @@ class _Runner:
         from inspector.batch import keep
 
         progress: keep.Progress = _Progress() if sys.stderr is not None and sys.stderr.isatty() else keep.Silent()
-        said = (lambda text: None) if self.rounds and plan.maybe else streams.say
-        done = keep.run(keeper, plan, self.ended.is_set, said, progress, inspector.__version__)
+        done = keep.run(keeper, plan, self.ended.is_set, self._say, progress, inspector.__version__)
         first = not self.rounds
         self.rounds += 1
         if first or done.changed:
@@ -202,6 +203,12 @@ class _Runner:
             if self.report is not None:
                 self._build(found)
         return done
+
+    def _say(self, text: str) -> None:
+        """What every round would say is said once."""
+        if text not in self.told and len(self.told) < SENTENCES:
+            self.told.add(text)
+            streams.say(text)
 
     def _store(self) -> Store:
         from inspector import batch as library
