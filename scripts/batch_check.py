@@ -127,19 +127,29 @@ def speed(args: argparse.Namespace) -> list[str]:
     """A run of all captures, a second run, and the sum of single ones."""
     files = made(args)
     store = fresh(args.folder / "store")
+    before = processor()
     sum_of_all = singles(files)
+    between = processor()
     begun = time.perf_counter()
     process = batch([str(args.folder / "captures")], store, "--workers", str(args.workers))
     peak = Peak(process.pid)
     out, errors = process.communicate()
     seconds = time.perf_counter() - begun
     peak.stop()
+    used = processor() - between
     again, *_ = whole([str(args.folder / "captures")], store, "--workers", str(args.workers))
     print(f"{len(files):,} captures, {sum(f.stat().st_size for f in files) / 1e6:,.0f} MB, status {process.returncode}")
     print(f"single inspections in one process: {sum_of_all:.1f} s; batch on {args.workers} workers: {seconds:.1f} s")
+    print(f"seconds of processor: {between - before:.1f} and {used:.1f}")
     print(f"a second run: {again:.1f} s; memory: {peak.total} MiB together, {peak.one} MiB the largest process")
     print(out.strip(), f"({len(errors.splitlines())} lines on stderr)")
     return [] if process.returncode == 3 else [f"status {process.returncode}: {errors[-500:]}"]
+
+
+def processor() -> float:
+    """Seconds of processor that processes which have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kill(args: argparse.Namespace) -> list[str]:

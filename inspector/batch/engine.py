@@ -119,11 +119,20 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None], version: st
                 local_directory=str(scratch),
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
+                **_private(distributed),
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
             _say_dashboard(client, notice)
             yield client
+
+
+def _private(distributed: Any) -> dict[str, Any]:
+    """Who else is on this machine could send work to a cluster on loopback: TLS with keys of its own keeps them out."""
+    try:
+        return {"security": distributed.Security.temporary(), "protocol": "tls://"}
+    except ImportError:  # cryptography is not installed
+        return {}
 
 
 def _check_workers(client: Any, version: str) -> None:
