@@ -28,7 +28,7 @@ def deadly(task: Task) -> Outcome:
 
 
 def test_workers_give_the_same_rows_and_a_killer_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "RETRIES", 1)
+    monkeypatch.setattr(engine, "RETRIES", 0)
     monkeypatch.setattr(engine, "DEATHS", 0)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(engine, "read", deadly)

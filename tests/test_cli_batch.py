@@ -117,7 +117,7 @@ def test_watch_and_its_end(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
-    batch_made.make(tmp_path / "captures", 120)
+    batch_made.make(tmp_path / "captures", 60)
     store = tmp_path / "store"
     words = [
         sys.executable,
@@ -137,7 +137,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert out == "inspect: interrupted; what was read is kept, and the same command goes on from there\n"
     done = library(store).captures()["path"].tolist()
-    assert 2 <= len(done) < 120
+    assert 2 <= len(done) < 60
     assert batch_store.kept(store, *done, version="0.1.0").unchanged == len(done)
 
 

@@ -29,6 +29,7 @@ OK, FAILED, DAMAGED, INCONCLUSIVE, INTERRUPTED = 0, 1, 3, 4, 130
 SIGNS = ("request-id", "suffix", "xff", "internal", "trace", "content", "headers", "count")
 PARTS = ("pyarrow", "fsspec")
 SENTENCES = 10_000  # different ones that a run may say
+UNIT = 400_000  # bytes that could be read in the time that a unit takes beside its bytes, about
 ALARMING = ("leaked", "discarded", "unanswered", "unproven")  # verdicts as they are listed
 
 EXAMPLES = """\b
@@ -300,8 +301,10 @@ class _Progress:
         if now - self.told < 0.1:
             return
         self.told = now
-        rate = self.read / max(now - self.began, 1e-9)
-        left = (self.bytes - self.read) / rate if rate else 0.0
+        passed = max(now - self.began, 1e-9)
+        rate = self.read / passed
+        done, total = (n + UNIT * units for n, units in ((self.read, self.count), (self.bytes, self.units)))
+        left = passed * (total - done) / done
         said = _("read {n} of {units} units, {done} of {all} MB, {rate} MB/s, {left} left")
         text = said.format(
             n=f"{self.count:,}", units=f"{self.units:,}", done=f"{self.read / 1e6:,.0f}", all=f"{self.bytes / 1e6:,.0f}",
