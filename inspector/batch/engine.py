@@ -26,7 +26,8 @@ DEATHS = 1  # of workers, that a unit may cause before it is a suspect
 RETRIES = 3  # readings of a suspect, alone
 SHARE = 0.8  # of the memory, for all workers of this machine together
 WAIT = 0.5  # seconds between two looks at whether to stop
-PATIENCE = "15s"  # for a scheduler to answer
+PATIENCE = "60s"  # for a scheduler to answer
+CLOSING = 20  # seconds for a cluster to end
 LOST = 120  # seconds without any worker
 
 Handle = Callable[[Task, Outcome], None]
@@ -86,45 +87,73 @@ def _here(tasks: Sequence[Task], handle: Handle, stop: Stop) -> None:
 def _client(where: Where, tasks: int, notice: Callable[[str], None], version: str = "") -> Iterator[Any]:
     """A client of the cluster: of the one at `scheduler`, or of one that is made here and ends with it."""
     try:
-        import dask
-        import distributed
+        import dask  # noqa: F401
+        import distributed  # noqa: F401
     except ImportError:
         raise UsageError(
             _("this needs Dask, which is not installed"), _("install it: pip install 'mirror-inspector[batch]'")
         ) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
-    if where.scheduler is not None:
-        try:
-            client = distributed.Client(where.scheduler, timeout=PATIENCE)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise InspectorError(
-                _("{address}: no Dask scheduler answers: {why}").format(address=where.scheduler, why=error),
-                _("start one: dask scheduler, and workers: dask worker ADDRESS"),
-            ) from None
-        with client:
-            _check_workers(client, version)
-            _say_dashboard(client, notice)
-            yield client
-        return
-    count = min(where.workers or cores(), max(tasks, 1))
-    with private_folder() as scratch, dask.config.set(_settings()):
-        limit = int(distributed.system.MEMORY_LIMIT * SHARE / count)
-        with (
-            distributed.LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=limit,
-                local_directory=str(scratch),
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-                **_private(distributed),
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            _say_dashboard(client, notice)
-            yield client
+    with contextlib.ExitStack() as stack:
+        client = (
+            _joined(where.scheduler, version, stack)
+            if where.scheduler is not None
+            else _started(min(where.workers or cores(), max(tasks, 1)), stack)
+        )
+        _say_dashboard(client, notice)
+        yield client
+
+
+def _joined(address: str, version: str, stack: contextlib.ExitStack) -> Any:
+    """A client of somebody's cluster. Raises InspectorError where it does not answer."""
+    import distributed
+
+    try:
+        client = distributed.Client(address, timeout=PATIENCE)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InspectorError(
+            _("{address}: no Dask scheduler answers: {why}").format(address=address, why=error),
+            _("start one: dask scheduler, and workers: dask worker ADDRESS"),
+        ) from None
+    stack.callback(_ended, client)
+    _check_workers(client, version)
+    return client
+
+
+def _started(count: int, stack: contextlib.ExitStack) -> Any:
+    """A client of a cluster that is made on this machine. Raises InspectorError where it does not start."""
+    import dask
+    import distributed
+
+    scratch = stack.enter_context(private_folder())
+    stack.enter_context(dask.config.set(_settings()))
+    try:
+        cluster = distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=int(distributed.system.MEMORY_LIMIT * SHARE / count),
+            local_directory=str(scratch),
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            **_private(distributed),
+        )
+        stack.callback(_ended, cluster)
+        client = distributed.Client(cluster, timeout=PATIENCE)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        why = str(error) or type(error).__name__
+        raise InspectorError(
+            _("the workers did not start: {why}").format(why=why), _("--workers 1 may do, or try again later")
+        ) from None
+    stack.callback(_ended, client)
+    return client
+
+
+def _ended(what: Any) -> None:
+    """Close a client or a cluster. Work is done: where it does not answer in time, its processes end with this one."""
+    with contextlib.suppress(Exception):
+        what.close(timeout=CLOSING)
 
 
 def _private(distributed: Any) -> dict[str, Any]:

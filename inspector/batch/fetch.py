@@ -19,6 +19,7 @@ from inspector.batch.units import Piece
 from inspector.lang import _
 
 CHUNK = 1 << 20
+COARSE = 2.5  # seconds
 ENDINGS = (".gz", ".zst", ".xz", ".lz4")  # kept on the names of copies: they say how much a file may hold
 PREFIX = "mirror-inspector-"
 YOUNG = 60  # seconds that a folder is left alone, since its lock may not be taken yet
@@ -98,6 +99,12 @@ def _held(folder: Path, wait: bool) -> Iterator[bool]:
         yield False
     finally:
         os.close(fd)
+
+
+def settled(stamp: str) -> bool:
+    """Whether a file's times are old enough that a change of it would have given it another stamp: some disks count in seconds."""
+    parts = stamp.split("-")
+    return len(parts) != 3 or not parts[1].isdigit() or time.time() - int(parts[1]) / 1e9 > COARSE
 
 
 def sweep() -> None:

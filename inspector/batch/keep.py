@@ -11,6 +11,7 @@ from typing import Protocol
 
 from inspector.batch import engine, rotation
 from inspector.batch.engine import Stop, Where
+from inspector.batch.fetch import settled
 from inspector.batch.reading import read
 from inspector.batch.sources import Finder, Found, folder_of
 from inspector.batch.store import Keeper
@@ -188,7 +189,7 @@ class _Run:
             self._lost(task, outcome)
             return
         for piece, stamp, content in zip(unit.pieces, outcome.stamps, outcome.contents, strict=True):
-            if content:
+            if content and settled(stamp):
                 self.keeper.memory.keep("content", piece.path, stamp, content)
         if outcome.what == "same":
             self._claim(outcome.key, unit)
