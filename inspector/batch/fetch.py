@@ -102,7 +102,7 @@ def _held(folder: Path, wait: bool) -> Iterator[bool]:
 
 
 def settled(stamp: str) -> bool:
-    """Whether a file's times are old enough that a change of it would have given it another stamp: some disks count in seconds."""
+    """Whether a file's times are so old that any change by now has given it another stamp: some disks count in seconds."""
     parts = stamp.split("-")
     return len(parts) != 3 or not parts[1].isdigit() or time.time() - int(parts[1]) / 1e9 > COARSE
 

@@ -90,4 +90,5 @@ def find(url: str) -> Iterator[Piece]:
         if info.get("type", "file") == "file":
             full = name if is_url(name) else str(system.unstrip_protocol(name))
             size = int(info.get("size") or 0)
-            yield Piece(full, size, "-".join([str(size), *(str(info[k]) for k in STAMPS if info.get(k))]))
+            known = [str(info[k]) for k in STAMPS if info.get(k)]
+            yield Piece(full, size, "-".join([str(size), *known]) if known else "")  # "": it is fetched each time
