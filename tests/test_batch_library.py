@@ -78,6 +78,7 @@ def test_wrong_questions(store: Store) -> None:
         lambda: store.dataset("nonsense"),
         lambda: store.mirrors(columns=["nonsense"]),
         lambda: store.mirrors(since="tomorrow or so"),
+        lambda: store.mirrors(since=""),
     ):
         with pytest.raises(UsageError):
             ask()
