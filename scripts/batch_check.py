@@ -157,28 +157,37 @@ def kill(args: argparse.Namespace) -> list[str]:
     made(args)
     source = [str(args.folder / "captures")]
     calm, store = fresh(args.folder / "calm"), fresh(args.folder / "killed")
-    seconds, *_ = whole(source, calm, "--workers", str(args.workers))
+    whole(source, calm, "--workers", str(args.workers))
     chance = random.Random(args.seed)
     for number in range(args.times):
         process = batch(source, store, "--workers", str(args.workers))
-        wait = chance.uniform(0.3, max(seconds / 4, 3))
-        try:
-            process.wait(wait)
-        except subprocess.TimeoutExpired:
-            if chance.random() < 0.5:
+        more = chance.uniform(0, 1.5 * args.captures / args.times)  # units that this run may bring to their end
+        goal, begun = units_in(store) + more, time.perf_counter()
+        while units_in(store) < goal and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        alone = chance.random() < 0.5
+        if process.poll() is None:
+            if alone:
                 process.kill()  # the workers are left alone, and must end by themselves
             else:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
         process.communicate()
-        units = len(list(store.glob("data/*/*/*")))
-        print(f"run {number + 1}: killed after {wait:.1f} s with {units} units in the store")
+        who = "the command alone" if alone else "all of its processes"
+        passed = time.perf_counter() - begun
+        print(
+            f"run {number + 1}: {who} killed after {passed:.1f} s with {units_in(store)} units in the store", flush=True
+        )
         if (store / "store.json").exists():
             from inspector import batch as library
 
             library.open(store).mirrors()  # reads well at any moment
     whole(source, store, "--workers", str(args.workers))
     return differ(calm, store) + leftovers(store)
+
+
+def units_in(store: Path) -> int:
+    return len(list(store.glob("data/*/*/*")))
 
 
 def leftovers(store: Path) -> list[str]:

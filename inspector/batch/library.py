@@ -213,7 +213,7 @@ def moment(value: Moment) -> int | None:
 
     try:
         at = pd.Timestamp(value)
-        if at is pd.NaT:
+        if pd.isna(at):
             raise ValueError
         at = at.tz_localize("UTC") if at.tzinfo is None else at.tz_convert("UTC")
         return int(at.as_unit("ns").value)
