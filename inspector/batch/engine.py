@@ -219,7 +219,7 @@ class _Cluster:
         self.running: dict[Any, Task] = {}
         self.suspects: list[Task] = []
         self._threads, self._asked = 1, 0.0
-        self._alone = time.monotonic()
+        self._alone: float | None = None  # since when there is no worker
 
     def run(self, tasks: Sequence[Task]) -> None:
         """All of them. Raises Interrupted when the end is asked for, InspectorError when the cluster is gone."""
@@ -267,6 +267,7 @@ class _Cluster:
         except TimeoutError:
             self._watch()
             return
+        self._alone = None
         for future in done:
             task = self.running.pop(future)
             outcome = self._outcome(future)
@@ -300,6 +301,8 @@ class _Cluster:
         self._room()
         now = time.monotonic()
         if self._threads or not self.running:
+            self._alone = None
+        elif self._alone is None:
             self._alone = now
         elif now - self._alone > LOST:
             raise InspectorError(
