@@ -221,7 +221,9 @@ def main() -> None:
         if run.status:
             sys.exit(run.error)
         pages = int(out.read_text())
-        print(f"| {what} | {rows:,} | {mirrors:,} | {args.units:,} | {run.seconds:.1f} | {run.rss / 1e6:,.0f} | {pages:,} |")
+        print(
+            f"| {what} | {rows:,} | {mirrors:,} | {args.units:,} | {run.seconds:.1f} | {run.rss / 1e6:,.0f} | {pages:,} |"
+        )
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ def moment(since: str | int | datetime | date, now: datetime | None = None) -> i
             since = datetime.fromisoformat(since.strip())
         except ValueError:
             said = _("{since} is no time").format(since=since)
-            raise UsageError(said, _("write a date (2026-11-20), a time (2026-11-20T06:00Z) or a span (36h, 7d)")) from None
+            raise UsageError(
+                said, _("write a date (2026-11-20), a time (2026-11-20T06:00Z) or a span (36h, 7d)")
+            ) from None
     if not isinstance(since, datetime):
         since = datetime(since.year, since.month, since.day)
     if since.tzinfo is None:
@@ -74,7 +76,9 @@ def files(store: str) -> Files:
     except OSError as error:
         raise InspectorError(_("{store}: the store cannot be read: {why}").format(store=store, why=error)) from None
     if not found and not system.exists(f"{root.rstrip('/')}/store.json"):
-        raise UsageError(_("{store}: there is no store").format(store=store), _("make one: inspect batch SOURCE --store DIR"))
+        raise UsageError(
+            _("{store}: there is no store").format(store=store), _("make one: inspect batch SOURCE --store DIR")
+        )
     units = []
     for path in found:
         if match := _UNIT.search(path):
