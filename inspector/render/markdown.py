@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from inspector.lang import _
 from inspector.render import cells
@@ -21,7 +21,8 @@ def safe(text: str) -> str:
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
-def _table(names: list[str], rows: Iterable[list[str]], right: tuple[int, ...]) -> Iterator[str]:
+def table(names: list[str], rows: Iterable[list[str]], right: Container[int]) -> Iterator[str]:
+    """A table; its cells are Markdown already (`safe`)."""
     yield "| " + " | ".join(names) + " |\n"
     yield "| " + " | ".join("---:" if i in right else "---" for i in range(len(names))) + " |\n"
     for row in rows:
@@ -43,7 +44,7 @@ def mirrors(source: Shown) -> Iterator[str]:
         for m in source.mirror_views()
     )
     if source.summary.mirrors:
-        yield from _table(
+        yield from table(
             ["#", _("time (UTC)"), _("request"), _("original"), _("mirror"), _("lag"), _("verdict")], rows, (0, 5)
         )
         yield "\n"
@@ -65,7 +66,7 @@ def exchanges(source: Shown) -> Iterator[str]:
         ]
         for x in source.exchange_views()
     )
-    yield from _table(
+    yield from table(
         ["#", _("time (UTC)"), _("leg"), _("client"), _("server"), _("request"), _("status"), _("duration")],
         rows,
         (0, 7),
@@ -89,7 +90,7 @@ def summary(source: Summed) -> Iterator[str]:
         [_("verdicts"), safe(cells.verdicts(s.verdicts)) or NONE],
         [_("share"), safe(cells.share(s.share))],
     ]
-    yield from _table([_("what"), _("how many")], rows, ())
+    yield from table([_("what"), _("how many")], rows, ())
     yield "\n"
     yield from _finding(source)
 

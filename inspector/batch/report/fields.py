@@ -41,13 +41,13 @@ def differences(found: Files, which: I64, g: Gathered) -> None:
         group, first = scan.together(parts)
         place = np.empty(len(first), np.int64)
         for i, x in enumerate(first.tolist()):
-            words = (texts[codes[rows[x]]] or "" for codes, texts in columns)
-            name = (int(parts[0][0][x]), *words)
-            if name not in numbers and len(numbers) < FIELDS:  # type: ignore[comparison-overlap]
-                numbers[name] = len(numbers)  # type: ignore[index]
+            part, field, change = (texts[codes[rows[x]]] or "" for codes, texts in columns)
+            name = (int(parts[0][0][x]), part, field, change)
+            if name not in numbers and len(numbers) < FIELDS:
+                numbers[name] = len(numbers)
                 counts.append(0)
                 examples.append([])
-            place[i] = numbers.get(name, -1)  # type: ignore[call-overload]
+            place[i] = numbers.get(name, -1)
         pairs = np.unique(place[group] * len(m) + row)  # a mirror counts once for a field, however many rows it has
         pairs = np.setdiff1d(pairs, tail, assume_unique=True)
         last = int(row[-1])

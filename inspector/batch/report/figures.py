@@ -156,17 +156,24 @@ class Grouping:
         """By place in `keys` (sorted): mine and asked hold a key by mirror and by line of requests."""
         return self.figures(placed(keys, mine), len(keys), placed(keys, asked), self.once, self.asked)
 
-    def cells(self, most: int) -> tuple[list[tuple[int, int]], list[Figures], int]:
-        """By route and day: (route, day), their figures, and how many cells are left out since there are more than `most`."""
+    def cells(
+        self, mine: I64, asked: I64, most: int, routes: Sequence[int] | None = None
+    ) -> tuple[list[tuple[int, int]], list[Figures], int]:
+        """By route and moment (mine: by mirror, asked: by line of requests): (route, moment), their figures, and how
+        many are left out, the earliest, since there are more than `most`. routes: these only."""
         r, m = self.asked_in_route, self.g.mirrors
-        days = np.unique(np.concatenate([self.day, r.day]))
+        moments = np.unique(np.concatenate([mine, asked]))
         span = max(len(self.g.routes), 1)
-        mine = np.searchsorted(days, self.day) * span + m.route
-        asked = np.searchsorted(days, r.day) * span + r.route
+        mine = np.searchsorted(moments, mine) * span + m.route
+        asked = np.searchsorted(moments, asked) * span + r.route
+        if routes is not None:
+            mine = np.where(np.isin(m.route, routes), mine, -1)
+            asked = np.where(np.isin(r.route, routes), asked, -1)
         keys = np.unique(np.concatenate([mine, asked]))
-        left, keys = max(len(keys) - most, 0), keys[-most:]  # the latest
+        keys = keys[keys >= 0]
+        left, keys = max(len(keys) - most, 0), keys[-most:]
         found = self.figures(placed(keys, mine), len(keys), placed(keys, asked), self.once_in_route, r)
-        return [(k % span, int(days[k // span])) for k in keys.tolist()], found, left
+        return [(k % span, int(moments[k // span])) for k in keys.tolist()], found, left
 
 
 def placed(keys: I64, values: I64) -> I64:

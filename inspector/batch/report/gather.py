@@ -11,6 +11,7 @@ from inspector.batch.report.columns import Gathered, Unit
 from inspector.batch.report.fields import differences
 from inspector.batch.report.rows import Reader, asked
 from inspector.batch.report.scan import ABSENT, Files
+from inspector.table import I64
 
 SLOTS = 96  # of the plots over time, about
 STEPS = (60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400)  # seconds of a slot
@@ -37,10 +38,7 @@ def gather(found: Files, since: int | None = None) -> Gathered:
     """Read the store. since: ns; earlier mirrors and exchanges are left out, those without a time count with their unit."""
     units = units_of(found, since)
     which = np.array([u.number for u in units], np.int64)
-    first = np.full(len(found.units), ABSENT, np.int64)
-    for u in units:
-        if u.row["first"] is not None:
-            first[u.number] = u.row["first"]
+    first = first_packets(found, units)
     slot = _slot(units, since)
     reader = Reader(first, since)
     for chunk in scan.chunks(found, "mirrors", reader.columns, which, reader.texts):
@@ -51,6 +49,15 @@ def gather(found: Files, since: int | None = None) -> Gathered:
     g.dropped_senders, g.senders = int((mirrors.sender < 0).sum()), list(reader.senders)
     differences(found, which, g)
     return g
+
+
+def first_packets(found: Files, units: list[Unit]) -> I64:
+    """(units of the store,) time of the first packet of each, ABSENT where it is not known."""
+    first = np.full(len(found.units), ABSENT, np.int64)
+    for u in units:
+        if u.row["first"] is not None:
+            first[u.number] = u.row["first"]
+    return first
 
 
 def _slot(units: list[Unit], since: int | None) -> int:

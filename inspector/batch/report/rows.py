@@ -43,17 +43,14 @@ class Reader:
         self._parts: list[dict[str, I64]] = []
 
     def add(self, chunk: pa.Table) -> None:
+        time, kept = since_of(chunk, self.first, self.since)
+        chunk, time = scan.taken(chunk, kept), time[kept]
         number = scan.numbers_of(chunk).astype(np.int64)
-        time = scan.whole(chunk, "request_time")
-        time = np.where(time == ABSENT, self.first[number], time)
-        if self.since is not None:
-            mask = (time >= self.since) | (time == ABSENT)
-            chunk, number, time = scan.taken(chunk, mask), number[mask], time[mask]
         if not len(number):
             return
         part = {"unit": number, "time": time, **{name: scan.whole(chunk, name) for name in _NUMBERS}}
         part["route"], part["sender"] = self._routed(chunk)
-        part["verdict"] = _verdicts(chunk)
+        part["verdict"] = verdicts_of(chunk)
         part["reason"] = self._reasons(chunk)
         packet = scan.whole(chunk, "original_packet")
         part["original"] = np.where(packet == ABSENT, ABSENT, scan.whole(chunk, "original_id"))
@@ -124,7 +121,17 @@ class Reader:
         return np.array(places, np.int64)[codes]
 
 
-def _verdicts(chunk: pa.Table) -> I64:
+def since_of(chunk: pa.Table, first: I64, since: int | None) -> tuple[I64, Bool]:
+    """The time of each mirror (its unit's first packet where its own is not known), and whether it counts."""
+    time = scan.whole(chunk, "request_time")
+    time = np.where(time == ABSENT, first[scan.numbers_of(chunk)], time)
+    if since is None:
+        return time, np.ones(len(time), bool)
+    return time, (time >= since) | (time == ABSENT)
+
+
+def verdicts_of(chunk: pa.Table) -> I64:
+    """(n,) places in VERDICTS. Raises InspectorError for a word that is none."""
     codes, texts = scan.coded(chunk, "verdict")
     used = np.unique(codes).tolist()
     for i in used:

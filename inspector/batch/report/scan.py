@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -116,14 +117,12 @@ def chunks(
 
     folded: text columns to be read as dictionaries. Raises InspectorError where a file of the store cannot be read.
     """
-    import pyarrow as pa
-
     numbers = range(len(found.units)) if which is None else which.tolist()
     if not len(numbers):
         return
     held: list[pa.RecordBatch] = []
     rows = 0
-    try:
+    with unreadable(table):
         data = _dataset(found, table, numbers, folded)
         batches = data.to_batches(columns=[*columns, NUMBER], batch_size=CHUNK, batch_readahead=4, fragment_readahead=4)
         for batch in batches:
@@ -136,6 +135,15 @@ def chunks(
                 held, rows = [], 0
         if held:
             yield _joined(held)
+
+
+@contextmanager
+def unreadable(table: str) -> Iterator[None]:
+    """Makes a clear error of a file that cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         said = _("the store's table {table} cannot be read: {why}").format(table=table, why=str(error).split("\n")[0])
         raise InspectorError(said, _("run the batch again with --force")) from None

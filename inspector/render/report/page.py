@@ -7,11 +7,8 @@ ladders of the mirrors that are not told in full, filters and sorting.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from importlib.resources import files
 
 from inspector.inspection.story import Story
 from inspector.lang import _, language
@@ -22,6 +19,7 @@ from inspector.render.report import sections, table
 from inspector.render.report.compared import Brief
 from inspector.render.report.data import Look, constants, ladder_of, words
 from inspector.render.report.findings import Finding, findings
+from inspector.render.report.frame import head, own_file
 from inspector.render.report.gather import ALARMING, Gathered
 from inspector.render.report.html import Html, ascii_only, data, join, tag
 from inspector.render.text import cut_middle, escape
@@ -53,22 +51,12 @@ def document(
     look = Look(paths, dict(names or {}), material.briefs)
     rows = table.build(material.stories, look, g.summary.mirrors)
     drawn = [_told(story, look, i == 0) for i, story in enumerate(material.told)]
-    style = f"{_file('report.css')}\n{ladder_svg.style('.ladder')}"
-    script = _file("report.js")
+    style = f"{own_file('report.css')}\n{ladder_svg.style('.ladder')}"
+    script = own_file("report.js")
     title = _("Mirrors in {captures}").format(captures=_title(paths))
     yield "<!doctype html>\n"
     yield f'<html lang="{language()}">'
-    yield tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy(style, script)}">'),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", title),
-        Html('<link rel="icon" href="data:,">'),
-        Html(f"<style>{style}</style>"),
-    )
+    yield head(title, style, script)
     yield "<body>"
     yield tag("a", _("Skip to the findings"), class_="skip", href="#findings")
     yield _header(title, g, bool(rows.shown))
@@ -93,19 +81,6 @@ def document(
         }
         yield f'\n<script type="application/json" id="data">{data(store)}</script>\n<script>{script}</script>'
     yield "</body></html>\n"
-
-
-def policy(style: str, script: str) -> str:
-    """The page's Content-Security-Policy: its own style and script by hash, nothing else, no connection."""
-    hashes = [b64encode(sha256(part.encode()).digest()).decode() for part in (style, script)]
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _file(name: str) -> str:
-    return files("inspector.render.report").joinpath(name).read_text("ascii")
 
 
 def _title(paths: Sequence[str]) -> str:

@@ -11,11 +11,12 @@ import io
 import re
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector.lang import _
 from inspector.render.report.html import Html, tag
@@ -30,9 +31,12 @@ LINK = "{http://www.w3.org/1999/xlink}href"
 # Colours that stand for classes of the page's style sheet; no figure shows them.
 INKS = {"#010101": "ink", "#020202": "faint", "#030303": "grid", "#040404": "a", "#050505": "b", "#060606": "c"}
 INK, FAINT, GRID, A, B, C = INKS
+VERDICT_INKS = {"#070707": "leaked", "#080808": "unproven", "#090909": "unanswered", "#0a0a0a": "discarded"}
+CLASSES = INKS | VERDICT_INKS
 POINTS = 400  # of a curve: finer than its pixels
 BINS = 40  # at most; few values have fewer
 LINEAR = 0.1  # ms around 0 where the axis of lags is linear, logarithmic beyond
+Values: TypeAlias = "array[int] | NDArray[np.int64]"
 _STYLE = re.compile(r"\s*([\w-]+)\s*:\s*([^;]+?)\s*(?:;|$)")
 _KEPT = frozenset(
     (
@@ -42,12 +46,12 @@ _KEPT = frozenset(
 )
 
 
-def lags(values: array[int]) -> Html:
+def lags(values: Values) -> Html:
     """A histogram of how long after its original each mirror was sent. values: ns."""
     from matplotlib.ticker import MaxNLocator
 
     ms = np.asarray(values, np.int64) / 1e6
-    figure, axes = _figure()
+    drawing, axes = figure()
     far = max(LINEAR, float(np.abs(ms).max()) * 1.05)
     low = -far if (ms < 0).any() else 0.0
     edges = _unwarp(np.linspace(_warp(low), _warp(far), min(BINS, 6 + 2 * int(len(ms) ** 0.5)) + 1))
@@ -60,12 +64,12 @@ def lags(values: array[int]) -> Html:
     if low < 0:
         axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (2, 3)))
     _ticks(axes, low, far)
-    return _svg(figure, "lags", _("Histogram of lags"))
+    return svg(drawing, "lags", _("Histogram of lags"))
 
 
-def latencies(by_leg: Sequence[tuple[str, array[int]]]) -> Html:
+def latencies(by_leg: Sequence[tuple[str, Values]]) -> Html:
     """How many of the exchanges of each leg were over after a time. by_leg: (name for people, ns)."""
-    figure, axes = _figure()
+    drawing, axes = figure()
     inks, dashes = (A, B, C), ("solid", (0, (6, 3)), (0, (1.5, 2)))
     least, most = 1e12, 0.0
     for (name, values), ink, dash in zip(by_leg, inks, dashes, strict=False):
@@ -81,10 +85,10 @@ def latencies(by_leg: Sequence[tuple[str, array[int]]]) -> Html:
     axes.set_ylabel(_("% of exchanges"))
     axes.legend(loc="best", frameon=False, labelcolor=INK, handlelength=3.2)
     _plain_logarithms(axes)
-    return _svg(figure, "latencies", _("Cumulative distribution of latencies"))
+    return svg(drawing, "latencies", _("Cumulative distribution of latencies"))
 
 
-def quantiles(values: array[int], signed: bool = False) -> list[str]:
+def quantiles(values: Values, signed: bool = False) -> list[str]:
     """Number, least, median, 90th and 99th percentile, most, for people."""
     v = np.asarray(values, np.int64)
     found = np.quantile(v, (0, 0.5, 0.9, 0.99, 1), method="inverted_cdf").astype(np.int64)  # values that were seen
@@ -100,13 +104,14 @@ def _unwarp(at: np.ndarray) -> np.ndarray:
     return np.sign(at) * np.where(np.abs(at) <= 1, np.abs(at), 10**beyond) * LINEAR
 
 
-def _figure() -> tuple[Figure, Axes]:
+def figure() -> tuple[Figure, Axes]:
+    """An empty figure and its axes, in the colours of the page."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.2), dpi=72, layout="constrained")
-    axes = figure.add_subplot()
+    drawing = Figure(figsize=(6.4, 3.2), dpi=72, layout="constrained")
+    axes = drawing.add_subplot()
     axes.patch.set_visible(False)
-    figure.patch.set_visible(False)
+    drawing.patch.set_visible(False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -118,7 +123,7 @@ def _figure() -> tuple[Figure, Axes]:
     axes.yaxis.label.set_fontsize(11)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    return figure, axes
+    return drawing, axes
 
 
 def _ticks(axes: Axes, low: float, far: float) -> None:
@@ -148,7 +153,7 @@ def _number(value: float) -> str:
     return f"-{text}" if value < 0 else text
 
 
-def _svg(figure: Figure, name: str, title: str) -> Html:
+def svg(drawing: Figure, name: str, title: str) -> Html:
     """The figure as an element without styles, with ids of its own."""
     from matplotlib import rc_context
 
@@ -156,7 +161,7 @@ def _svg(figure: Figure, name: str, title: str) -> Html:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "axes.unicode_minus": False}), catch_warnings():
         # Text stays text: the browser's fonts draw Korean, whatever matplotlib's own font lacks.
         filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure.savefig(out, format="svg", metadata={"Date": None})
+        drawing.savefig(out, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(out.getvalue())
     for parent in root.iter():
         for child in list(parent):
@@ -179,8 +184,8 @@ def _element(
     for key, value in () if head else x.attrib.items():
         if key == "style":
             for part, given in _STYLE.findall(value):
-                if part in ("fill", "stroke") and given in INKS:
-                    classes.append(f"{part}-{INKS[given]}")
+                if part in ("fill", "stroke") and given in CLASSES:
+                    classes.append(f"{part}-{CLASSES[given]}")
                 elif part in _KEPT:
                     attributes[part] = given
         elif key == "id":

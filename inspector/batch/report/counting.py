@@ -1,0 +1,37 @@
+"""Mirrors by verdict and captures by state, without a report: what `--fail-on` looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inspector.batch.report import scan
+from inspector.batch.report.columns import VERDICTS
+from inspector.batch.report.gather import first_packets, units_of
+from inspector.batch.report.rows import since_of, verdicts_of
+
+
+@dataclass(frozen=True)
+class Counts:
+    """verdicts: every verdict with its number of mirrors; states: units by state (read, damaged, failed)."""
+
+    verdicts: dict[str, int]
+    states: dict[str, int]
+
+
+def counts(store: str | Path, since: int | None = None) -> Counts:
+    """Count what a report with the same `since` counts. Raises as `build` does."""
+    found = scan.files(str(store))
+    units = units_of(found, since)
+    which = np.array([u.number for u in units], np.int64)
+    first = first_packets(found, units)
+    total = np.zeros(len(VERDICTS), np.int64)
+    for chunk in scan.chunks(found, "mirrors", ("verdict", "request_time"), which):
+        _time, kept = since_of(chunk, first, since)
+        total += np.bincount(verdicts_of(chunk)[kept], minlength=len(VERDICTS))
+    states = {"read": 0, "damaged": 0, "failed": 0}
+    for u in units:
+        states[u.state] = states.get(u.state, 0) + 1
+    return Counts(dict(zip(VERDICTS, total.tolist(), strict=True)), states)
