@@ -1,6 +1,6 @@
 """Time and peak memory of the batch report over a store of made rows.
 
-    scripts/bench_site.py --exchanges 10000000 --folder /scratch     makes the store there (once), builds the report, prints figures
+    scripts/bench_site.py --exchanges 10000000 --folder SCRATCH     makes the store there (once), builds, prints figures
 
 The rows look as those of a mesh do: some routes with a share each, latencies with a long tail, a few leaks, answers that
 differ, captures that could not be read. They are made column by column from a fixed seed, by the schema alone.
@@ -91,7 +91,8 @@ def _rows(rng: np.random.Generator, each: int, first: int, lasts: int) -> dict[s
     mirror = {
         "id": number, "verdict": _words(kind, words), "proof": _lists(_words(kind, ["content", "", "", "content"])),
         "reason": pa.array(np.where(kind == 1, "no-downstream-leg", None), pa.string()), "delivered": ["original"] * k,
-        "arrived": ["complete"] * k, "acknowledged": np.ones(k, bool), "request_id": pa.array([f"{i:032x}" for i in copied.tolist()]),
+        "arrived": ["complete"] * k, "acknowledged": np.ones(k, bool),
+        "request_id": pa.array([f"{i:032x}" for i in copied.tolist()]),
         "method": ["GET"] * k, "path": _words(copied % 997, [f"/items/{i}" for i in range(997)]), "host": _words(where, hosts),
         "mirror_host": _words(where, shadows), "proxy": ["10.244.8.7"] * k, "paired_by": _lists(_words(kind * 0, ["request-id"])),
         "confidence": np.ones(k), "lag_ns": rng.integers(-200_000, 900_000, k), "request_time": time[copied] + 200_000,
@@ -101,10 +102,12 @@ def _rows(rng: np.random.Generator, each: int, first: int, lasts: int) -> dict[s
         "original_status": status[copied], "mirror_status": pa.array(mirror_status, mask=silent),
         "downstream_status": status[copied], "original_duration_ns": wait[copied],
         "mirror_duration_ns": pa.array(mirror_wait, mask=silent), "original_capture": np.zeros(k, np.int16),
-        "original_packet": packet[n + copied], "mirror_capture": np.zeros(k, np.int16), "mirror_packet": packet[2 * n + number - 1],
+        "original_packet": packet[n + copied],
+        "mirror_capture": np.zeros(k, np.int16), "mirror_packet": packet[2 * n + number - 1],
         "downstream_capture": np.zeros(k, np.int16), "downstream_packet": packet[copied],
         "status_same": pa.array(mirror_status == status[copied], mask=silent), "headers_same": pa.array(odd > 0.1, mask=silent),
-        "body_same": pa.array(~other_body, mask=silent), "request_same": np.ones(k, bool), "evidence": _evidence(packet[:k], says),
+        "body_same": pa.array(~other_body, mask=silent), "request_same": np.ones(k, bool),
+        "evidence": _evidence(packet[:k], says),
     }  # fmt: skip
     differing = np.repeat(np.flatnonzero(other_body), 3)
     j = np.arange(len(differing))
@@ -188,8 +191,7 @@ def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
             continue
         array = values if isinstance(values, pa.Array) else pa.array(values)
         if pa.types.is_dictionary(field.type):
-            plain = array.cast(pa.string()) if pa.types.is_dictionary(array.type) else array.cast(pa.string())
-            out.append(plain.dictionary_encode().cast(field.type))
+            out.append(array.cast(pa.string()).dictionary_encode().cast(field.type))
         elif pa.types.is_timestamp(field.type):
             out.append(array.cast(pa.int64()).cast(field.type))
         else:

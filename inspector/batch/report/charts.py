@@ -55,7 +55,7 @@ def verdicts(slots: Slots, size: int) -> Html:
 
 
 def shares(slots: Slots, size: int) -> Html:
-    """The observed share over time with its 95 % interval; moments without a request that could have been mirrored are left out."""
+    """The observed share over time with its 95 % interval, where there was a request that could have been mirrored."""
     drawing, axes = plots.figure()
     known = [(at, f.share) for at, f in slots if f.share.percent is not None]
     wide = size / DAY

@@ -1,4 +1,4 @@
-"""The mirrors that get a page of their own: what alarms, then what differs, then examples; and all that the store says of them."""
+"""The mirrors that get a page of their own: what alarms, what differs, examples; and all that the store says of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inspector.batch.report.columns import BODY, LEAKED, STATUS, UNANSWERED, UNPROVEN, Gathered
-from inspector.batch.report.figures import spread
+from inspector.batch.report.figures import ranks, spread
 from inspector.batch.report.scan import Files, unreadable
 from inspector.batch.schema import schema
-from inspector.table import I64
+from inspector.table import I64, Bool
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,21 +41,27 @@ class Pair:
 def choose(g: Gathered) -> I64:
     """Rows of Mirrors, at most FAILING + EXAMPLES: leaks first, then of each route and each kind of difference some."""
     m = g.mirrors
-    leaked = np.flatnonzero(m.verdict == LEAKED)
+    leaked = _scattered(g, m.verdict == LEAKED)
     leaks = spread(leaked, [m.route[leaked]], LEAKS)
-    other = np.flatnonzero(m.failing & (m.verdict != LEAKED))
+    other = _scattered(g, m.failing & (m.verdict != LEAKED))
     kinds = [m.route[other], m.answer[other], m.original_status[other], m.mirror_status[other]]
     body = m.answer[other] == BODY
     kinds[2:] = [np.where(body, 0, k) for k in kinds[2:]]
     differing = spread(other, kinds, FAILING - len(leaks))
-    rest = np.flatnonzero((m.verdict == UNPROVEN) | (m.verdict == UNANSWERED))
-    rest = rest[~m.failing[rest]]
+    rest = _scattered(g, ((m.verdict == UNPROVEN) | (m.verdict == UNANSWERED)) & ~m.failing)
     examples = spread(rest, [m.route[rest], m.verdict[rest], m.reason[rest]], EXAMPLES // 2)
     shown = np.array([row for f in g.fields for row in f.examples], np.int64)
     fields = np.setdiff1d(shown, np.concatenate([leaks, differing, examples]))
     kept = dict.fromkeys(shown[np.isin(shown, fields)].tolist())
     more = np.array(list(kept)[: EXAMPLES - len(examples)], np.int64)
     out: I64 = np.unique(np.concatenate([leaks, differing, examples, more]))
+    return out
+
+
+def _scattered(g: Gathered, mask: Bool) -> I64:
+    """Rows, so that the first of every unit come first, then the second of every unit, ..."""
+    rows = np.flatnonzero(mask)
+    out: I64 = rows[np.argsort(ranks(g.mirrors.unit[rows]), kind="stable")]
     return out
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from inspector.batch.library import Moment, Store
 from inspector.batch.report import scan
 from inspector.batch.report.columns import VERDICTS
 from inspector.batch.report.gather import first_packets, units_of
@@ -21,9 +22,13 @@ class Counts:
     states: dict[str, int]
 
 
-def counts(store: str | Path, since: int | None = None) -> Counts:
+def counts(store: str | os.PathLike[str] | Store, since: Moment = None) -> Counts:
     """Count what a report with the same `since` counts. Raises as `build` does."""
-    found = scan.files(str(store))
+    at = scan.moment(since)
+    return scan.read_again(lambda: _counts(scan.files(store.folder if isinstance(store, Store) else store), at))
+
+
+def _counts(found: scan.Files, since: int | None) -> Counts:
     units = units_of(found, since)
     which = np.array([u.number for u in units], np.int64)
     first = first_packets(found, units)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from inspector.batch.report import charts, frame, tables, words
 from inspector.batch.report.chosen import Pair
-from inspector.batch.report.columns import UNANSWERED, UNPROVEN
+from inspector.batch.report.columns import LEAKED, UNANSWERED, UNPROVEN
 from inspector.batch.report.figures import Figures
 from inspector.batch.report.frame import Cell
 from inspector.batch.report.model import DayLine, RouteLine, Site, UnitLine
@@ -64,7 +64,7 @@ def _route(site: Site, line: RouteLine) -> Iterator[str]:
     total = line.figures.differing + sum(
         1 for p in failing if p.values["verdict"] == "leaked" and m.answer[p.row] not in (0, 1)
     )  # fmt: skip
-    yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, max(total, len(failing))))
+    yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, max(total, len(failing)), "route"))
     yield section(
         "differences",
         _("Where the answers differ"),
@@ -79,7 +79,7 @@ def _route(site: Site, line: RouteLine) -> Iterator[str]:
     )
     times = [part for part in (_latency(site, line), tables.quantiles(line.figures)) if part]
     yield section("times", _("Times"), *times)
-    yield from _examples(site, line.pairs)
+    yield from _examples(site, line.pairs, "route")
 
 
 def _plots(site: Site, line: RouteLine) -> Iterator[Html]:
@@ -98,26 +98,31 @@ def _latency(site: Site, line: RouteLine) -> Html | None:
     return frame.figure(drawing, _("How many were answered in full after which time.")) if drawing else None
 
 
-def _pairs(site: Site, failing: Sequence[Pair], total: int) -> Html:
+def _pairs(site: Site, failing: Sequence[Pair], total: int, without: str = "") -> Html:
     if not total:
         return tag("p", _("None."))
-    shown_pairs = failing[:PAIRS]
+    verdict = site.g.mirrors.verdict
+    shown_pairs = sorted(failing, key=lambda p: (int(verdict[p.row]) != LEAKED, p.row))[:PAIRS]
     left = total - len(shown_pairs)
     more = _("{n} more are not listed: inspect CAPTURE --show-mirrors lists all of a capture.").format(n=f"{left:,}")
-    return tables.pairs(site, shown_pairs, UP, _("Pairs that leaked or differ"), more if left > 0 else "")
+    return tables.pairs(
+        site, shown_pairs, UP, _("Pairs that leaked or differ"), more if left > 0 else "", without=without
+    )
 
 
-def _examples(site: Site, pairs: Sequence[Pair]) -> Iterator[Html]:
+def _examples(site: Site, pairs: Sequence[Pair], without: str) -> Iterator[Html]:
     m = site.g.mirrors
     found = [p for p in pairs if m.verdict[p.row] in (UNPROVEN, UNANSWERED)]
     if found:
-        table = tables.pairs(site, found[:PAIRS], UP, _("Examples, some of each reason"), id_="example-table")
+        table = tables.pairs(
+            site, found[:PAIRS], UP, _("Examples, some of each reason"), id_="example-table", without=without
+        )
         yield section("examples", _("Unproven or unanswered"), table)
 
 
 def day(site: Site, line: DayLine, version: str) -> Iterator[str]:
     """The page of a day."""
-    yield from frame.page(line.name, _crumbs(site, (_("Days"), f"{UP}index.html#time")), _day(site, line), version)
+    yield from frame.page(line.name, _crumbs(site, (_("Days"), f"{UP}index.html#days")), _day(site, line), version)
 
 
 def _day(site: Site, line: DayLine) -> Iterator[str]:
@@ -161,8 +166,8 @@ def _unit(site: Site, line: UnitLine) -> Iterator[str]:
     failing = [p for p in line.pairs if site.g.mirrors.failing[p.row]]
     if line.figures.differing or failing:
         total = max(line.figures.differing, len(failing))
-        yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, total))
-    yield from _examples(site, line.pairs)
+        yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, total, "capture"))
+    yield from _examples(site, line.pairs, "capture")
     sentences = [tag("li", escape(s)) for s in (row["unseen"] or ())[:SENTENCES]]
     if sentences:
         yield section("unseen", _("What could not be seen"), tag("ul", sentences, class_="unseen"))

@@ -90,7 +90,7 @@ def grid(
     )
     tool = tag(
         "form",
-        tag("label", _("Text"), tag("input", type="search", name="text", autocomplete="off", spellcheck="false")),
+        tag("label", _("Filter"), tag("input", type="search", name="text", autocomplete="off", spellcheck="false")),
         tag("p", role="status", aria_live="polite"),
         id=f"{id_}-tool",
         class_="tool",
@@ -164,17 +164,10 @@ def bar(f: Figures) -> Html:
 def share(f: Figures) -> Cell:
     """The observed share with its interval."""
     s = f.share
-    if s.percent is None:
+    if s.percent is None or s.low is None or s.high is None:
         return Cell(cells.NONE, None)
-    return Cell(f"{cells.percent(s.percent)} %", s.percent)
-
-
-def interval(f: Figures) -> Cell:
-    """The interval of the share."""
-    s = f.share
-    if s.low is None or s.high is None:
-        return Cell(cells.NONE, None)
-    return Cell(_("{low} to {high} %").format(low=cells.percent(s.low), high=cells.percent(s.high)), s.low)
+    within = f"({cells.percent(s.low)}–{cells.percent(s.high)})"
+    return Cell([f"{cells.percent(s.percent)} % ", tag("small", within)], s.percent)
 
 
 def time(q: Quantiles | None, level: str = "p50", signed: bool = False) -> Cell:

@@ -37,10 +37,11 @@ def _body(site: Site) -> Iterator[str]:
         _all_pairs(site),
     )
     if site.total.mirrors or site.total.share.eligible:
-        yield section("time", _("Over time"), tag("div", list(_plots(site)), class_="plots"), tables.days(site))
+        yield section("time", _("Over time"), tag("div", list(_plots(site)), class_="plots"))
         yield section("routes", _("Routes"), tables.routes(site), _share_words())
         yield section("differences", _("Where the answers differ"), tables.statuses(site), tables.fields(site))
         yield section("times", _("Times"), *filter(None, _times(site)))
+        yield section("days", _("Days"), tables.days(site))
     yield section("unseen", _("What could not be seen"), *filter(None, _unseen(site)))
     yield section("captures", _("Captures"), *_captures(site))
     yield section("data", _("The same as data"), _data())
@@ -49,7 +50,7 @@ def _body(site: Site) -> Iterator[str]:
 def _navigation() -> Html:
     links = [
         ("findings", _("Findings")), ("time", _("Over time")), ("routes", _("Routes")), ("differences", _("Differences")),
-        ("times", _("Times")), ("unseen", _("Not seen")), ("captures", _("Captures")), ("data", _("Data")),
+        ("times", _("Times")), ("days", _("Days")), ("unseen", _("Not seen")), ("captures", _("Captures")), ("data", _("Data")),
     ]  # fmt: skip
     return tag(
         "nav", tag("ul", [tag("li", tag("a", name, href=f"#{id_}")) for id_, name in links]), aria_label=_("Sections")
@@ -75,9 +76,6 @@ def _finding(site: Site, f: Finding) -> Html:
     links: list[str] = []
     if f.pairs:
         links += [_("For example: "), frame.pair_links(site, f.pairs, f.total, "")]
-    if f.routes:
-        pages = [tag("a", line.name, href=line.page) for line in f.routes if line.page]
-        links += [" " if links else "", _("Route: "), *_listed(pages)]
     if f.units:
         pages = [tag("a", line.name, href=line.page) for line in f.units[: words.UNITS] if line.page]
         more = len(f.units) - len(pages)
@@ -86,7 +84,17 @@ def _finding(site: Site, f: Finding) -> Html:
             " ",
             tag("a", _("and {n} more").format(n=f"{more:,}"), href="#unread") if more else "",
         ]
-    return tag("li", label, f.says, " ", tag("span", links, class_="links") if links else None, class_=f.kind)
+    return tag("li", label, *_linked(f), " ", tag("span", links, class_="links") if links else None, class_=f.kind)
+
+
+def _linked(f: Finding) -> list[str]:
+    """The sentence, with the routes that it names linked."""
+    parts: list[str] = [f.says]
+    for line in f.routes:
+        before, found, after = parts[-1].partition(line.name)
+        if found and line.page:
+            parts[-1:] = [before, tag("a", line.name, href=line.page), after]
+    return parts
 
 
 def _listed(parts: list[Html]) -> list[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspector.batch.library import Moment, Store
 from inspector.batch.report import details, frame, text
 from inspector.batch.report.figures import Figures
 from inspector.batch.report.gather import gather
 from inspector.batch.report.index import index
 from inspector.batch.report.json_v1 import document
 from inspector.batch.report.model import Site, site
-from inspector.batch.report.scan import files
+from inspector.batch.report.scan import files, moment, read_again
+from inspector.batch.report.words import finding
 from inspector.batch.report.writing import Folder
 
 
@@ -31,25 +34,32 @@ class Built:
 
 
 def build(
-    store: str | Path, folder: str | Path, since: int | None = None, title: str | None = None, version: str = ""
+    store: str | os.PathLike[str] | Store,
+    folder: str | os.PathLike[str],
+    since: Moment = None,
+    title: str | None = None,
 ) -> Built:
-    """Write the report over `store` into `folder`. since: ns since the epoch (see `moment`); earlier traffic is left out.
+    """Write the report over `store` into `folder`. since: a moment (see `moment`); earlier traffic is left out.
 
-    Raises UsageError for a store that is none or a folder that holds other things, InspectorError for a store that cannot be read.
+    Raises UsageError for a store that is none or a folder that holds other things, InspectorError for a store that
+    cannot be read.
     """
-    from inspector.batch.report.words import finding
-
-    found = files(str(store))
-    told = site(found, gather(found, since), title)
+    told = read_again(lambda: _site(store, moment(since), title))
+    version = max((str(line.unit.row["version"] or "") for line in told.units), default="")
     pages = dict(_pages(told, version))
-    with Folder(folder) as target:
+    path = Path(folder)
+    with Folder(path) as target:
         target.announce(pages)
         for name, parts in pages.items():
             target.write(name, parts)
-    path = Path(folder)
     return Built(
         path, path / "index.html", len(pages), target.changed, target.removed, told.total, told.states, finding(told)
     )
+
+
+def _site(store: str | os.PathLike[str] | Store, since: int | None, title: str | None) -> Site:
+    found = files(store.folder if isinstance(store, Store) else store)
+    return site(found, gather(found, since), title)
 
 
 def _pages(told: Site, version: str) -> Iterator[tuple[str, Iterator[str]]]:

@@ -5,17 +5,21 @@ Nothing here makes a Python object a row of `exchanges`, `mirrors` or `differenc
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from inspector.batch import library
+from inspector.batch.library import Moment
 from inspector.batch.schema import TABLES, schema
-from inspector.errors import InspectorError, UsageError
+from inspector.batch.store import Folder
+from inspector.errors import InspectorError
 from inspector.lang import _
 from inspector.table import I32, I64, Bool
 
@@ -23,70 +27,52 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
+T = TypeVar("T")
+TRIES = 3  # of reading all
 CHUNK = 1 << 17  # rows handed on at once, or some more
 ABSENT = np.iinfo(np.int64).min  # a number or a time that is not known
 DAY = 86_400 * 10**9
 NUMBER = "unit_number"  # column of every scan: place of the row's unit in the list of units
-_UNIT = re.compile(r"(?:^|/)day=([^/]*)/source=([^/]*)/unit=([0-9a-f]{1,64})/units\.parquet$")
-_SPAN = re.compile(r"(\d{1,6})\s*(h|d|w)$")
+_SPAN = re.compile(r"(\d{1,6})\s*([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 
 
-def moment(since: str | int | datetime | date, now: datetime | None = None) -> int:
-    """A moment as ns since the epoch: `2026-11-20`, `2026-11-20T06:00Z` (UTC without a zone), `36h`, `7d`, `2w` before now.
+def moment(since: Moment, now: datetime | None = None) -> int | None:
+    """A moment as ns since the epoch: a time or a date (UTC without a zone), or `36h`, `7d`, `2w` before now.
 
     Raises UsageError for anything else.
     """
-    if isinstance(since, int):
-        return since
-    if isinstance(since, str):
-        if span := _SPAN.match(since.strip()):
-            now = now or datetime.now(UTC)
-            return int(now.timestamp()) * 10**9 - int(span[1]) * _HOURS[span[2]] * 3600 * 10**9
-        try:
-            since = datetime.fromisoformat(since.strip())
-        except ValueError:
-            said = _("{since} is no time").format(since=since)
-            raise UsageError(
-                said, _("write a date (2026-11-20), a time (2026-11-20T06:00Z) or a span (36h, 7d)")
-            ) from None
-    if not isinstance(since, datetime):
-        since = datetime(since.year, since.month, since.day)
-    if since.tzinfo is None:
-        since = since.replace(tzinfo=UTC)
-    whole = since - datetime(1970, 1, 1, tzinfo=UTC)
-    return (whole.days * 86_400 + whole.seconds) * 10**9 + whole.microseconds * 1000
+    if isinstance(since, str) and (span := _SPAN.fullmatch(since.strip())):
+        now = now or datetime.now(UTC)
+        return (int(now.timestamp()) - int(span[1]) * _HOURS[span[2]] * 3600) * 10**9
+    return library.moment(since)
 
 
 @dataclass(frozen=True)
 class Files:
-    """The complete units of a store: (day, source, key, folder) of each, sorted."""
+    """The complete units of a store: (day, source, key, folder) of each, in that order."""
 
     system: Any  # a pyarrow filesystem
     units: tuple[tuple[str, str, str, str], ...]
 
 
-def files(store: str) -> Files:
+def files(store: str | os.PathLike[str] | Folder) -> Files:
     """The units of a store. Raises UsageError where there is no store."""
-    import fsspec
     import pyarrow.fs
 
-    system, root = fsspec.core.url_to_fs(store)
-    try:
-        found = system.find(f"{root.rstrip('/')}/data")
-    except OSError as error:
-        raise InspectorError(_("{store}: the store cannot be read: {why}").format(store=store, why=error)) from None
-    if not found and not system.exists(f"{root.rstrip('/')}/store.json"):
-        raise UsageError(
-            _("{store}: there is no store").format(store=store), _("make one: inspect batch SOURCE --store DIR")
-        )
-    units = []
-    for path in found:
-        if match := _UNIT.search(path):
-            units.append((match[1], match[2], match[3], path.rpartition("/")[0]))
-    local = system.protocol == "file" or "file" in system.protocol
-    arrow = pyarrow.fs.LocalFileSystem() if local else pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(system))
-    return Files(arrow, tuple(sorted(units)))
+    folder = store if isinstance(store, Folder) else Folder(store)
+    places = ((p.day, p.source, p.unit, str(folder.root / p.relative)) for p in folder.places())
+    return Files(pyarrow.fs.LocalFileSystem(), tuple(places))
+
+
+def read_again(read: Callable[[], T]) -> T:
+    """What `read` gives; once more where a run has replaced a unit while it was read."""
+    for _try in range(TRIES - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            continue
+    return read()
 
 
 def small(found: Files, table: str) -> list[dict[str, Any]]:
@@ -144,6 +130,8 @@ def unreadable(table: str) -> Iterator[None]:
 
     try:
         yield
+    except FileNotFoundError:
+        raise  # a run has replaced the unit meanwhile: whoever reads begins again
     except (pa.ArrowException, OSError) as error:
         said = _("the store's table {table} cannot be read: {why}").format(table=table, why=str(error).split("\n")[0])
         raise InspectorError(said, _("run the batch again with --force")) from None

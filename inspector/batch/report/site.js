@@ -42,7 +42,7 @@
         });
       });
     }
-    if (!tool || rows.length < 8) continue;
+    if (!tool || rows.length < 12) continue;
     const input = tool.querySelector("input");
     const haystacks = rows.map((row) => row.textContent.toLowerCase());
     const filter = () => {

@@ -16,7 +16,7 @@ from inspector.render import cells
 from inspector.render.report.html import Html, join, tag
 from inspector.render.text import clock, cut_middle, day, duration, escape, shown
 
-FIELDS = 60  # rows of differences on a page
+FIELDS = 40  # rows of differences on a page
 STATUSES = 40
 SLOWEST = 30  # routes in the table of latencies
 MAX_REQUEST = 80
@@ -28,17 +28,18 @@ MAX_VALUE = 60
 def routes(site: Site, up: str = "") -> Html:
     """A row a route."""
     lines = [line for line in site.routes if line.page]
-    heads = [
-        _("route"), _("mirrors"), _("leaked"), _("unproven"), _("unanswered"), _("verdicts"), _("share"), _("95 % interval"),
-        _("status differs"), _("body differs"), _("original, median"), _("mirror, median"),
-    ]  # fmt: skip
     rows = [[Cell(frame.link(line.page, line.name, up)), *_counts(line.figures)] for line in lines]
     return frame.grid(
-        "route-table", _("Service routes, those that leak or differ first"), heads, rows, _COUNTS, _left(site)
+        "route-table",
+        _("Service routes, those that leak or differ first"),
+        [_("route"), *_heads()],
+        rows,
+        _COUNTS,
+        _left(site),
     )
 
 
-_COUNTS = (1, 2, 3, 4, 6, 7, 8, 9, 10, 11)
+_COUNTS = (1, 2, 3, 4, 6, 7, 8, 9, 10)
 
 
 def _left(site: Site) -> str:
@@ -54,7 +55,6 @@ def _counts(f: Figures) -> list[Cell]:
         number(f.verdicts["unanswered"]),
         Cell(frame.bar(f), None),
         frame.share(f),
-        frame.interval(f),
         number(f.answers["status"], "notable"),
         number(f.answers["body"], "notable"),
         frame.time(f.original),
@@ -72,7 +72,7 @@ def days(site: Site, up: str = "") -> Html:
 
 def _heads() -> list[str]:
     return [
-        _("mirrors"), _("leaked"), _("unproven"), _("unanswered"), _("verdicts"), _("share"), _("95 % interval"),
+        _("mirrors"), _("leaked"), _("unproven"), _("unanswered"), _("verdicts"), _("share (95 % interval)"),
         _("status differs"), _("body differs"), _("original, median"), _("mirror, median"),
     ]  # fmt: skip
 
@@ -105,7 +105,7 @@ def statuses(site: Site, lines: Sequence[RouteLine] | None = None, up: str = "")
                 Cell(frame.link(line.page, line.name, up)),
                 Cell(f"{original} → {mirror}"),
                 number(n),
-                Cell(frame.pair_links(site, pairs, 0, up, 3)),
+                Cell(frame.pair_links(site, pairs, 0, up, 2)),
             ]
         )
     left = len(found) - STATUSES
@@ -135,7 +135,7 @@ def fields(site: Site, found: Sequence[Field] | None = None, up: str = "") -> Ht
                 Cell(frame.link(line.page, line.name, up), class_="text"),
                 number(f.pairs),
                 Cell(_values(pairs, f), class_="text"),
-                Cell(frame.pair_links(site, pairs, 0, up, 3)),
+                Cell(frame.pair_links(site, pairs, 0, up, 2)),
             ]
         )
     left = max(len(found) - FIELDS, 0)
@@ -170,9 +170,20 @@ def values(d: dict[str, str | None]) -> Html:
 
 
 def pairs(
-    site: Site, found: Sequence[Pair], up: str, caption: str, left_out: str = "", id_: str = "pair-table"
+    site: Site,
+    found: Sequence[Pair],
+    up: str,
+    caption: str,
+    left_out: str = "",
+    id_: str = "pair-table",
+    without: str = "",
 ) -> Html:
-    """A row a pair with its packets and the command that explains it."""
+    """A row a pair with its packets. without: "route" or "capture" where it is the same for all."""
+    heads = [
+        _("pair"), _("verdict"), _("answers"), _("request"), _("route"), _("time (UTC)"),
+        _("packets: client, original, mirror"), _("capture"),
+    ]  # fmt: skip
+    absent = {"route": 4, "capture": 7}.get(without, len(heads))
     rows = []
     for p in found:
         v = p.values
@@ -180,22 +191,18 @@ def pairs(
         line = site.by_route[int(site.g.mirrors.route[p.row])]
         request = cut_middle(cells.request(v["method"], v["path"]), MAX_REQUEST)
         at = v["request_time"]
-        rows.append(
-            [
-                Cell(tag("a", frame.pair_name(site, p), href=f"{up}{frame.pair_page(site, p)}")),
-                Cell(frame.verdict(v["verdict"])),
-                Cell(tag("bdi", request), class_="text"),
-                Cell(frame.link(line.page, line.name, up), class_="text"),
-                Cell(answered(site, p)),
-                Cell(f"{day(at)} {clock(at)}" if at is not None else cells.NONE, None if at is None else at // 1000),
-                Cell(packets(p)),
-                Cell(frame.link(unit.page, unit.name, up), class_="text"),
-            ]
-        )
-    heads = [
-        _("pair"), _("verdict"), _("request"), _("route"), _("answers"), _("time (UTC)"), _("packets"), _("capture"),
-    ]  # fmt: skip
-    return frame.grid(id_, caption, heads, rows, (), left_out)
+        row = [
+            Cell(tag("a", frame.pair_name(site, p), href=f"{up}{frame.pair_page(site, p)}")),
+            Cell(frame.verdict(v["verdict"])),
+            Cell(answered(site, p)),
+            Cell(tag("bdi", request), class_="text"),
+            Cell(frame.link(line.page, line.name, up), class_="text"),
+            Cell(f"{day(at)} {clock(at)}" if at is not None else cells.NONE, None if at is None else at // 1000),
+            Cell(packets(p)),
+            Cell(frame.link(unit.page, unit.name, up), class_="text"),
+        ]
+        rows.append(row[:absent] + row[absent + 1 :])
+    return frame.grid(id_, caption, heads[:absent] + heads[absent + 1 :], rows, (), left_out)
 
 
 def answered(site: Site, pair: Pair) -> str:
