@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from inspector.table import I64, Bool
@@ -73,7 +74,7 @@ class Mirrors:
     def __len__(self) -> int:
         return len(self.unit)
 
-    @property
+    @cached_property
     def failing(self) -> Bool:
         """Leaked, or answered with another status or body."""
         out: Bool = (self.verdict == LEAKED) | (self.answer == STATUS) | (self.answer == BODY)

@@ -110,8 +110,23 @@ class Grouping:
         size = end - begin
         ends = np.cumsum(size)
         rows = order[np.arange(int(size.sum())) - np.repeat(ends - size, size) + np.repeat(begin, size)]
+        route = np.repeat(pairs // senders, size)
+        kept = self._concerns(route, rows)
+        rows, route = rows[kept], route[kept]
         day, slot = self._moments(a.slot[rows])
-        return Requests(np.repeat(pairs // senders, size), a.unit[rows], day, slot, a.count[rows])
+        return Requests(route, a.unit[rows], day, slot, a.count[rows])
+
+    def _concerns(self, route: I64, rows: I64) -> Bool:
+        """Which requests (rows of Asked) count for the route beside them: not those of a capture in which the same proxy
+        had copies of the same host's requests sent by other routes only."""
+        a, m = self.g.asked, self.g.mirrors
+        units = max(int(x.max(initial=0)) for x in (a.unit, m.unit)) + 1
+        known = m.sender >= 0
+        here = m.sender[known].astype(np.int64) * units + m.unit[known]
+        mine = here * len(self.g.routes) + m.route[known]
+        asked = a.sender[rows] * units + a.unit[rows]
+        out: Bool = np.isin(asked * len(self.g.routes) + route, mine) | ~np.isin(asked, here)
+        return out
 
     def figures(self, group: I64, count: int, asked: I64, mirrored: Bool, of: Requests) -> list[Figures]:
         """Figures of `count` groups. group: (mirrors,) its number by mirror, -1 for none; asked: the same by line of `of`;
@@ -224,7 +239,7 @@ def _first(m: Mirrors, known: Bool, route: I64 | None) -> Bool:
 
 def _sorted(values: I64, mask: Bool) -> tuple[I64, I64]:
     rows = np.flatnonzero(mask)
-    order = np.argsort(values[rows], kind="stable")
+    order = np.argsort(values[rows])
     return rows[order], values[rows][order]
 
 
@@ -238,7 +253,7 @@ def _quantiles(rows: I64, values: I64, group: I64, count: int) -> list[Quantiles
     if (inside < 0).any():
         values, inside = values[inside >= 0], inside[inside >= 0]
     if count > 1:
-        order = np.argsort(inside, kind="stable")
+        order = np.argsort(inside.astype(np.int16) if count < 1 << 15 else inside, kind="stable")  # int16: a radix sort
         values = values[order]
     n = np.bincount(inside, minlength=count)
     begin = np.cumsum(n) - n

@@ -178,6 +178,13 @@ def time(q: Quantiles | None, level: str = "p50", signed: bool = False) -> Cell:
     return Cell(duration(value, signed), value)
 
 
+def medians(f: Figures) -> Cell:
+    """`245 µs → 402 µs`, sorted by the mirror's."""
+    if f.original is None or f.mirror is None:
+        return Cell(cells.NONE, None)
+    return Cell(f"{duration(f.original.p50)} → {duration(f.mirror.p50)}", f.mirror.p50)
+
+
 def facts(pairs: Iterable[tuple[str, str | Html | Sequence[str] | None]]) -> Html:
     """A list of facts; those without a value are left out."""
     return tag("dl", [join(tag("dt", name), tag("dd", value)) for name, value in pairs if value], class_="facts")

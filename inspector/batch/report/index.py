@@ -130,7 +130,8 @@ def _plots(site: Site) -> Iterator[Html]:
 def _share_words() -> Html:
     said = _(
         "The share of a route: requests with a copy among all that the same proxies sent for the same host (copies and retries "
-        "are not counted), with the exact 95 % interval of a binomial. A setting inside the interval may well be in force."
+        "are not counted, nor captures in which their copies went by other routes only), with the exact 95 % interval of a "
+        "binomial. A setting inside the interval may well be in force."
     )
     return tag("p", said, class_="hint")
 

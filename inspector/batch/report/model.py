@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -22,9 +23,9 @@ ROUTE_PAGES = 300  # those that alarm first, then those with the most mirrors
 DAY_PAGES = 400  # the latest
 UNIT_PAGES = 2000  # those that could not be read, then those that alarm, then the latest
 CELLS = 20_000  # rows of report.csv: a route and a day each, the latest
-PLOTTED = 24  # routes whose pages have plots
+PLOTTED = 12  # routes whose pages have plots
 FIELDS = 500  # differences told, the most frequent
-MAX_ROUTE = 90  # columns of a route's name
+MAX_SIDE = 44  # columns of each side of a route's name
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class RouteLine:
         """`items:3000 → items-shadow:3000`, visible text."""
         if self.route.other:
             return _("all other routes")
-        name = f"{shown(self.route.asked)} → {shown(self.route.copied)}"
-        return cut_middle(name, MAX_ROUTE)
+        asked, copied = (cut_middle(shown(side), MAX_SIDE) for side in (self.route.asked, self.route.copied))
+        return f"{asked} → {copied}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Site:
     by_unit: dict[int, UnitLine] = field(default_factory=dict)
     by_route: dict[int, RouteLine] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def states(self) -> dict[str, int]:
         """Units by state."""
         out = {"read": 0, "damaged": 0, "failed": 0}
@@ -110,12 +111,12 @@ class Site:
         """Exchanges of all parts."""
         return sum(self.g.legs.values())
 
-    @property
+    @cached_property
     def failing(self) -> int:
         """Mirrors that leaked or were answered otherwise."""
         return int(self.g.mirrors.failing.sum())
 
-    @property
+    @cached_property
     def failing_pairs(self) -> list[Pair]:
         """Those of them that have a page, leaks first."""
         m = self.g.mirrors

@@ -39,7 +39,7 @@ def routes(site: Site, up: str = "") -> Html:
     )
 
 
-_COUNTS = (1, 2, 3, 4, 6, 7, 8, 9, 10)
+_COUNTS = (1, 2, 3, 4, 6, 7, 8, 9)
 
 
 def _left(site: Site) -> str:
@@ -57,8 +57,7 @@ def _counts(f: Figures) -> list[Cell]:
         frame.share(f),
         number(f.answers["status"], "notable"),
         number(f.answers["body"], "notable"),
-        frame.time(f.original),
-        frame.time(f.mirror),
+        frame.medians(f),
     ]
 
 
@@ -73,7 +72,7 @@ def days(site: Site, up: str = "") -> Html:
 def _heads() -> list[str]:
     return [
         _("mirrors"), _("leaked"), _("unproven"), _("unanswered"), _("verdicts"), _("share (95 % interval)"),
-        _("status differs"), _("body differs"), _("original, median"), _("mirror, median"),
+        _("status differs"), _("body differs"), _("median, original → mirror"),
     ]  # fmt: skip
 
 
