@@ -19,7 +19,7 @@ from inspector.batch import library
 from inspector.batch.library import Moment
 from inspector.batch.schema import TABLES, schema
 from inspector.batch.store import Folder
-from inspector.errors import InspectorError
+from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 from inspector.table import I32, I64, Bool
 
@@ -45,7 +45,10 @@ def moment(since: Moment, now: datetime | None = None) -> int | None:
     if isinstance(since, str) and (span := _SPAN.fullmatch(since.strip())):
         now = now or datetime.now(UTC)
         return (int(now.timestamp()) - int(span[1]) * _HOURS[span[2]] * 3600) * 10**9
-    return library.moment(since)
+    found = library.moment(since)
+    if found == ABSENT:  # pandas reads "" and "NaT" as no time at all
+        raise UsageError(_("{value} is no time").format(value=repr(since)), _("write 2026-11-21, or 36h for the last hours"))
+    return found
 
 
 @dataclass(frozen=True)
