@@ -204,6 +204,9 @@ def main() -> None:
     parser.add_argument("--exchanges", type=int, default=200_000)
     parser.add_argument("--units", type=int, default=300)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument(
+        "--within", type=float, nargs=2, metavar=("SECONDS", "MB"), help="fail where a build needs more"
+    )
     args = parser.parse_args()
     store, report = args.folder / f"store-{args.exchanges}-{args.units}", args.folder / "report"
     if not store.exists():

@@ -134,7 +134,9 @@ def _figures(
     mine: list[dict[str, Any]], exchanges: list[dict[str, Any]], everything: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Of the mirrors `mine`; a route's requests are not counted in a unit where its sender has copies by other routes only."""
-    copied = {(m["unit"], m["original_id"]) for m in mine if m["original_id"] is not None and m["original_packet"] is not None}
+    copied = {
+        (m["unit"], m["original_id"]) for m in mine if m["original_id"] is not None and m["original_packet"] is not None
+    }
     senders = {(m["proxy"], m["host"]) for m in mine}
     servers: dict[Any, set[str]] = {}
     for m in everything:
@@ -164,7 +166,9 @@ def _quantiles(values: list[int]) -> dict[str, float] | None:
     if not values:
         return None
     s = pd.Series(values, dtype="int64").sort_values().reset_index(drop=True)
-    at = {name: s[max(-(-len(s) * level // 100) - 1, 0)] / 1000 for name, level in (("p50", 50), ("p90", 90), ("p99", 99))}
+    at = {
+        name: s[max(-(-len(s) * level // 100) - 1, 0)] / 1000 for name, level in (("p50", 50), ("p90", 90), ("p99", 99))
+    }
     return {"n": len(s), **at, "max": s.max() / 1000}
 
 

@@ -38,7 +38,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of a few rows."""
     rows = [mirror(i, verdict="leaked" if i < 3 else "discarded", body_same=i > 5) for i in range(1, 9)]
-    return made(tmp_path_factory.mktemp("few") / "store", [{"mirrors": rows, "exchanges": [asked(i) for i in range(1, 9)]}])
+    return made(
+        tmp_path_factory.mktemp("few") / "store", [{"mirrors": rows, "exchanges": [asked(i) for i in range(1, 9)]}]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,8 @@ def test_every_number_leads_to_packets(report: Path) -> None:
 
 
 QUANTILES = {"type": ["object", "null"], "required": ["n", "p50", "p90", "p99", "max"], "additionalProperties": False,
-             "properties": {"n": {"type": "integer"}, **{k: {"type": "number"} for k in ("p50", "p90", "p99", "max")}}}  # fmt: skip
+             "properties": {"n": {"type": "integer"},
+                            **{k: {"type": "number"} for k in ("p50", "p90", "p99", "max")}}}  # fmt: skip
 NUMBER = {"type": ["number", "null"]}
 TEXT = {"type": ["string", "null"]}
 TIME = {"type": ["string", "null"], "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"}
@@ -310,14 +313,19 @@ def test_a_folder_of_somebody_else_is_refused(few: Path, tmp_path: Path) -> None
 
 
 def test_a_run_that_is_killed_leaves_what_the_next_one_can_use(few: Path, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Folder(tmp_path / "site") as folder:
-        folder.announce(["index.html", "pairs/a.html", "pairs/b.html"])
-        folder.write("pairs/a.html", ["whole"])
-        folder.write("pairs/b.html", stop())
+    with pytest.raises(KeyboardInterrupt):
+        half_written(tmp_path / "site")
     assert (tmp_path / "site" / "pairs" / "a.html").read_text() == "whole"
     done = build(few, tmp_path / "site")
     assert done.removed == 1
     assert not (tmp_path / "site" / "pairs" / "a.html").exists()
+
+
+def half_written(site: Path) -> None:
+    with Folder(site) as folder:
+        folder.announce(["index.html", "pairs/a.html", "pairs/b.html"])
+        folder.write("pairs/a.html", ["whole"])
+        folder.write("pairs/b.html", stop())
 
 
 def stop() -> Any:
@@ -345,7 +353,9 @@ def test_what_is_left_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(chosen, "FAILING", 4)
     monkeypatch.setattr(chosen, "LEAKS", 2)
     monkeypatch.setattr(fields, "FIELDS", 1)
-    failing = [mirror(i, host=f"h{i % 5}", verdict="leaked" if i % 2 else "discarded", body_same=False) for i in range(1, 11)]
+    failing = [
+        mirror(i, host=f"h{i % 5}", verdict="leaked" if i % 2 else "discarded", body_same=False) for i in range(1, 11)
+    ]
     differences = [
         {"mirror": i, "part": "body", "field": f"f{i}", "change": "changed", "expected": False} for i in (1, 2, 3)
     ]  # fmt: skip
@@ -403,11 +413,22 @@ def test_names_are_safe_whatever_a_path_holds(path: str) -> None:
 def test_a_command_can_be_pasted(tmp_path: Path) -> None:
     import subprocess
 
-    for name in ("a b.pcap", "it's.pcap", "-rf.pcap", "$(touch x).pcap", "new\nline.pcap", "\u202efcap.exe", "caf\u00e9\x1b[2J"):
+    for name in (
+        "a b.pcap",
+        "it's.pcap",
+        "-rf.pcap",
+        "$(touch x).pcap",
+        "new\nline.pcap",
+        "\u202efcap.exe",
+        "caf\u00e9\x1b[2J",
+    ):
         text = naming.command([name], "--explain", "1")
         assert text.isprintable()
         out = subprocess.run(
-            ["bash", "-c", text.replace("inspect ", "printf '%s\\0' ", 1)], capture_output=True, check=True, cwd=tmp_path
+            ["bash", "-c", text.replace("inspect ", "printf '%s\\0' ", 1)],
+            capture_output=True,
+            check=True,
+            cwd=tmp_path,
         )
         got = out.stdout.decode().split("\0")
         assert got[:3] == [f"./{name}" if name.startswith("-") else name, "--explain", "1"]

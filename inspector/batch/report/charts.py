@@ -40,7 +40,9 @@ def verdicts(slots: Slots, size: int) -> Html:
         if n.any():
             corners = [(x, ground), (x, ground + n), (x + wide * 0.92, ground + n), (x + wide * 0.92, ground)]
             boxes = np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)[n > 0]
-            axes.add_collection(PolyCollection(list(boxes), facecolors=INK_OF[word], linewidths=0))  # one artist for all
+            axes.add_collection(
+                PolyCollection(list(boxes), facecolors=INK_OF[word], linewidths=0)
+            )  # one artist for all
             names.append(Patch(color=INK_OF[word], label=word))
             ground += n
     leaked = np.array([f.verdicts["leaked"] > 0 for _at, f in slots], bool)
@@ -52,10 +54,9 @@ def verdicts(slots: Slots, size: int) -> Html:
     axes.set_ylim(0, top * 1.12)
     axes.set_ylabel(_("mirrors"))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    if len(axes.get_legend_handles_labels()[1]) > 1:
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(0, 1.14), ncols=4, frameon=False, labelcolor=plots.INK, handlelength=1
-        )
+    if len(names) > 1:
+        place = {"loc": "upper left", "bbox_to_anchor": (0, 1.14), "ncols": 4, "handlelength": 1}
+        axes.legend(handles=names, frameon=False, labelcolor=plots.INK, **place)
     _moments(axes, x, wide)
     return plots.svg(drawing, "verdicts", _("Mirrors by verdict over time"))
 

@@ -47,7 +47,9 @@ def moment(since: Moment, now: datetime | None = None) -> int | None:
         return (int(now.timestamp()) - int(span[1]) * _HOURS[span[2]] * 3600) * 10**9
     found = library.moment(since)
     if found == ABSENT:  # pandas reads "" and "NaT" as no time at all
-        raise UsageError(_("{value} is no time").format(value=repr(since)), _("write 2026-11-21, or 36h for the last hours"))
+        raise UsageError(
+            _("{value} is no time").format(value=repr(since)), _("write 2026-11-21, or 36h for the last hours")
+        )
     return found
 
 

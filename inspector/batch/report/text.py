@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_module
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from inspector.batch.report import frame, words
@@ -71,7 +72,7 @@ def markdown(site: Site) -> Iterator[str]:
         for f in found:
             yield f"- {safe(f.says)}\n"
             for pair in list(f.pairs)[:3]:
-                yield f"    - {safe(frame.pair_name(site, pair))}: `{_code(_explain(site, pair))}`\n"
+                yield f"    - {safe(frame.pair_name(site, pair))}: {_code(_explain(site, pair))}\n"
     yield from _pairs(site)
     yield f"\n## {_('Days')}\n\n"
     days = [[line.name, *_row(line.figures)] for line in reversed(site.days)]
@@ -87,8 +88,10 @@ def markdown(site: Site) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    """Text inside a code span: a backtick would end it."""
-    return escape(text).replace("`", "'")
+    """Text as a code span, between more backticks than it holds in a row (CommonMark 6.1)."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence, room = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{room}{escape(text)}{room}{fence}"
 
 
 def _explain(site: Site, pair: Pair) -> str:
