@@ -170,8 +170,8 @@ def test_hostile_text_never_acts(browser: Any, tmp_path: Path, monkeypatch: pyte
     for number, bad in enumerate(HOSTILE):
         rows = [
             mirror(1, verdict=("leaked", "unproven")[number % 2], reason=bad, host=bad, mirror_host=bad + "x", path=bad,
-                   method=bad, request_id=bad, original_server=bad, mirror_server=bad, paired_by=[bad], body_same=False, proxy=bad,
-                   downstream_client=bad, evidence=[{"capture": 0, "packet": 1, "says": bad}])
+                   method=bad, request_id=bad, original_server=bad, mirror_server=bad, paired_by=[bad], body_same=False,
+                   proxy=bad, downstream_client=bad, evidence=[{"capture": 0, "packet": 1, "says": bad}])
         ]  # fmt: skip
         state = {"state": ("read", "failed", "damaged")[number % 3], "error": bad, "hint": bad, "finding": bad, "unseen": HOSTILE,
                  "first": START, "last": START, "written": START, "version": bad, "options": bad}  # fmt: skip

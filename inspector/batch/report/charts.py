@@ -55,8 +55,8 @@ def verdicts(slots: Slots, size: int) -> Html:
     axes.set_ylabel(_("mirrors"))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if len(names) > 1:
-        place = {"loc": "upper left", "bbox_to_anchor": (0, 1.14), "ncols": 4, "handlelength": 1}
-        axes.legend(handles=names, frameon=False, labelcolor=plots.INK, **place)
+        place = (0, 1.14)  # above the axes
+        axes.legend(handles=names, loc="upper left", bbox_to_anchor=place, ncols=4, frameon=False, labelcolor=plots.INK)
     _moments(axes, x, wide)
     return plots.svg(drawing, "verdicts", _("Mirrors by verdict over time"))
 
