@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 from inspector.batch.report import build, counts, moment
 from inspector.batch.report import names as naming
+from inspector.batch.report.columns import Unit
 from inspector.batch.report.writing import Folder
 from inspector.errors import InspectorError, UsageError
 
@@ -410,6 +411,24 @@ def test_names_are_safe_whatever_a_path_holds(path: str) -> None:
     assert name != naming.page_name(path + "x", "source")
 
 
+def unit(*paths: str, **options: Any) -> Unit:
+    return Unit(0, "unknown", "node", "0", {"options": json.dumps(options) if options else None}, paths)
+
+
+def test_a_command_has_the_options_of_its_unit() -> None:
+    usual = {"match": [], "no_redact": False, "suffix": "-shadow", "window": 15.0}
+    assert naming.command(unit("a.pcap", **usual), "--explain", "1") == "inspect a.pcap --explain 1"
+    other = {"match": ["suffix", "xff"], "no_redact": True, "suffix": "-dark mode", "window": 3.5}
+    said = "inspect a.pcap b.pcap --explain 1 --suffix '-dark mode' --window 3.5 --match suffix,xff --no-redact"
+    assert naming.command(unit("a.pcap", "b.pcap", **other), "--explain", "1") == said
+    assert naming.command(unit("a.tar.gz:x/b c.pcap"), "--explain", "1") == (
+        "tar -xOf a.tar.gz 'x/b c.pcap' | inspect - --explain 1"
+    )
+    assert naming.before(unit("s3://bucket/a.pcap"))
+    assert naming.before(unit("a.tar:x", "a.tar:y"))
+    assert not naming.before(unit("a.pcap"))
+
+
 def test_a_command_can_be_pasted(tmp_path: Path) -> None:
     import subprocess
 
@@ -422,7 +441,7 @@ def test_a_command_can_be_pasted(tmp_path: Path) -> None:
         "\u202efcap.exe",
         "caf\u00e9\x1b[2J",
     ):
-        text = naming.command([name], "--explain", "1")
+        text = naming.command(unit(name), "--explain", "1")
         assert text.isprintable()
         out = subprocess.run(
             ["bash", "-c", text.replace("inspect ", "printf '%s\\0' ", 1)],

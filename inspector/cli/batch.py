@@ -70,7 +70,9 @@ Exit status: as of inspect; 3 also where a capture could not be read.
     "`inconclusive` exits with 4 if one is unproven.",
 )
 @click.option(
-    "--since", metavar="DATE", help="Report (and fail) over requests from then on: 2026-11-21, 2026-11-21T10:00Z."
+    "--since",
+    metavar="DATE",
+    help="Report (and fail) over requests from then on: 2026-11-21, 2026-11-21T10:00Z, 36h, 7d.",
 )
 @click.option(
     "--watch", multiple=True, metavar="DIR", type=click.Path(), help="Go on: read what arrives in DIR, until Ctrl-C."
@@ -118,7 +120,7 @@ def batch(
     _check(sources, store, report, workers, scheduler, watch)
     from inspector.batch.engine import Where
     from inspector.batch.keep import Plan
-    from inspector.batch.library import moment
+    from inspector.batch.report import moment
     from inspector.batch.units import How
 
     moment(since)
@@ -232,12 +234,11 @@ class _Runner:
 
 
 def _verdicts(store: Store, since: str | None) -> dict[str, int]:
-    """Mirrors in the store by verdict, the most alarming first."""
-    if since is None:
-        sums = store.units(columns=list(VERDICTS)).sum()
-        return {word: int(sums[word]) for word in ALARMING}
-    counts = store.mirrors(since=since, columns=["verdict", "request_time"])["verdict"].value_counts()
-    return {word: int(counts.get(word, 0)) for word in ALARMING}
+    """Mirrors in the store by verdict, the most alarming first: what a report counts."""
+    from inspector.batch.report import counts
+
+    found = counts(store, since).verdicts
+    return {word: found[word] for word in ALARMING}
 
 
 def _lines(done: Round, verdicts: Mapping[str, int]) -> Iterator[str]:

@@ -141,7 +141,7 @@ def _pair(site: Site, pair: Pair) -> dict[str, Any]:
         "captures": list(unit.paths),
         "mirror_number": pair.number,
         "page": frame.pair_page(site, pair),
-        "command": command(unit.paths, "--explain", str(pair.number)),
+        "command": command(unit, "--explain", str(pair.number)),
         "verdict": v["verdict"],
         "proof": [word for word in v["proof"] or () if word],
         "reason": v["reason"],

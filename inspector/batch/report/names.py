@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Sequence
+from dataclasses import asdict
 from hashlib import blake2b
 
 from inspector.batch.report.columns import Unit
-from inspector.lang import several
+from inspector.batch.units import How
+from inspector.lang import _, several
 from inspector.render.text import cut_middle, escape
 
 MAX_SLUG = 40
 MAX_NAME = 60  # columns of a capture's name
+_MEMBER = re.compile(
+    r"(.*\.(?:tar(?:\.(?:gz|zst|xz|lz4))?|tgz|txz|tzst)):(.+)", re.IGNORECASE | re.DOTALL
+)  # ARCHIVE:MEMBER
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
@@ -32,19 +37,48 @@ def unit_name(unit: Unit) -> str:
     return several("{name} and {n} more piece", "{name} and {n} more pieces", more).format(name=name, n=f"{more:,}")
 
 
-def command(paths: Sequence[str], *words: str) -> str:
-    """`inspect CAPTURE... WORDS` as a shell (bash, zsh) takes it, in visible characters."""
-    return " ".join(["inspect", *(quoted(path) for path in paths), *words])
+def command(unit: Unit, *words: str) -> str:
+    """`inspect CAPTURE... WORDS` with the options that the unit was read with, as bash and zsh take it, in visible characters."""
+    asked = [*words, *_options(unit)]
+    member = _MEMBER.fullmatch(unit.paths[0]) if len(unit.paths) == 1 else None
+    if member and "://" not in member[1]:
+        return " ".join(["tar -xOf", quoted(member[1]), quoted(member[2]), "| inspect -", *asked])
+    return " ".join(["inspect", *(quoted(path) for path in unit.paths), *asked])
+
+
+def before(unit: Unit) -> str:
+    """What has to be done before the command works; "" for nothing."""
+    if any("://" in path for path in unit.paths):
+        return _("Fetch the capture first: inspect reads files.")
+    if len(unit.paths) > 1 and any(_MEMBER.fullmatch(path) for path in unit.paths):
+        return _("Unpack the archive first, and give the paths of its members.")
+    return ""
+
+
+def _options(unit: Unit) -> list[str]:
+    """The options that are not the usual ones: numbers of mirrors depend on them."""
+    usual = asdict(How())
+    try:
+        asked = {**usual, **json.loads(unit.row["options"] or "{}")}
+        out = ["--suffix", word(asked["suffix"])] if asked["suffix"] != usual["suffix"] else []
+        out += ["--window", f"{float(asked['window']):g}"] if asked["window"] != usual["window"] else []
+        out += ["--match", word(",".join(asked["match"]))] if asked["match"] else []
+        return out + (["--no-redact"] if asked["no_redact"] is True else [])
+    except (ValueError, TypeError, KeyError):
+        return []
 
 
 def quoted(path: str) -> str:
     """A path as one word of a shell, that is no option."""
-    if path.startswith("-"):
-        path = f"./{path}"
-    if escape(path) == path:
-        return shlex.quote(path)
+    return word(f"./{path}" if path.startswith("-") else path)
+
+
+def word(text: str) -> str:
+    """Text as one word of a shell, in visible characters."""
+    if escape(text) == text:
+        return shlex.quote(text)
     out = []
-    for char in path:
+    for char in text:
         if char in "'\\":
             out.append(f"\\{char}")
         elif escape(char) == char:

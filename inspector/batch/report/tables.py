@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from inspector.batch.report import frame, words
 from inspector.batch.report.chosen import Pair
@@ -10,7 +10,7 @@ from inspector.batch.report.columns import ANSWERS, Field
 from inspector.batch.report.figures import Figures, Quantiles
 from inspector.batch.report.frame import Cell, number
 from inspector.batch.report.model import RouteLine, Site, UnitLine, date
-from inspector.batch.report.names import command
+from inspector.batch.report.names import before, command
 from inspector.lang import _
 from inspector.render import cells
 from inspector.render.report.html import Html, join, tag
@@ -329,17 +329,8 @@ def _ratio(f: Figures) -> float:
 
 def run(unit: UnitLine, *what: str) -> Html:
     """The command that shows something of a capture."""
-    return frame.run_line(command(unit.unit.paths, *what))
-
-
-def listed_paths(unit: UnitLine, most: int = 40) -> Html:
-    """Its files."""
-    paths: Iterable[str] = unit.unit.paths[:most]
-    out = [tag("li", tag("code", escape(path))) for path in paths]
-    left = len(unit.unit.paths) - most
-    if left > 0:
-        out.append(tag("li", _("and {n} more").format(n=f"{left:,}")))
-    return tag("ul", out)
+    first = before(unit.unit)
+    return join(tag("p", first, class_="hint") if first else None, frame.run_line(command(unit.unit, *what)))
 
 
 def lag_words(value: int | None) -> str:

@@ -95,7 +95,7 @@ def _code(text: str) -> str:
 
 
 def _explain(site: Site, pair: Pair) -> str:
-    return command(site.by_unit[pair.unit].unit.paths, "--explain", str(pair.number))
+    return command(site.by_unit[pair.unit].unit, "--explain", str(pair.number))
 
 
 def _left(n: int) -> Iterator[str]:
