@@ -198,6 +198,20 @@ def test_json_keeps_its_contract(report: Path) -> None:
     Draft202012Validator(SCHEMA).validate(document(report))
 
 
+def test_the_contract_is_documented() -> None:
+    text = (CAPTURES.parent / "docs" / "report.md").read_text()
+
+    def keys(schema: Any) -> set[str]:
+        if not isinstance(schema, dict):
+            return set()
+        inner = [*schema.get("properties", {}).values(), schema.get("items")]
+        return set(schema.get("properties", ())).union(*(keys(x) for x in inner))
+
+    assert {key for key in keys(SCHEMA) if f'"{key}"' not in text} <= {
+        "reasons", "original", "downstream", "part", "field", "change", "expected", "copy", "leaked", "max", "n",
+    }  # fmt: skip
+
+
 @st.composite
 def units(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Units of a few rows, in which everything may be null that may be."""

@@ -10,6 +10,7 @@ from inspector.batch.report.columns import LEAKED, UNANSWERED, UNPROVEN
 from inspector.batch.report.figures import Figures
 from inspector.batch.report.frame import Cell
 from inspector.batch.report.model import DayLine, RouteLine, Site, UnitLine
+from inspector.batch.report.scan import ABSENT, DAY
 from inspector.lang import _, several
 from inspector.mirror.views import Share
 from inspector.render import cells
@@ -61,17 +62,14 @@ def _route(site: Site, line: RouteLine) -> Iterator[str]:
     yield _summary(line.figures)
     m = site.g.mirrors
     failing = [p for p in line.pairs if m.failing[p.row]]
-    total = line.figures.differing + sum(
-        1 for p in failing if p.values["verdict"] == "leaked" and m.answer[p.row] not in (0, 1)
-    )  # fmt: skip
-    yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, max(total, len(failing)), "route"))
+    yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, line.figures.failing, "route"))
     yield section(
         "differences",
         _("Where the answers differ"),
         tables.statuses(site, [line], UP),
         tables.fields(site, line.fields, UP),
     )
-    if line.slots and line.figures.mirrors:
+    if line.plotted and line.slots:
         yield section("time", _("Over time"), tag("div", list(_plots(site, line)), class_="plots"))
     links = {d.day: d.page for d in site.days if d.day is not None and d.page}
     yield section(
@@ -90,7 +88,7 @@ def _plots(site: Site, line: RouteLine) -> Iterator[Html]:
 
 
 def _latency(site: Site, line: RouteLine) -> Html | None:
-    if not line.slots:
+    if not line.plotted:
         return None
     m = site.g.mirrors
     mine = m.route == line.number
@@ -130,10 +128,9 @@ def _day(site: Site, line: DayLine) -> Iterator[str]:
     by_route = [(r, f) for r, number, f in site.cells if number == line.day]
     by_route.sort(key=lambda item: (-item[1].verdicts["leaked"], -item[1].differing, -item[1].mirrors))
     yield section("routes", _("Routes"), tables.by_route("route-table", _("Routes of this day"), by_route, UP))
-    begins = [(line.day or 0) * 86_400 * 10**9 + k for k in (0, 86_400 * 10**9)]
-    inside = [p for p in site.failing_pairs if begins[0] <= (p.values["request_time"] or 0) < begins[1]]
-    total = line.figures.differing
-    yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, inside, max(total, len(inside))))
+    times = site.g.mirrors.time
+    inside = [p for p in site.failing_pairs if day_of(int(times[p.row])) == line.day]
+    yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, inside, line.figures.failing))
     if line.figures.mirrors:
         yield section("times", _("Times"), tables.quantiles(line.figures))
     units = [u for u in site.units if u.unit.day == line.name]
@@ -142,6 +139,11 @@ def _day(site: Site, line: DayLine) -> Iterator[str]:
         left = len(units) - PAIRS
         rest = tag("li", _("and {n} more").format(n=f"{left:,}")) if left > 0 else None
         yield section("captures", _("Captures that begin on this day"), tag("ul", links, rest, class_="captures"))
+
+
+def day_of(time: int) -> int | None:
+    """The day of a time, in days since the epoch."""
+    return None if time == ABSENT else time // DAY
 
 
 def unit(site: Site, line: UnitLine, version: str) -> Iterator[str]:
@@ -164,9 +166,9 @@ def _unit(site: Site, line: UnitLine) -> Iterator[str]:
     yield _summary(line.figures) if line.figures.mirrors else tag("p", _("No mirror was seen in it."))
     yield section("files", _("Files"), _files(line), tables.run(line, "--show-mirrors") if line.unit.paths else None)
     failing = [p for p in line.pairs if site.g.mirrors.failing[p.row]]
-    if line.figures.differing or failing:
-        total = max(line.figures.differing, len(failing))
-        yield section("pairs", _("Pairs that leaked or differ"), _pairs(site, failing, total, "capture"))
+    if line.figures.failing:
+        found = _pairs(site, failing, line.figures.failing, "capture")
+        yield section("pairs", _("Pairs that leaked or differ"), found)
     yield from _examples(site, line.pairs, "capture")
     sentences = [tag("li", escape(s)) for s in (row["unseen"] or ())[:SENTENCES]]
     if sentences:

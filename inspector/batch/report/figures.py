@@ -36,6 +36,7 @@ class Figures:
     reasons: dict[str, int]  # of the unproven, those that occur
     answers: dict[str, int]  # every word of ANSWERS
     share: Share
+    failing: int  # leaked, or answered with another status or body
     lag: Quantiles | None
     original: Quantiles | None
     mirror: Quantiles | None
@@ -140,6 +141,7 @@ class Grouping:
         why = _table(group[unproven].astype(np.int64), count, m.reason[unproven], max(len(reasons), 1))
         eligible = np.bincount(asked[asked >= 0], weights=of.count[asked >= 0], minlength=count).astype(np.int64)
         copied = np.bincount(group[kept & mirrored], minlength=count)
+        failing = np.bincount(group[kept & m.failing], minlength=count)
         values = [_quantiles(rows, value, group, count) for rows, value in self._sorted]
         out = []
         for i in range(count):
@@ -150,6 +152,7 @@ class Grouping:
                     reasons={reasons[j]: int(why[i, j]) for j in np.flatnonzero(why[i]).tolist()},
                     answers=dict(zip(ANSWERS, answers[i].tolist(), strict=True)),
                     share=share(int(copied[i]), int(max(eligible[i], copied[i]))),
+                    failing=int(failing[i]),
                     lag=values[0][i],
                     original=values[1][i],
                     mirror=values[2][i],

@@ -24,6 +24,8 @@ DAY_PAGES = 400  # the latest
 UNIT_PAGES = 2000  # those that could not be read, then those that alarm, then the latest
 CELLS = 20_000  # rows of report.csv: a route and a day each, the latest
 PLOTTED = 12  # routes whose pages have plots
+WATCHED = 100  # routes of which it is told that their copies stopped
+MOMENTS = 1000  # of the plots over time, the latest: a capture's clock may say anything
 FIELDS = 500  # differences told, the most frequent
 MAX_SIDE = 44  # columns of each side of a route's name
 
@@ -40,9 +42,10 @@ class RouteLine:
     statuses: list[tuple[int, int, int]]  # original's, mirror's, pairs
     pairs: list[Pair]  # that have a page
     days: list[tuple[int, Figures]] = field(default_factory=list)
-    slots: list[tuple[int, Figures]] = field(default_factory=list)  # of the first PLOTTED
+    slots: list[tuple[int, Figures]] = field(default_factory=list)  # of the first WATCHED
+    plotted: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`items:3000 → items-shadow:3000`, visible text."""
         if self.route.other:
@@ -74,7 +77,7 @@ class UnitLine:
     figures: Figures
     pairs: list[Pair]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of its first file, visible text."""
         return unit_name(self.unit)
@@ -111,10 +114,10 @@ class Site:
         """Exchanges of all parts."""
         return sum(self.g.legs.values())
 
-    @cached_property
+    @property
     def failing(self) -> int:
         """Mirrors that leaked or were answered otherwise."""
-        return int(self.g.mirrors.failing.sum())
+        return self.total.failing
 
     @cached_property
     def failing_pairs(self) -> list[Pair]:
@@ -142,8 +145,8 @@ def site(found: Files, g: Gathered, title: str | None = None) -> Site:
     told = [(by_route[route], number, f) for (route, number), f in zip(keys, cells, strict=True)]
     for line, number, f in told:
         line.days.append((number, f))
-    plotted = [line.number for line in routes[:PLOTTED]]
-    keys, cells, _left = grouping.cells(grouping.slot, grouping.asked_in_route.slot, CELLS, plotted)
+    watched = [line.number for line in routes[:WATCHED]]
+    keys, cells, _left = grouping.cells(grouping.slot, grouping.asked_in_route.slot, CELLS, watched)
     for (route, slot), f in zip(keys, cells, strict=True):
         if slot != ABSENT:
             by_route[route].slots.append((slot * g.slot, f))
@@ -197,7 +200,9 @@ def _routes(g: Gathered, grouping: Grouping, pairs: dict[int, Pair]) -> list[Rou
         page = None
         if place < ROUTE_PAGES:
             page = f"routes/{page_name(route.asked or '', route.copied or '', 'other' if route.other else '')}.html"
-        out.append(RouteLine(i, route, page, found[i], fields[i], differing.get(i, []), mine[i]))
+        out.append(
+            RouteLine(i, route, page, found[i], fields[i], differing.get(i, []), mine[i], plotted=place < PLOTTED)
+        )
     return out
 
 
@@ -238,5 +243,6 @@ def _units(g: Gathered, grouping: Grouping, pairs: dict[int, Pair]) -> list[Unit
 def _slots(grouping: Grouping) -> list[tuple[int, Figures]]:
     keys = np.unique(np.concatenate([grouping.slot, grouping.asked.slot]))
     keys = keys[keys != ABSENT]
+    keys = keys[-MOMENTS:]
     found = grouping.by(keys, grouping.slot, grouping.asked.slot)
     return [(key * grouping.g.slot, f) for key, f in zip(keys.tolist(), found, strict=True)]
