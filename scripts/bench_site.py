@@ -217,8 +217,8 @@ def main() -> None:
     shutil.rmtree(report, ignore_errors=True)
     rows = sum(pq.read_metadata(p).num_rows for p in store.rglob("exchanges.parquet"))
     mirrors = sum(pq.read_metadata(p).num_rows for p in store.rglob("mirrors.parquet"))
-    print("| what | exchanges | mirrors | units | seconds | peak MB | pages |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| what | exchanges | mirrors | units | seconds | CPU seconds | peak MB | pages |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     code = "import sys; from inspector.batch.report import build; print(build(sys.argv[1], sys.argv[2]).pages)"
     for what in ("built anew", "built again, nothing new"):
         out = args.folder / "pages.txt"
@@ -226,9 +226,8 @@ def main() -> None:
         if run.status:
             sys.exit(run.error)
         pages = int(out.read_text())
-        print(
-            f"| {what} | {rows:,} | {mirrors:,} | {args.units:,} | {run.seconds:.1f} | {run.rss / 1e6:,.0f} | {pages:,} |"
-        )
+        counts = f"{rows:,} | {mirrors:,} | {args.units:,}"
+        print(f"| {what} | {counts} | {run.seconds:.1f} | {run.cpu:.1f} | {run.rss / 1e6:,.0f} | {pages:,} |")
 
 
 if __name__ == "__main__":
