@@ -18,9 +18,10 @@ from __future__ import annotations
 
 CONTENT_TIME = ("items-client.pcap", 1)  # discarded: content, time
 CONTENT = ("items-client.pcap", 2)  # discarded: content
-COUNT = ("mix-client.pcap.zst", 15)  # discarded: count
-TIME_COUNT = ("mix-client.pcap.zst", 5)  # discarded: time, count; chunked POST
-LONG = ("nginxmirror-gw.pcap.zst", 12)  # discarded: content, time; 60 kB, no mark on the copy
+COUNT = ("mix-client.pcap.zst", 3)  # discarded: count
+TIME_COUNT = ("mix-client.pcap.zst", 15)  # discarded: time, count
+LONG = ("mix-client.pcap.zst", 7)  # discarded: content, time; 200 kB
+NGINX = ("nginxmirror-gw.pcap.zst", 12)  # discarded: content; 60 kB, no mark on the copy
 LEAK = ("leaky-gw.pcap", 3)
 KEPT = ("leaky-gw.pcap", 4)  # discarded: content, beside leaks
 NODE = ("items-node.pcap", 2)  # unproven: no-downstream-leg
@@ -127,14 +128,19 @@ TABLE = [
     (LEAK, "drop original response", "unproven: gap", "equal to the mirror's is a leak only if the original's differs"),
     (LEAK, "drop original", "unproven: original-not-captured", "the same"),
     (LEAK, "snap original response 120", "unproven: snaplen", "the same"),
-    (LONG, "drop original", "no mirror", "nothing but the count told that this was a copy"),
+    (NGINX, "drop original", "no mirror", "nothing but the count told that this was a copy"),
     (LONG, "drop original response middle", "discarded: time", "a body with a hole equals nothing; the time is left"),
     (NODE, "drop original", "unproven: original-not-captured", "the suffix alone says that it is a copy"),
     (RETRY, "drop original", "discarded: content", "the client was given 504, the mirror answered 200"),
     # The mirror: what must not be handed on.
     (CONTENT, "drop mirror response", "unproven: gap", "acknowledged bytes are missing: lost, not unanswered"),
     (CONTENT, "drop mirror response head", "unproven: gap", "without its head the response is none"),
-    (LONG, "drop mirror response", "unproven: gap", "only the proxy's acknowledgements tell that there was a response"),
+    (
+        NGINX,
+        "drop mirror response",
+        "unproven: gap",
+        "only the proxy's acknowledgements tell that there was a response",
+    ),
     (LONG, "drop mirror response middle", "discarded: time, count", "its body is not known to differ any more"),
     (
         CONTENT,
