@@ -1,6 +1,7 @@
 """The library over a store: filters are pushed down, nanoseconds stay, and other tools read the same files."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import batch_made
@@ -14,6 +15,8 @@ from inspector.batch.schema import PARTITIONS, TABLES
 from inspector.errors import UsageError
 from inspector.inspection import inspect
 
+_START = next(batch_made.records((CAPTURES / "leaky-gw.pcap").read_bytes()))[0]
+FIRST, BETWEEN, SECOND = (datetime.fromtimestamp(_START + k * 86400, UTC).date().isoformat() for k in range(3))
 DOCS = Path(__file__).parent.parent / "docs" / "store.md"
 
 
@@ -40,24 +43,22 @@ def test_filters(store: Store) -> None:
     assert len(store.mirrors()) == 30
     assert len(store.mirrors(verdict="leaked")) == 8
     assert len(store.mirrors(verdict=["leaked", "discarded"], source="node-a")) == 15
-    assert set(store.mirrors(since="2026-11-22")["source"]) == {"node-b"}
-    assert set(store.mirrors(until=pd.Timestamp("2026-11-22"), columns=["day", "id"])["day"]) == {"2026-11-21"}
-    assert len(store.mirrors(day="2026-11-23")) == len(store.mirrors(day=["2026-11-23", "2020-01-01"])) == 15
+    assert set(store.mirrors(since=BETWEEN)["source"]) == {"node-b"}
+    assert set(store.mirrors(until=pd.Timestamp(BETWEEN), columns=["day", "id"])["day"]) == {FIRST}
+    assert len(store.mirrors(day=SECOND)) == len(store.mirrors(day=[SECOND, "2020-01-01"])) == 15
     assert set(store.exchanges(leg="mirror")["leg"].astype(str)) == {"mirror"}
     times = store.mirrors()["request_time"].sort_values()
     at = times.iloc[3].value
     assert len(store.mirrors(since=at)) == 27
     assert len(store.mirrors(until=at)) == 3
-    assert (
-        len(store.differences(verdict="leaked")) < len(store.differences(since="2026-11-22")) < len(store.differences())
-    )
+    assert len(store.differences(verdict="leaked")) < len(store.differences(since=BETWEEN)) < len(store.differences())
     assert set(store.differences(verdict="leaked", columns=["part", "source"])) == {"part", "source"}
 
 
 def test_what_has_no_time_is_always_told(store: Store) -> None:
     assert store.units(since="2030-01-01")["state"].tolist() == ["failed"]
-    assert len(store.captures(since="2026-11-22")) == 3
-    assert len(store.captures(until="2026-11-22")) == 3
+    assert len(store.captures(since=BETWEEN)) == 3
+    assert len(store.captures(until=BETWEEN)) == 3
     assert store.faults(since="2030-01-01")["code"].astype(str).tolist() == ["unreadable"]
     assert len(store.faults(columns=["code"])) == len(store.faults())
 
@@ -69,7 +70,7 @@ def test_frames_lose_nothing(store: Store) -> None:
     assert mirrors["body_same"].dtype == pd.BooleanDtype()
     assert list(mirrors.columns) == store.names("mirrors")
     assert list(store.mirrors(columns=["path", "unit"]).columns) == ["path", "unit"]
-    files = store.dataset("mirrors", day="2026-11-21", source="node-a").files
+    files = store.dataset("mirrors", day=FIRST, source="node-a").files
     assert len(files) == 2  # no other file is opened
 
 

@@ -106,8 +106,9 @@ def test_what_is_no_rotation_stays_apart(tmp_path: Path) -> None:
 def test_long_chains_are_cut_at_midnight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rotation, "LONGEST", 3)
     data = batch_made.pieces(LEAKY.read_bytes(), 1)[0]
-    for k in range(5):  # an hour apart from 23:12 UTC on
-        (tmp_path / f"x.pcap{k}").write_bytes(batch_made.shifted(data, 20 + k))
+    last = 23 - next(batch_made.records(data))[0] // 3600 % 24  # hours to the last one of the day (UTC)
+    for k in range(5):  # an hour apart
+        (tmp_path / f"x.pcap{k}").write_bytes(batch_made.shifted(data, last + k))
     found_units = rotation.units(found(tmp_path).pieces.values(), Memory({}))
     assert [len(u.pieces) for u in found_units] == [1, 3, 1]
     assert all("longer rotated capture" in u.notes[0] for u in found_units)
