@@ -410,6 +410,20 @@ def test_a_route_whose_copies_stop_is_told(tmp_path: Path) -> None:
     assert "30 of 60 requests" in text
 
 
+def test_captures_without_any_copy_are_told(tmp_path: Path) -> None:
+    """They lower the share: mirroring may have been off."""
+    units = [
+        {"mirrors": [mirror(1)], "exchanges": [asked(1)]},
+        {"exchanges": [asked(i) for i in range(1, 4)]},
+        {"exchanges": [asked(i, host="never-mirrored") for i in range(1, 4)]},
+    ]
+    found = scan.files(made(tmp_path / "store", units))
+    told = site_of(found, gather(found))
+    assert (told.total.share.mirrored, told.total.share.eligible) == (1, 4)
+    said = "".join(markdown(told))
+    assert "1 capture holds requests (3) that the same proxy mirrors in other captures, and no copy of any" in said
+
+
 def test_moments() -> None:
     assert moment("2026-11-21") == moment("2026-11-21T00:00Z") == 1_795_219_200 * SECOND
     now = batch_rows.pd.Timestamp("2026-11-21T12:00Z").to_pydatetime()

@@ -220,6 +220,7 @@ def findings(site: Site) -> list[Finding]:
         rows = [p for row, p in site.pairs.items() if m.verdict[row] == UNANSWERED]
         out.append(Finding("unanswered", said, rows, n))
     out += _stopped(site)
+    out += _silent(site)
     failed = [line for line in site.units if line.unit.state == "failed"]
     if failed:
         said = several("{n} capture could not be read.", "{n} captures could not be read.", len(failed))
@@ -265,6 +266,20 @@ def _stopped(site: Site) -> list[Finding]:
             at = when(line.slots[last][0] + site.g.slot)
             out.append(Finding("notable", said.format(route=line.name, time=at, n=f"{silent:,}"), routes=[line]))
     return out[:ROUTES]
+
+
+def _silent(site: Site) -> list[Finding]:
+    """Captures with requests that are mirrored elsewhere, and no copy of any."""
+    found = [u for u in site.units if u.figures.share.eligible and not u.figures.share.mirrored]
+    if not found:
+        return []
+    n = sum(u.figures.share.eligible for u in found)
+    said = several(
+        "{n} capture holds requests ({requests}) that the same proxy mirrors in other captures, and no copy of any.",
+        "{n} captures hold requests ({requests}) that the same proxies mirror in other captures, and no copy of any.",
+        len(found),
+    ).format(n=f"{len(found):,}", requests=f"{n:,}")
+    return [Finding("notable", said, units=found, total=len(found))]
 
 
 def statuses(found: Sequence[tuple[int, int, int]]) -> str:
