@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,25 @@ class Writer:
         try:
             if kind is None:
                 for table in TABLES:
-                    self._flush(table)
+                    if table in self._open or self._held[table]:
+                        self._flush(table)
+                    else:
+                        (self.folder / f"{table}.parquet").write_bytes(_without_rows(table))
         finally:
             for writer in self._open.values():
                 writer.close()
+
+
+@cache
+def _without_rows(table: str) -> bytes:
+    """The file of a table without rows: most units have one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema(table).empty_table(), sink, compression="zstd")
+    whole: bytes = sink.getvalue().to_pybytes()
+    return whole
 
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:
