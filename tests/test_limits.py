@@ -44,6 +44,7 @@ def test_the_table_says_what_the_code_does(limit: limits.Limit) -> None:
 
 
 def test_names_are_told_apart_and_values_are_read() -> None:
+    assert {limit.unit for limit in limits.LIMITS} == {*limits.UNITS, "bytes"}
     assert len(limits.BY_NAME) == len(limits.LIMITS) == len({limit.home for limit in limits.LIMITS})
     assert limits.parse("decoded-body=64MiB") == ("decoded-body", 64 << 20)
     assert limits.parse("waiting-requests=65536") == ("waiting-requests", 65536)

@@ -40,9 +40,10 @@ def list_limits() -> int:
         "",
     ]
     for limit in limits.LIMITS:
-        lines.append(
-            f"{limit.name}{' *' if limit.free else ''}: {limit.shown} {'' if limit.unit == 'bytes' else limit.unit}".rstrip()
-        )
+        size = limit.shown
+        if limit.unit != "bytes":
+            size = _("{n} {unit}").format(n=size, unit=_(limit.unit))
+        lines.append(f"{limit.name}{' *' if limit.free else ''}: {size}")
         lines += wrap(_(limit.beyond), 100, "    ", "    ")
     streams.write([[line + "\n" for line in lines]], None)
     return 0
