@@ -288,7 +288,7 @@ def quantiles(f: Figures) -> Html:
     """Lag and latencies in numbers."""
     names = [(_("lag of the mirror"), f.lag, True), (_("original"), f.original, False), (_("mirror"), f.mirror, False)]
     rows = [[Cell(name), number(q.n), *_times(q, signed)] for name, q, signed in names if q is not None]
-    heads = [_("measured"), _("number"), _("median"), _("90 % within"), _("99 % within"), _("most")]
+    heads = [_("what"), _("number"), _("median"), _("90 % within"), _("99 % within"), _("most")]
     return frame.grid("quantile-table", _("Lag and latency"), heads, rows, range(1, 6))
 
 

@@ -171,7 +171,7 @@ def _times(site: Site) -> Iterator[str]:
             rows.append([name, f"{q.n:,}", *(duration(v, signed) for v in (q.p50, q.p90, q.p99, q.most))])
     if rows:
         yield f"\n## {_('Times')}\n\n"
-        heads = [_("measured"), _("number"), _("median"), _("90 % within"), _("99 % within"), _("most")]
+        heads = [_("what"), _("number"), _("median"), _("90 % within"), _("99 % within"), _("most")]
         yield from table(heads, [list(row) for row in rows], range(1, 6))
 
 
