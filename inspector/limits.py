@@ -177,9 +177,11 @@ LIMITS = (
           marked("of a dissection: the rest is counted")),
 )  # fmt: skip
 UNITS = (  # `Limit.unit` as the catalogues have it
-    marked("arrows"), marked("changes"), marked("characters"), marked("codings"), marked("connections"), marked("datagrams"),
-    marked("exchanges"), marked("headers"), marked("interfaces"), marked("layers"), marked("levels"), marked("lines"),
-    marked("members"), marked("mirrors"), marked("packets"), marked("requests"), marked("routes"), marked("sentences"),
+    marked("arrows"), marked("captures"), marked("changes"), marked("characters"), marked("codings"),
+    marked("connections"), marked("datagrams"), marked("differences"), marked("exchanges"), marked("headers"),
+    marked("interfaces"), marked("layers"), marked("levels"), marked("lines"), marked("members"), marked("mirrors"),
+    marked("packets"), marked("pages"), marked("readings"), marked("requests"), marked("routes"), marked("rows"),
+    marked("sentences"), marked("streams"),
 )  # fmt: skip
 BY_NAME = {limit.name: limit for limit in LIMITS}
 _chosen: dict[str, int] = {}
