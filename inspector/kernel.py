@@ -63,10 +63,15 @@ def cache_folder() -> Path:
     return Path(root) / f"kernels-{_toolchain()}"
 
 
+def checked() -> bool:
+    """Whether kernels are compiled with every index checked (numba's NUMBA_BOUNDSCHECK)."""
+    return os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
+
+
 @functools.cache
 def _toolchain() -> str:
     """What machine code depends on beside a kernel's source."""
-    checks = "checked-" if os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0") else ""
+    checks = "checked-" if checked() else ""
     parts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), _processor())
     key = hashlib.sha256("\n".join((*parts, native.LAYOUT)).encode()).hexdigest()[:16]
     return f"{sys.implementation.cache_tag}-{checks}{key}"
@@ -194,7 +199,8 @@ class Kernel(Generic[P, R]):
             # other kernels and through `native` only.
             jit: Any = numba.njit
             options = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-            self._dispatcher = general(jit(**options, forceinline=self._inline)(twin))
+            # With every index checked nobody looks at the speed, and calls are compiled faster.
+            self._dispatcher = general(jit(**options, forceinline=self._inline and not checked())(twin))
         return self._dispatcher
 
     @functools.cached_property

@@ -22,7 +22,7 @@ class Page:
 
     def __init__(self, url: str) -> None:
         assert BINARY
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # its helpers write on for a moment
         read, theirs_out = os.pipe()
         theirs_in, write = os.pipe()
 

@@ -28,7 +28,7 @@ NAMES = sorted(p.name for p in (ROOT / "captures").glob("*.pcap*"))
 
 def har(*args: str | Path) -> dict[str, Any]:
     """The log that the command writes."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.har"
         assert run([*map(str, args), "--show-mirrors", "--format", "har", "-o", str(out)]) == 0
         text = out.read_text()
