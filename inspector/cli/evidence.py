@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
@@ -123,12 +123,13 @@ def write(
 @contextmanager
 def _private(target: str) -> Iterator[str]:
     """A new file beside `target` that nobody else may read; it goes unless it was renamed."""
+    # The name is known before the file is there, so that a signal at any moment leaves none.
+    path = os.path.join(os.path.dirname(target) or ".", f".inspect-{secrets.token_hex(8)}.pcapng")
     try:
-        handle, path = tempfile.mkstemp(".pcapng", ".inspect-", os.path.dirname(target) or ".")
-    except OSError as error:
-        raise _cannot(target, error) from error
-    os.close(handle)
-    try:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise _cannot(target, error) from error
         yield path
     finally:
         with suppress(OSError):
