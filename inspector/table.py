@@ -30,6 +30,12 @@ _known: dict[type, dict[str, np.dtype[Any] | None]] = {}
 _loose: dict[type, frozenset[str]] = {}  # columns of Runs
 
 
+def _scalar(hint: Any) -> Any:
+    """np.int64 of NDArray[np.int64], which is ndarray[shape, dtype[np.int64]], or an alias (numpy 2.5 on Python 3.12)."""
+    args = typing.get_args(hint)
+    return args[0] if len(args) == 1 else typing.get_args(args[1])[0]
+
+
 def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
     """The dtype of each column by name, in order; None for a column of Ragged or Runs."""
     if table in _known:
@@ -38,7 +44,7 @@ def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
     out: dict[str, np.dtype[Any] | None] = {}
     for field in fields(table):
         hint = hints[field.name]
-        out[field.name] = None if hint in (Ragged, Runs) else np.dtype(typing.get_args(typing.get_args(hint)[1])[0])
+        out[field.name] = None if hint in (Ragged, Runs) else np.dtype(_scalar(hint))
     _known[table] = out
     _loose[table] = frozenset(name for name in out if hints[name] is Runs)
     return out
