@@ -139,7 +139,6 @@ def stages_table(rows: list[dict[str, Any]]) -> str:
     for stage in rows[0]["stages"]:
         took = statistics.median(row["stages"][stage] for row in rows)
         out.append([stage, f"{took:.3f}", f"{took / wall:.0%}", f"{took / packets * 1e9:,.0f}"])
-    out[-1] = [out[-1][0], *("-" + cell for cell in out[-1][1:])]
     out.append(["together", f"{wall:.3f}", "100%", f"{wall / packets * 1e9:,.0f}"])
     missing = "".join(f"\n\nNot found in the source, so not counted: {m}." for m in rows[0]["missing"])
     return table(["stage", "seconds", "share", "ns/packet"], out, (1, 2, 3)) + missing
