@@ -78,12 +78,22 @@ def http(data: bytes) -> None:
     consistent(m, feeder, sizes, options or Options())
     if not lossy:
         other = fed(steps, sizes, how, options, False)
-        alike(m, Messages.concat(other.messages))
-        assert given_up(feeder) == given_up(other)
-        last = [{slot: (kind, name) for slot, kind, name in f.kinds()} for f in (feeder, other)]  # it may be told twice
-        assert last[0] == last[1]
+        n = Messages.concat(other.messages)
+        if not (unasked(m) or unasked(n)):
+            alike(m, n)
+            assert given_up(feeder) == given_up(other)
+            last = [
+                {slot: (kind, name) for slot, kind, name in f.kinds()} for f in (feeder, other)
+            ]  # it may be told twice
+            assert last[0] == last[1]
         for i in range(len(m)):
             read_again(m, i, texts[int(m.slot[i])])
+
+
+def unasked(m: Messages) -> bool:
+    """Whether there is a response without a request: where it comes while its request's head is incomplete, what is made of both
+    hangs on where the block ends (RELIABILITY.md)."""
+    return bool(((m.kind == 2) & (m.request < 0)).any())
 
 
 def given_up(feeder: Feeder) -> list[int]:
@@ -104,7 +114,13 @@ def consistent(m: Messages, feeder: Feeder, sizes: list[int], options: Options) 
     assert len(set(m.id.tolist())) == len(m)
     requests = m.id[m.kind == 1].tolist()
     answered = m.request[m.request >= 0].tolist()
-    assert sorted([*answered, *feeder.unanswered]) == sorted(requests)
+    told = [*answered, *feeder.unanswered]
+    assert len(set(told)) == len(told)
+    assert set(told) <= set(requests)
+    whole_heads = m.id[(m.kind == 1) & ((m.facts & np.uint32(Fact.HEAD_COMPLETE)) != 0)].tolist()
+    assert set(whole_heads) <= set(
+        told
+    )  # one whose head never ends may be left until the capture ends (RELIABILITY.md)
     for side in (0, 1):  # messages of a stream do not overlap
         rows = np.flatnonzero(m.slot == side)
         rows = rows[np.argsort(m.start[rows], kind="stable")]
