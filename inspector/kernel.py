@@ -99,7 +99,7 @@ def _sources() -> str:
     here = Path(__file__).parent
     for source in sorted(here.rglob("*.py")):
         text = source.read_bytes()
-        if b"@kernel" in text or b"@cold" in text:
+        if any(mark in text for mark in (b"@kernel", b"@cold", b"@instruction")):
             key.update(str(source.relative_to(here)).encode() + b"\0" + text)
     return key.hexdigest()[:16]
 
@@ -248,3 +248,40 @@ def kernel(function: Callable[P, R]) -> Kernel[P, R]:
 def cold(function: Callable[P, R]) -> Kernel[P, R]:
     """Mark a kernel that runs rarely: it stays a call, which keeps its callers small and quick to compile."""
     return Kernel(function, inline=False)
+
+
+class Instruction(Kernel[P, R]):
+    """A kernel that is not compiled from its Python source: see `instruction`."""
+
+    def __init__(
+        self, function: Callable[P, R], build: Callable[[], Any] | None, portable: Kernel[P, R], version: int
+    ) -> None:
+        super().__init__(function)
+        self._build, self._portable, self._version = build, portable, version
+
+    @property
+    def dispatcher(self) -> Any:
+        """What other kernels' compilation calls."""
+        if self._dispatcher is None:
+            portable = self._build is None or checked()
+            self._dispatcher = self._portable.dispatcher if portable else cast(Any, self._build)()
+        return self._dispatcher
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What the machine code is made of."""
+        return f"{self._version}-{self._portable.digest}"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+
+def instruction(
+    build: Callable[[], Any] | None, portable: Kernel[P, R], version: int = 1
+) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Mark a function as the plain form of a machine instruction; unlike other kernels it may use all of Python.
+
+    build: makes numba's intrinsic; None where this machine has none. portable: the kernel that it replaces, compiled where every
+    index is checked. version: of what `build` makes; to be raised when that changes.
+    """
+    return lambda function: Instruction(function, build, portable, version)

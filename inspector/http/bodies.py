@@ -39,17 +39,17 @@ BROKEN = 3  # the framing cannot be read: facts are noted
 
 
 @kernel
-def take(s: int, data: U8, words: U64, at: int, size: int, state: I64, rows: I64, lanes: U64, tails: U8) -> None:
+def take(s: int, data: U8, at: int, size: int, state: I64, rows: I64, lanes: U64, tails: U8) -> None:
     """`data[at : at + size]` are content of stream `s`'s message."""
     row = state[s, ROW]
     if rows[R_FACTS, row] & BODY_GAP == 0:
-        add_sum(lanes, tails, s, rows[R_BODY, row], data, words, at, size)
+        add_sum(lanes, tails, s, rows[R_BODY, row], data, at, size)
     rows[R_BODY, row] += size
     state[s, POS] += size
 
 
 @kernel
-def chunk_size(data: U8, words: U64, at: int, end: int, limit: int) -> tuple[int, int, int]:
+def chunk_size(data: U8, at: int, end: int, limit: int) -> tuple[int, int, int]:
     """chunk-size [chunk-ext] [CR] LF in `data[at:end]`: what was found, the size, and the index after the LF."""
     size = 0
     i = at
@@ -65,7 +65,7 @@ def chunk_size(data: U8, words: U64, at: int, end: int, limit: int) -> tuple[int
         return INVALID_LINE, 0, 0
     if i < end and data[i] != 13 and data[i] != 10 and data[i] != 59 and data[i] != 32 and data[i] != 9:
         return INVALID_LINE, 0, 0
-    i = find_line_end(data, words, i, end)
+    i = find_line_end(data, i, end)
     if i - at > limit:
         return INVALID_LINE, 0, 0
     if i >= end:
@@ -74,9 +74,9 @@ def chunk_size(data: U8, words: U64, at: int, end: int, limit: int) -> tuple[int
 
 
 @kernel
-def read_chunk_size(s: int, data: U8, words: U64, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
+def read_chunk_size(s: int, data: U8, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
     """A chunk's first line."""
-    found, size, after = chunk_size(data, words, at, end, limits[L_CHUNK_LINE])
+    found, size, after = chunk_size(data, at, end, limits[L_CHUNK_LINE])
     if found == PARTIAL_LINE:
         return WAITING
     if found == INVALID_LINE:
@@ -110,10 +110,10 @@ def read_chunk_end(s: int, data: U8, at: int, end: int, state: I64, rows: I64) -
 
 
 @cold
-def read_trailers(s: int, data: U8, words: U64, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
+def read_trailers(s: int, data: U8, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
     """Trailer lines up to the empty one (RFC 9112 section 7.1.2)."""
     while True:
-        i = find_line_end(data, words, at + state[s, SCANNED], end)
+        i = find_line_end(data, at + state[s, SCANNED], end)
         if state[s, HEAD_BYTES] + i - at > limits[L_HEAD]:
             rows[R_FACTS, state[s, ROW]] |= HEAD_TOO_LONG
             return BROKEN
@@ -130,22 +130,20 @@ def read_trailers(s: int, data: U8, words: U64, at: int, end: int, state: I64, r
 
 
 @kernel
-def read_body(
-    s: int, data: U8, words: U64, at: int, end: int, state: I64, rows: I64, lanes: U64, tails: U8, limits: I64
-) -> int:
+def read_body(s: int, data: U8, at: int, end: int, state: I64, rows: I64, lanes: U64, tails: U8, limits: I64) -> int:
     """One step of a body. Precondition: at < end."""
     mode = state[s, MODE]
     if mode == CHUNK_SIZE:
-        return read_chunk_size(s, data, words, at, end, state, rows, limits)
+        return read_chunk_size(s, data, at, end, state, rows, limits)
     if mode == CHUNK_END:
         return read_chunk_end(s, data, at, end, state, rows)
     if mode == TRAILERS:
-        return read_trailers(s, data, words, at, end, state, rows, limits)
+        return read_trailers(s, data, at, end, state, rows, limits)
     if mode != BODY and mode != CHUNK_DATA:
-        take(s, data, words, at, end - at, state, rows, lanes, tails)
+        take(s, data, at, end - at, state, rows, lanes, tails)
         return MOVED
     size = min(end - at, state[s, REMAIN])
-    take(s, data, words, at, size, state, rows, lanes, tails)
+    take(s, data, at, size, state, rows, lanes, tails)
     state[s, REMAIN] -= size
     if state[s, REMAIN] > 0:
         return MOVED

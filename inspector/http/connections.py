@@ -71,8 +71,8 @@ def settle(state: I64, conns: I64, c: int, pool: I64, unanswered: I64, counters:
 
 @kernel
 def read_in_turn(
-    i: int, c: int, asking: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    i: int, c: int, asking: int, active: I64, data: U8, runs: I64, chunks: I64,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
@@ -92,10 +92,10 @@ def read_in_turn(
         for turn in range(2):
             side = asking ^ turn
             came_to = read_stream(
-                2 * c + side, data, words, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
+                2 * c + side, data, runs, active[i, A_RUNS + side], active[i, A_RUNS + side + 1], chunks,
                 active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1],
                 active[i, A_CHUNKS + 1 - side], active[i, A_CHUNKS + 2 - side],
-                line, line_words, names, table, known, known_words,
+                line, names, table, known, known_words,
                 state, conns, pool, rows, hashes, text, lanes, tails,
                 news, unanswered, counters, limits, cell, ceiling,
             )  # fmt: skip
@@ -115,8 +115,8 @@ def read_in_turn(
 
 @kernel
 def read_connection(
-    i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    i: int, active: I64, data: U8, runs: I64, chunks: I64,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
@@ -139,7 +139,7 @@ def read_connection(
         )  # fmt: skip
     asking = 1 if state[2 * c + 1, KIND] == REQUEST or state[2 * c, KIND] == RESPONSE else 0
     if read_in_turn(
-        i, c, asking, active, data, words, runs, chunks, line, line_words, names, table, known, known_words,
+        i, c, asking, active, data, runs, chunks, line, names, table, known, known_words,
         state, conns, pool, rows, hashes, text, lanes, tails, news, unanswered, counters, limits, cell,
     ) == ROOM_DUE:  # fmt: skip
         return ROOM_DUE
@@ -149,7 +149,7 @@ def read_connection(
         if active[i, A_HOW + side] != 0:
             end_stream(
                 s, active[i, A_HOW + side], active[i, A_END + side],
-                line, line_words, state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
+                state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
             )  # fmt: skip
         carry_peers(state, s, chunks, active[i, A_CHUNKS + side], active[i, A_CHUNKS + side + 1])
     settle(state, conns, c, pool, unanswered, counters)
@@ -158,8 +158,8 @@ def read_connection(
 
 @kernel
 def read_block(
-    i: int, active: I64, data: U8, words: U64, runs: I64, chunks: I64,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    i: int, active: I64, data: U8, runs: I64, chunks: I64,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
@@ -167,7 +167,7 @@ def read_block(
     """The active connections from `i` on: which one to go on with once there is more room, or their number."""
     while i < len(active):
         if read_connection(
-            i, active, data, words, runs, chunks, line, line_words, names, table, known, known_words,
+            i, active, data, runs, chunks, line, names, table, known, known_words,
             state, conns, pool, rows, hashes, text, lanes, tails, news, unanswered, counters, limits, cell,
         ) == ROOM_DUE:  # fmt: skip
             return i

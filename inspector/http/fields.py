@@ -49,6 +49,7 @@ from inspector.http.names import (
 from inspector.http.tables import Mark
 from inspector.http.trace import note_trace
 from inspector.http.xxh64 import M, xxh64
+from inspector.instructions import move
 from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 
@@ -135,8 +136,7 @@ def field_value(data: U8, i: int, end: int, folded: bool, line: U8, size: int) -
     while end > i and blank(data[end - 1]):
         end -= 1
     if not folded:
-        for k in range(end - i):
-            line[size + k] = data[i + k]
+        move(line, size, data, i, end - i)
         return size + end - i
     while i < end:
         if data[i] == 10 or (data[i] == 13 and data[i + 1] == 10):
@@ -154,25 +154,24 @@ def field_value(data: U8, i: int, end: int, folded: bool, line: U8, size: int) -
 
 @kernel
 def store(
-    data: U8, words: U64, i: int, end: int, field: int,
+    data: U8, i: int, end: int, field: int,
     rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """Field `field` of a row becomes `data[i:end]`, as far as its limit goes. Precondition: `text` has room for it."""
     limit = limits[L_TARGET] if field == T_TARGET else limits[L_FIELD]
     size = min(end - i, limit)
     at = counters[C_TEXT]
-    for k in range(size):
-        text[at + k] = data[i + k]
+    move(text, at, data, i, size)
     counters[C_TEXT] = at + size
     rows[R_AT + field, row] = at
     rows[R_LENGTH + field, row] = size
     if field < T_CONTENT_TYPE:
-        hashes[H_METHOD + field, row] = xxh64(data, words, i, size, cell)
+        hashes[H_METHOD + field, row] = xxh64(data, i, size, cell)
 
 
 @cold
 def append_forwarded(
-    line: U8, line_words: U64, i: int, end: int,
+    line: U8, i: int, end: int,
     rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """A further x-forwarded-for line: its value follows the others after a "," (RFC 9110 section 5.3)."""
@@ -196,7 +195,7 @@ def append_forwarded(
     rows[R_LENGTH + T_XFF, row] = size
     for k in range(size):
         line[k] = text[old + k]
-    hashes[H_METHOD + T_XFF, row] = xxh64(line, line_words, 0, size, cell)
+    hashes[H_METHOD + T_XFF, row] = xxh64(line, 0, size, cell)
 
 
 @kernel
@@ -275,15 +274,15 @@ def note_sign(name: int, line: U8, i: int, end: int, rows: I64, row: int) -> Non
 
 @kernel
 def note_text(
-    line: U8, line_words: U64, field: int, i: int, end: int,
+    line: U8, field: int, i: int, end: int,
     rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """A text field: its first line counts, of x-forwarded-for all of them."""
     if rows[R_AT + field, row] != NONE:
         if field == T_XFF:
-            append_forwarded(line, line_words, i, end, rows, hashes, row, text, counters, limits, cell)
+            append_forwarded(line, i, end, rows, hashes, row, text, counters, limits, cell)
         return
-    store(line, line_words, i, end, field, rows, hashes, row, text, counters, limits, cell)
+    store(line, i, end, field, rows, hashes, row, text, counters, limits, cell)
     if field == T_REQUEST_ID:
         rows[R_MARKS, row] |= REQUEST_ID_MARK
     elif field == T_XFF:
@@ -307,23 +306,23 @@ def note_framing(name: int, line: U8, i: int, end: int, state: I64, s: int, rows
 
 @kernel
 def note_field(
-    name: int, line: U8, line_words: U64, i: int, end: int,
+    name: int, line: U8, i: int, end: int,
     state: I64, s: int, rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The field `name` with the value `line[i:end]` is noted in its message's row or its stream's head."""
     if name <= CONTENT_TYPE:
-        note_text(line, line_words, name + 1, i, end, rows, hashes, row, text, counters, limits, cell)
+        note_text(line, name + 1, i, end, rows, hashes, row, text, counters, limits, cell)
     elif name <= UPGRADE:
         note_framing(name, line, i, end, state, s, rows, row)
     elif name <= X_B3_SAMPLED:
-        note_trace(name, line, line_words, i, end, rows, hashes, row, cell)
+        note_trace(name, line, i, end, rows, hashes, row, cell)
     else:
         note_sign(name, line, i, end, rows, row)
 
 
 @cold
 def field_line(
-    data: U8, at: int, end: int, folded: bool, line: U8, line_words: U64, names: U8, table: I64,
+    data: U8, at: int, end: int, folded: bool, line: U8, names: U8, table: I64,
     rows: I64, hashes: U64, row: int, cell: U64,
 ) -> tuple[int, int, int]:  # fmt: skip
     """One field line `data[at:end]`, its LF left out: which field it is, and where its value begins and ends in `line`."""
@@ -341,5 +340,5 @@ def field_line(
         return UNNAMED, 0, 0
     size = field_value(data, i, end, folded, line, length + 1)
     if touched == 0:
-        hashes[H_HEADERS, row] = (hashes[H_HEADERS, row] + xxh64(line, line_words, 0, size, cell)) & M
+        hashes[H_HEADERS, row] = (hashes[H_HEADERS, row] + xxh64(line, 0, size, cell)) & M
     return name, length + 1, size

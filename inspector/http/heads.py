@@ -192,7 +192,7 @@ def must_wait(s: int, peer: int, size: int, state: I64, counters: I64, limits: I
 
 @kernel
 def begin_request(
-    s: int, data: U8, words: U64, at: int, end: int, peer: int,
+    s: int, data: U8, at: int, end: int, peer: int,
     state: I64, rows: I64, hashes: U64, text: U8, lanes: U64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """The start line of a request at `at`: what was found."""
@@ -200,8 +200,8 @@ def begin_request(
     if found != VALID_LINE:
         return found
     row = begin_row(s, version, state, rows, hashes, lanes, counters)
-    store(data, words, at, method_end, T_METHOD + 0, rows, hashes, row, text, counters, limits, cell)
-    store(data, words, method_end + 1, target_end, T_TARGET + 0, rows, hashes, row, text, counters, limits, cell)
+    store(data, at, method_end, T_METHOD + 0, rows, hashes, row, text, counters, limits, cell)
+    store(data, method_end + 1, target_end, T_TARGET + 0, rows, hashes, row, text, counters, limits, cell)
     state[s, METHOD] = method_of(data, at, method_end)
     state[s, PEER] = peer
     state[s, POS] += after - at
@@ -242,20 +242,20 @@ def skip_empty_lines(s: int, data: U8, at: int, end: int, state: I64) -> int:
 
 
 @kernel
-def whole_line(data: U8, words: U64, at: int, begin: int, end: int) -> tuple[int, bool, int]:
+def whole_line(data: U8, at: int, begin: int, end: int) -> tuple[int, bool, int]:
     """The index of the LF that ends the header line at `at`, `end` where there is none, whether it is folded, and its place
     among the known lines (-1: none).
 
     begin: no LF stands before it.
     """
     folded = False
-    i, place = line_key(data, words, at, end) if begin == at else (begin, -1)
+    i, place = line_key(data, at, end) if begin == at else (begin, -1)
     if place < 0:
-        i = find_line_end(data, words, i, end)
+        i = find_line_end(data, i, end)
     while 0 < i - at and i + 1 < end and (data[i + 1] == 32 or data[i + 1] == 9) and (i > at + 1 or data[at] != 13):
         folded = True
         place = -1
-        i = find_line_end(data, words, i + 1, end)
+        i = find_line_end(data, i + 1, end)
     return i, folded, place
 
 
@@ -269,25 +269,25 @@ def begins_response(data: U8, at: int, end: int) -> bool:
 
 @cold
 def new_line(
-    s: int, data: U8, words: U64, at: int, i: int, folded: bool, place: int,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64, state: I64, rows: I64, hashes: U64, row: int,
+    s: int, data: U8, at: int, i: int, folded: bool, place: int,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64, state: I64, rows: I64, hashes: U64, row: int,
     text: U8, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The field line `data[at:i]` is read, and takes its `place` (-1: none) among the known ones."""
     before = hashes[H_HEADERS, row] & M
-    name, value, size = field_line(data, at, i, folded, line, line_words, names, table, rows, hashes, row, cell)
+    name, value, size = field_line(data, at, i, folded, line, names, table, rows, hashes, row, cell)
     if place >= 0 and data[i - 1] == 13:
         begin, end = (at, i) if name == UNNAMED else value_bounds(data, at, i - 1)
         added = (hashes[H_HEADERS, row] - before) & M
-        learn(data, words, at, i, place, name, begin - at, end - at, added, known, known_words)
+        learn(data, at, i, place, name, begin - at, end - at, added, known, known_words)
     if name != UNNAMED:
-        note_field(name, line, line_words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
+        note_field(name, line, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
 
 
 @kernel
 def read_headers(
-    s: int, data: U8, words: U64, at: int, end: int, last: bool,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    s: int, data: U8, at: int, end: int, last: bool,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8, news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
@@ -295,12 +295,10 @@ def read_headers(
     row = state[s, ROW]
     begin = at + state[s, SCANNED]
     while True:
-        i, folded, place = whole_line(data, words, at, begin, end)
+        i, folded, place = whole_line(data, at, begin, end)
         if state[s, HEAD_BYTES] + i - at >= limits[L_HEAD] or state[s, LINES] > limits[L_LINES]:
             rows[R_FACTS, row] |= HEAD_TOO_LONG
-            finish_early(
-                s, state, conns, pool, rows, hashes, lanes, tails, line, line_words, cell, unanswered, counters, limits
-            )
+            finish_early(s, state, conns, pool, rows, hashes, lanes, tails, cell, unanswered, counters, limits)
             lose(s, state[s, POS], state, conns, rows, unanswered, counters)
             return MOVED
         empty = i == at or (i == at + 1 and data[at] == 13)
@@ -315,19 +313,19 @@ def read_headers(
             if state[s, METHOD] == UNKNOWN_METHOD and begins_response(data, i + 1, end):
                 state[s, TURN] = state[s, POS]
             end_head(
-                s, state, conns, pool, rows, hashes, text, lanes, tails, line, line_words,
+                s, state, conns, pool, rows, hashes, text, lanes, tails, line,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip
             return MOVED
         state[s, LINES] += 1
-        if place >= 0 and recall(data, words, at, i, place, known, known_words):
+        if place >= 0 and recall(data, at, i, place, known, known_words):
             name, value, size = known[place, NAME], at + known[place, VALUE], at + known[place, VALUE_END]
             hashes[H_HEADERS, row] = (hashes[H_HEADERS, row] + known_words[place, KNOWN_WORDS]) & M
             if name != UNNAMED:
-                note_field(name, data, words, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
+                note_field(name, data, value, size, state, s, rows, hashes, row, text, counters, limits, cell)
         else:
             new_line(
-                s, data, words, at, i, folded, place, line, line_words, names, table, known, known_words,
+                s, data, at, i, folded, place, line, names, table, known, known_words,
                 state, rows, hashes, row, text, counters, limits, cell,
             )  # fmt: skip
         at = i + 1

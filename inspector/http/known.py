@@ -10,7 +10,8 @@ import numpy as np
 
 from inspector.http.names import B3, X_B3_SAMPLED
 from inspector.http.startline import HIGHS, LINE_FEEDS_INVERTED, ONES_INVERTED
-from inspector.http.xxh64 import P1, P2, M, word64
+from inspector.http.xxh64 import P1, P2, M
+from inspector.instructions import load64, lowest_bit
 from inspector.kernel import cold, kernel
 from inspector.table import I64, U8, U64
 
@@ -29,23 +30,21 @@ KNOWN_WIDTH = 4
 
 
 @kernel
-def line_key(data: U8, words: U64, at: int, end: int) -> tuple[int, int]:
+def line_key(data: U8, at: int, end: int) -> tuple[int, int]:
     """The index of the LF that ends the line at `at`, and its place in the table; place -1 where it is too near the end of the
     bytes or too long to be known (then the index says only that no LF stands before it)."""
     key = (P2 & M) ^ (P1 & M)
     i = at
-    stop = min(min(end, 8 * len(words)) - 8, at + LONGEST)
+    stop = min(end - 8, at + LONGEST)
     while i <= stop:
-        word = word64(data, words, i)
+        word = load64(data, i)
         feeds = word ^ LINE_FEEDS_INVERTED ^ M
         # The lowest bit set stands in the byte of the first LF (Hacker's Delight, section 6-1).
         feeds = (feeds - (ONES_INVERTED ^ M)) & (feeds ^ M) & HIGHS
         if feeds:
             word &= (feeds ^ (feeds - (ONE_INVERTED ^ M))) >> 8
             key = ((key ^ word) * P1) & M
-            while data[i] != 10:
-                i += 1
-            return i, np.int64(key >> PLACE_SHIFT)  # type: ignore[return-value]  # a number below KNOWN, signed
+            return i + (lowest_bit(feeds) >> 3), np.int64(key >> PLACE_SHIFT)  # type: ignore[return-value]  # a number below KNOWN, signed
         key = ((key ^ word) * P1) & M
         key ^= key >> 29
         i += 8
@@ -53,27 +52,26 @@ def line_key(data: U8, words: U64, at: int, end: int) -> tuple[int, int]:
 
 
 @kernel
-def recall(data: U8, words: U64, at: int, i: int, place: int, known: I64, known_words: U64) -> bool:
+def recall(data: U8, at: int, i: int, place: int, known: I64, known_words: U64) -> bool:
     """Whether the line `data[at:i]` is the one at `place` of the table. Precondition: `line_key` gave the place."""
     size = i - at
     if known[place, SIZE] != size:
         return False
     k = 0
     while size >= 8:
-        if known_words[place, k] != word64(data, words, at):
+        if known_words[place, k] != load64(data, at):
             return False
         at += 8
         size -= 8
         k += 1
     if size == 0:
         return True
-    return known_words[place, k] == word64(data, words, at) & (M >> (64 - 8 * size))
+    return known_words[place, k] == load64(data, at) & (M >> (64 - 8 * size))
 
 
 @cold
 def learn(
     data: U8,
-    words: U64,
     at: int,
     i: int,
     place: int,
@@ -98,9 +96,9 @@ def learn(
     known_words[place, KNOWN_WORDS] = added
     k = 0
     while size >= 8:
-        known_words[place, k] = word64(data, words, at)
+        known_words[place, k] = load64(data, at)
         at += 8
         size -= 8
         k += 1
     if size > 0:
-        known_words[place, k] = word64(data, words, at) & (M >> (64 - 8 * size))
+        known_words[place, k] = load64(data, at) & (M >> (64 - 8 * size))

@@ -155,15 +155,13 @@ def begin_row(s: int, version: int, state: I64, rows: I64, hashes: U64, lanes: U
 
 
 @kernel
-def finish(
-    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64
-) -> None:
+def finish(s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, cell: U64) -> None:
     """The message of stream `s` ends at POS."""
     row = state[s, ROW]
     rows[R_END, row] = state[s, POS]
     if rows[R_FACTS, row] & BODY_GAP == 0:
         size = rows[R_BODY, row]
-        hashes[H_BODY, row] = EMPTY_SUM if size == 0 else end_sum(lanes, tails, s, size, line, line_words, cell)
+        hashes[H_BODY, row] = EMPTY_SUM if size == 0 else end_sum(lanes, tails, s, size, cell)
     rows[R_DONE, row] = 1
     state[s, ROW] = NONE
     state[s, MODE] = START
@@ -186,7 +184,7 @@ def drop_interim(s: int, state: I64, rows: I64, unanswered: I64, counters: I64) 
 
 @cold
 def finish_early(
-    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64,
+    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
     cell: U64, unanswered: I64, counters: I64, limits: I64,
 ) -> None:  # fmt: skip
     """The message of stream `s` ends at POS before its end. A request whose head is not complete may be answered as well."""
@@ -202,7 +200,7 @@ def finish_early(
                 rows[R_ID, row], start, state[s, POS], state[s, PEER], state[s, METHOD],
                 state, conns, s >> 1, pool, unanswered, counters, limits,
             )  # fmt: skip
-    finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+    finish(s, state, rows, hashes, lanes, tails, cell)
 
 
 @cold
@@ -218,15 +216,15 @@ def lose(s: int, at: int, state: I64, conns: I64, rows: I64, unanswered: I64, co
 
 @cold
 def tunnel(
-    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, line: U8, line_words: U64, cell: U64,
+    s: int, state: I64, rows: I64, hashes: U64, lanes: U64, tails: U8, cell: U64,
     news: I64, counters: I64,
 ) -> None:  # fmt: skip
     """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6): both directions are handed over."""
     rows[R_FACTS, state[s, ROW]] |= COMPLETE | NO_BODY | UPGRADED
-    finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+    finish(s, state, rows, hashes, lanes, tails, cell)
     if state[s ^ 1, ROW] != NONE:
         rows[R_FACTS, state[s ^ 1, ROW]] |= ABORTED
-        finish(s ^ 1, state, rows, hashes, lanes, tails, line, line_words, cell)
+        finish(s ^ 1, state, rows, hashes, lanes, tails, cell)
     for side in (s, s ^ 1):
         state[side, MODE] = STOPPED
         announce(side, TUNNEL + 0, state, news, counters)
@@ -241,7 +239,6 @@ def host_from_target(
     method: int,
     text: U8,
     line: U8,
-    line_words: U64,
     counters: I64,
     limits: I64,
     cell: U64,
@@ -263,7 +260,7 @@ def host_from_target(
     if i < stop:
         for k in range(stop - i):
             line[k] = text[i + k]
-        store(line, line_words, 0, stop - i, T_HOST + 0, rows, hashes, row, text, counters, limits, cell)
+        store(line, 0, stop - i, T_HOST + 0, rows, hashes, row, text, counters, limits, cell)
 
 
 @kernel
@@ -318,7 +315,7 @@ def doubtful(s: int, state: I64, conns: I64) -> bool:
 
 @kernel
 def end_head(
-    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8, line: U8, line_words: U64,
+    s: int, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64, tails: U8, line: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The head of stream `s`'s message ends at POS: what follows it?"""
@@ -331,14 +328,14 @@ def end_head(
         rows[R_FACTS, row] |= CLOSE
     if state[s, KIND] == REQUEST:
         if rows[R_AT + T_HOST, row] == NONE and rows[R_AT + T_METHOD, row] != NONE:
-            host_from_target(rows, hashes, row, method, text, line, line_words, counters, limits, cell)
+            host_from_target(rows, hashes, row, method, text, line, counters, limits, cell)
         push(
             rows[R_ID, row], rows[R_START, row], state[s, POS], state[s, PEER], method,
             state, conns, s >> 1, pool, unanswered, counters, limits,
         )  # fmt: skip
         ends = content(s, state, rows, row)
     elif status == 101 or (method == CONNECT and 200 <= status < 300):
-        tunnel(s, state, rows, hashes, lanes, tails, line, line_words, cell, news, counters)
+        tunnel(s, state, rows, hashes, lanes, tails, cell, news, counters)
         return
     elif status < 200:
         rows[R_FACTS, row] |= INTERIM
@@ -356,6 +353,6 @@ def end_head(
     if ends != 0:
         if ends == 1:
             rows[R_FACTS, row] |= COMPLETE
-        finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+        finish(s, state, rows, hashes, lanes, tails, cell)
         if ends == 2 and state[s, MODE] != HOLD:
             lose(s, state[s, POS], state, conns, rows, unanswered, counters)

@@ -15,8 +15,9 @@ from inspector.http.known import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
 from inspector.http.names import build
 from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.http.texts import copy_texts, lay_texts
+from inspector.http.xxh64 import TAIL
 from inspector.ragged import Ragged, gather
-from inspector.table import I32, I64, U8, U64, Bool, dtypes
+from inspector.table import I32, I64, Bool, dtypes
 from inspector.tcp.tables import UNKNOWN, StreamBlock
 
 Synced = Callable[[I32], Bool] | Bool
@@ -112,13 +113,6 @@ def _packed(*columns: NDArray[Any]) -> I64:
     return out
 
 
-def _aligned(data: U8) -> tuple[U8, U64]:
-    """The bytes and their 64-bit words (an incomplete last word left out); copied where they do not start at a word."""
-    if data.ctypes.data % 8 or not data.flags.c_contiguous:
-        data = data.copy()
-    return data, data[: len(data) & ~7].view(np.dtype("<u8"))
-
-
 class Parser:
     """HTTP/1 messages of all streams of a capture, block by block (RFC 9112, RFC 9110).
 
@@ -148,7 +142,7 @@ class Parser:
         self._counters[at.C_FREE] = at.NONE
         self._state = np.zeros((0, at.STREAM_WIDTH), np.int64)
         self._lanes = np.zeros((0, 4), np.uint64)
-        self._tails = np.zeros((0, 32), np.uint8)
+        self._tails = np.zeros(0, np.uint8)
         self._conns = np.zeros((0, at.CONNECTION_WIDTH), np.int64)
         self._pool = np.zeros((64, at.NODE_WIDTH), np.int64)
         self._rows = np.zeros((at.ROW_WIDTH, 64), np.int64)
@@ -173,12 +167,11 @@ class Parser:
         r, c = block.runs, block.chunks
         runs = _packed(r.offset, r.at, r.length, r.reason, r.gap)
         chunks = _packed(c.offset, c.time, c.peer)
-        data, words = _aligned(block.arena)
-        line, line_words = _aligned(self._line)
+        data, line = np.ascontiguousarray(block.arena), self._line
         done = 0
         while True:
             done = read_block(
-                done, active, data, words, runs, chunks, line, line_words, self._names, self._table,
+                done, active, data, runs, chunks, line, self._names, self._table,
                 self._known, self._known_words, self._state, self._conns,
                 self._pool, self._rows, self._hashes, self._text, self._lanes, self._tails, self._news,
                 self._unanswered, self._counters, self._limits, self._cell,
@@ -220,7 +213,7 @@ class Parser:
             return
         self._state = _grown(self._state, slots + 2 & ~1)
         self._lanes = _grown(self._lanes, len(self._state))
-        self._tails = _grown(self._tails, len(self._state))
+        self._tails = _grown(self._tails, TAIL * len(self._state))
         self._conns = _grown(self._conns, len(self._state) >> 1)
         self._blank(np.arange(old, len(self._state)))
         self._blank_connections(np.arange(old >> 1, len(self._conns)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from inspector.http.xxh64 import M, word64
+from inspector.http.xxh64 import M
+from inspector.instructions import load64, lowest_bit
 from inspector.kernel import kernel
-from inspector.table import U8, U64
+from inspector.table import U8
 
 # What a reader of a line found.
 INVALID_LINE = 0
@@ -31,15 +32,15 @@ def token_byte(c: int) -> bool:
 
 
 @kernel
-def find_line_end(data: U8, words: U64, at: int, end: int) -> int:
-    """The index of the first LF in `data[at:end]`, or `end`. words: see xxh64."""
+def find_line_end(data: U8, at: int, end: int) -> int:
+    """The index of the first LF in `data[at:end]`, or `end`."""
     i = at
-    stop = min(end, 8 * len(words)) - 8
-    while i <= stop:
+    while i + 8 <= end:
         # A byte of `word` is zero where there is an LF (Hacker's Delight, section 6-1).
-        word = word64(data, words, i) ^ LINE_FEEDS_INVERTED ^ M
-        if (word - (ONES_INVERTED ^ M)) & (word ^ M) & HIGHS:
-            break
+        word = load64(data, i) ^ LINE_FEEDS_INVERTED ^ M
+        feeds = (word - (ONES_INVERTED ^ M)) & (word ^ M) & HIGHS
+        if feeds:
+            return i + (lowest_bit(feeds) >> 3)
         i += 8
     while i < end and data[i] != 10:
         i += 1

@@ -91,8 +91,8 @@ def room(rows: I64, text: U8, pool: I64, news: I64, unanswered: I64, counters: I
 
 @kernel
 def start_message(
-    s: int, data: U8, words: U64, at: int, end: int, last: bool, chunks: I64, low: int, high: int,
-    line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64,
+    s: int, data: U8, at: int, end: int, last: bool, chunks: I64, low: int, high: int,
+    line: U8, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8, lanes: U64,
     unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> int:  # fmt: skip
     """Between messages."""
@@ -102,7 +102,7 @@ def start_message(
     row = chunk_of(chunks, low, high, state[s, POS])
     peer = chunks[row, CHUNK_PEER] if row >= 0 else UNKNOWN + 0
     if state[s, KIND] == REQUEST:
-        found = begin_request(s, data, words, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell)
+        found = begin_request(s, data, at, end, peer, state, rows, hashes, text, lanes, counters, limits, cell)
     else:
         found = begin_response(
             s, data, at, end, peer, state, conns, pool, rows, hashes, lanes, unanswered, counters, limits
@@ -155,9 +155,9 @@ def search(
 
 @kernel
 def step(
-    s: int, data: U8, words: U64, base: int, end: int, last: bool, chunks: I64, low: int, high: int,
+    s: int, data: U8, base: int, end: int, last: bool, chunks: I64, low: int, high: int,
     other_low: int, other_high: int,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64,
@@ -167,14 +167,14 @@ def step(
     at = base + state[s, POS]
     if mode == START:
         return start_message(
-            s, data, words, at, end, last, chunks, low, high, line, line_words, state, conns, pool, rows, hashes, text, lanes,
+            s, data, at, end, last, chunks, low, high, line, state, conns, pool, rows, hashes, text, lanes,
             unanswered, counters, limits, cell,
         )  # fmt: skip
     if mode == HEADERS:
         if state[s, METHOD] == UNKNOWN_METHOD:
             state[s, TURN] = next_turn(state[s, POS], state, s ^ 1, chunks, other_low, other_high)
         return read_headers(
-            s, data, words, at, end, last, line, line_words, names, table, known, known_words,
+            s, data, at, end, last, line, names, table, known, known_words,
             state, conns, pool, rows, hashes, text, lanes, tails,
             news, unanswered, counters, limits, cell,
         )  # fmt: skip
@@ -194,10 +194,10 @@ def step(
             return PAUSED
         state[s, MODE] = START
         return MOVED
-    found = read_body(s, data, words, at, end, state, rows, lanes, tails, limits)
+    found = read_body(s, data, at, end, state, rows, lanes, tails, limits)
     if found == ENDED_HERE or found == BROKEN:
         rows[R_FACTS, state[s, ROW]] |= COMPLETE if found == ENDED_HERE else 0
-        finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+        finish(s, state, rows, hashes, lanes, tails, cell)
     if found == BROKEN:
         lose(s, state[s, POS], state, conns, rows, unanswered, counters)
     return WAITING if found == WAITING else MOVED
@@ -206,7 +206,7 @@ def step(
 @cold
 def gap(
     s: int, offset: int, missing: int, cut: bool,
-    line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
     unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """The last `missing` bytes before `offset` of stream `s` are missing; those between POS and them cannot be read without."""
@@ -223,9 +223,7 @@ def gap(
         state[s, POS] = offset - missing
         rows[R_GAP, row] += missing
         rows[R_FACTS, row] |= CUT if cut else 0
-        finish_early(
-            s, state, conns, pool, rows, hashes, lanes, tails, line, line_words, cell, unanswered, counters, limits
-        )
+        finish_early(s, state, conns, pool, rows, hashes, lanes, tails, cell, unanswered, counters, limits)
         lose(s, offset, state, conns, rows, unanswered, counters)
     else:
         state[s, POS] = offset - missing
@@ -233,7 +231,7 @@ def gap(
         complete = inside >= 0 and body_complete(s, state)
         if inside < 0 or complete:
             rows[R_FACTS, row] |= COMPLETE if complete else 0
-            finish(s, state, rows, hashes, lanes, tails, line, line_words, cell)
+            finish(s, state, rows, hashes, lanes, tails, cell)
         if inside != missing:
             lose(s, offset, state, conns, rows, unanswered, counters)
 
@@ -241,7 +239,7 @@ def gap(
 @cold
 def end_stream(
     s: int, how: int, offset: int,
-    line: U8, line_words: U64, state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
+    state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, lanes: U64, tails: U8,
     unanswered: I64, counters: I64, limits: I64, cell: U64,
 ) -> None:  # fmt: skip
     """Stream `s` has ended: so has its message (RFC 9112 section 8)."""
@@ -254,17 +252,15 @@ def end_stream(
             facts = COMPLETE + 0
         state[s, POS] = max(state[s, POS], state[s, SEEN])
         rows[R_FACTS, state[s, ROW]] |= facts
-        finish_early(
-            s, state, conns, pool, rows, hashes, lanes, tails, line, line_words, cell, unanswered, counters, limits
-        )
+        finish_early(s, state, conns, pool, rows, hashes, lanes, tails, cell, unanswered, counters, limits)
     state[s, MODE] = STOPPED
 
 
 @kernel
 def read_stream(
-    s: int, data: U8, words: U64, runs: I64, run: int, run_end: int, chunks: I64, low: int, high: int,
+    s: int, data: U8, runs: I64, run: int, run_end: int, chunks: I64, low: int, high: int,
     other_low: int, other_high: int,
-    line: U8, line_words: U64, names: U8, table: I64, known: I64, known_words: U64,
+    line: U8, names: U8, table: I64, known: I64, known_words: U64,
     state: I64, conns: I64, pool: I64, rows: I64, hashes: U64, text: U8,
     lanes: U64, tails: U8,
     news: I64, unanswered: I64, counters: I64, limits: I64, cell: U64, ceiling: int,
@@ -282,7 +278,7 @@ def read_stream(
                 missing = runs[run, RUN_GAP]
             gap(
                 s, offset, missing, runs[run, RUN_REASON] == CUT_REASON,
-                line, line_words, state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
+                state, conns, pool, rows, hashes, lanes, tails, unanswered, counters, limits, cell,
             )  # fmt: skip
         last = run + 1 < run_end or state[s, ENDED] != 0
         base = runs[run, RUN_AT] - offset
@@ -293,8 +289,8 @@ def read_stream(
                 counters[C_FULL] = 1
                 return FULL
             came_to = step(
-                s, data, words, base, base + stop, last, chunks, low, high, other_low, other_high,
-                line, line_words, names, table, known, known_words,
+                s, data, base, base + stop, last, chunks, low, high, other_low, other_high,
+                line, names, table, known, known_words,
             state, conns, pool, rows, hashes, text, lanes, tails,
                 news, unanswered, counters, limits, cell,
             )  # fmt: skip

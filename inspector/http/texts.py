@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspector.http import layout as at
+from inspector.instructions import move
 from inspector.kernel import kernel
 from inspector.table import I32, I64, U8
 
@@ -27,6 +28,7 @@ def copy_texts(rows: I64, index: I64, text: U8, offsets: I64, out: U8) -> None:
         to = offsets[i]
         for k in range(TEXTS):
             begin = rows[at.R_AT + k, index[i]]
-            for j in range(rows[at.R_LENGTH + k, index[i]]):
-                out[to + j] = text[begin + j]
-            to += rows[at.R_LENGTH + k, index[i]]
+            size = rows[at.R_LENGTH + k, index[i]]
+            if size > 0:
+                move(out, to, text, begin, size)
+                to += size

@@ -57,9 +57,7 @@ def hex_digit(c: int) -> int:
 
 
 @cold
-def note_parts(
-    line: U8, line_words: U64, i: int, end: int, w3c: bool, rows: I64, hashes: U64, row: int, cell: U64
-) -> None:
+def note_parts(line: U8, i: int, end: int, w3c: bool, rows: I64, hashes: U64, row: int, cell: U64) -> None:
     """traceparent: version-trace-span-flags; b3: trace-span[-sampled[-parent]], or a sampling decision alone."""
     stop = id_end(line, i, end)
     if w3c:
@@ -71,11 +69,11 @@ def note_parts(
     if i >= stop:
         return
     rows[R_MARKS, row] |= TRACE_MARK
-    hashes[H_TRACE, row] = xxh64(line, line_words, i, stop - i, cell)
+    hashes[H_TRACE, row] = xxh64(line, i, stop - i, cell)
     i = stop + 1
     stop = id_end(line, i, end)
     if i < stop:
-        hashes[H_SPAN, row] = xxh64(line, line_words, i, stop - i, cell)
+        hashes[H_SPAN, row] = xxh64(line, i, stop - i, cell)
     i = stop + 1
     stop = id_end(line, i, end)
     if i >= stop:
@@ -88,13 +86,11 @@ def note_parts(
     i = stop + 1
     stop = id_end(line, i, end)
     if i < stop:
-        hashes[H_PARENT, row] = xxh64(line, line_words, i, stop - i, cell)
+        hashes[H_PARENT, row] = xxh64(line, i, stop - i, cell)
 
 
 @cold
-def note_trace(
-    name: int, line: U8, line_words: U64, i: int, end: int, rows: I64, hashes: U64, row: int, cell: U64
-) -> None:
+def note_trace(name: int, line: U8, i: int, end: int, rows: I64, hashes: U64, row: int, cell: U64) -> None:
     """One field of trace context with the value `line[i:end]` is noted in its message's row."""
     level = LEVEL_TRACEPARENT if name == TRACEPARENT else (LEVEL_B3 if name == B3 else LEVEL_X_B3)
     if level < rows[R_TRACE_LEVEL, row] or i >= end:
@@ -108,13 +104,13 @@ def note_trace(
     elif level < LEVEL_X_B3:
         return  # a second line of the same field
     if level < LEVEL_X_B3:
-        note_parts(line, line_words, i, end, name == TRACEPARENT, rows, hashes, row, cell)
+        note_parts(line, i, end, name == TRACEPARENT, rows, hashes, row, cell)
         return
     if name == X_B3_SAMPLED:
         note_sampled(line, i, end, rows, row)
         return
     id_end(line, i, end)
-    value = xxh64(line, line_words, i, end - i, cell)
+    value = xxh64(line, i, end - i, cell)
     rows[R_MARKS, row] |= TRACE_MARK
     if name == X_B3_TRACEID:
         hashes[H_TRACE, row] = value

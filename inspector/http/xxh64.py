@@ -6,10 +6,12 @@ for the former and nothing for the latter. The two primes below 2**63 would be i
 
 from __future__ import annotations
 
+from inspector.instructions import load64, move
 from inspector.kernel import kernel
 from inspector.table import U8, U64
 
 M = 0xFFFFFFFFFFFFFFFF
+TAIL = 32  # bytes of a stripe
 P1 = 0x9E3779B185EBCA87
 P2 = 0xC2B2AE3D27D4EB4F
 P3_INVERTED = 0x165667B19E3779F9 ^ M
@@ -23,19 +25,6 @@ EMPTY_SUM = 0xEF46DB3751D8E999  # of no bytes
 def word32(data: U8, i: int) -> int:
     """The little-endian 32-bit word at `i`. Precondition: it lies in `data`."""
     return (data[i] & M) | (data[i + 1] & M) << 8 | (data[i + 2] & M) << 16 | (data[i + 3] & M) << 24
-
-
-@kernel
-def word64(data: U8, words: U64, i: int) -> int:
-    """The little-endian 64-bit word at byte `i`. `words` are the aligned words of `data`. Precondition: it lies in `data`."""
-    k = i >> 3
-    shift = (i & 7) << 3
-    if shift == 0:
-        return words[k] & M
-    if k + 1 < len(words):
-        return words[k] >> shift | (words[k + 1] << (64 - shift)) & M
-    value = word32(data, i)
-    return value | word32(data, i + 4) << 32
 
 
 @kernel
@@ -61,10 +50,10 @@ def converge(a: int, b: int, c: int, d: int) -> int:
 
 
 @kernel
-def finish64(total: int, data: U8, words: U64, i: int, end: int) -> int:
+def finish64(total: int, data: U8, i: int, end: int) -> int:
     """Steps 5 and 6: the last bytes `data[i:end]`, fewer than 32, and the final mix."""
     while i + 8 <= end:
-        word = (word64(data, words, i) * P2) & M
+        word = (load64(data, i) * P2) & M
         word = (((word << 31) & M | (word >> 33)) * P1) & M
         total ^= word
         total = (((total << 27) & M | (total >> 37)) * P1 + P4) & M
@@ -83,30 +72,30 @@ def finish64(total: int, data: U8, words: U64, i: int, end: int) -> int:
 
 
 @kernel
-def stripes(data: U8, words: U64, i: int, end: int, a: int, b: int, c: int, d: int) -> tuple[int, int, int, int]:
+def stripes(data: U8, i: int, end: int, a: int, b: int, c: int, d: int) -> tuple[int, int, int, int]:
     """The four lanes take in the full stripes of 32 bytes in `data[i:end]`."""
     while i + 32 <= end:
-        a = round64(a, word64(data, words, i))
-        b = round64(b, word64(data, words, i + 8))
-        c = round64(c, word64(data, words, i + 16))
-        d = round64(d, word64(data, words, i + 24))
+        a = round64(a, load64(data, i))
+        b = round64(b, load64(data, i + 8))
+        c = round64(c, load64(data, i + 16))
+        d = round64(d, load64(data, i + 24))
         i += 32
     return a, b, c, d
 
 
 @kernel
-def xxh64(data: U8, words: U64, at: int, length: int, cell: U64) -> int:
+def xxh64(data: U8, at: int, length: int, cell: U64) -> int:
     """XXH64 of `data[at : at + length]`. Precondition: it lies in `data`.
 
-    words: the aligned 64-bit words of `data`, a last incomplete one left out; cell (1,) makes the length unsigned.
+    cell (1,) makes the length unsigned.
     """
     cell[0] = length
     total = (P5_INVERTED ^ M) & M
     end = at + length
     if length >= 32:
-        a, b, c, d = stripes(data, words, at, end, (P1 + P2) & M, P2 & M, P1 ^ P1, LANE_4_INVERTED ^ M)
+        a, b, c, d = stripes(data, at, end, (P1 + P2) & M, P2 & M, P1 ^ P1, LANE_4_INVERTED ^ M)
         total = converge(a, b, c, d)
-    return finish64((total + cell[0]) & M, data, words, end - (length & 31), end)
+    return finish64((total + cell[0]) & M, data, end - (length & 31), end)
 
 
 @kernel
@@ -119,48 +108,38 @@ def start_sum(lanes: U64, s: int) -> None:
 
 
 @kernel
-def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, words: U64, at: int, length: int) -> None:
+def add_sum(lanes: U64, tails: U8, s: int, total: int, data: U8, at: int, length: int) -> None:
     """State `s`, which has taken in `total` bytes, takes in `data[at : at + length]`.
 
-    lanes: (n, 4); tails: (n, 32), the bytes since the last full stripe. Precondition: the range lies in `data`.
+    lanes: (n, 4); tails: (TAIL * n,), the bytes of each since its last full stripe. Precondition: the range lies in `data`.
     """
     i = at
     end = at + length
     kept = total & 31
+    tail = TAIL * s
     if kept > 0:
-        while kept < 32 and i < end:
-            tails[s, kept] = data[i]
-            kept += 1
-            i += 1
-        if kept < 32:
+        size = min(TAIL - kept, length)
+        move(tails, tail + kept, data, i, size)
+        i += size
+        if kept + size < TAIL:
             return
         for lane in range(4):
-            word = tails[s, 8 * lane] & M
-            for k in range(1, 8):
-                word |= (tails[s, 8 * lane + k] & M) << (8 * k)
-            lanes[s, lane] = round64(lanes[s, lane], word)
+            lanes[s, lane] = round64(lanes[s, lane], load64(tails, tail + 8 * lane))
     if i + 32 <= end:
-        a, b, c, d = stripes(data, words, i, end, lanes[s, 0], lanes[s, 1], lanes[s, 2], lanes[s, 3])
+        a, b, c, d = stripes(data, i, end, lanes[s, 0], lanes[s, 1], lanes[s, 2], lanes[s, 3])
         lanes[s, 0] = a
         lanes[s, 1] = b
         lanes[s, 2] = c
         lanes[s, 3] = d
         i = end - ((end - i) & 31)
-    kept = 0
-    while i < end:
-        tails[s, kept] = data[i]
-        kept += 1
-        i += 1
+    move(tails, tail, data, i, end - i)
 
 
 @kernel
-def end_sum(lanes: U64, tails: U8, s: int, total: int, line: U8, line_words: U64, cell: U64) -> int:
-    """XXH64 of the `total` bytes that state `s` has taken in. `line` is scratch of at least 32 bytes."""
-    kept = total & 31
-    for i in range(kept):
-        line[i] = tails[s, i]
+def end_sum(lanes: U64, tails: U8, s: int, total: int, cell: U64) -> int:
+    """XXH64 of the `total` bytes that state `s` has taken in."""
     cell[0] = total
     value = (P5_INVERTED ^ M) & M
     if total >= 32:
         value = converge(lanes[s, 0], lanes[s, 1], lanes[s, 2], lanes[s, 3])
-    return finish64((value + cell[0]) & M, line, line_words, 0, kept)
+    return finish64((value + cell[0]) & M, tails, TAIL * s, TAIL * s + (total & 31))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from inspector.instructions import move
 from inspector.kernel import cold, compiled, kernel
 from inspector.tcp.chunklog import L_CAPTURE, L_LENGTH, L_OFFSET, L_PACKET, L_PEER, L_SLOT, L_STREAM, L_TIME
 from inspector.tcp.flows import free_conn
@@ -181,19 +182,13 @@ def lay_out(
 
 @kernel
 def _copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
-    # unsigned indices need no test for negative ones, so that the compiler can move many bytes at a time
-    at = np.uint64(0)
+    at = 0
     for p in range(count):
-        length = np.uint64(pieces[p, 1])
         if pieces[p, 0] >= 0:
-            begin = np.uint64(pieces[p, 0])
-            for j in range(length):
-                arena[at + j] = data[begin + j]
+            move(arena, at, data, pieces[p, 0], pieces[p, 1])
         else:
-            begin = np.uint64(-1 - pieces[p, 0])
-            for j in range(length):
-                arena[at + j] = store[begin + j]
-        at += length
+            move(arena, at, store, -1 - pieces[p, 0], pieces[p, 1])
+        at += pieces[p, 1]
 
 
 def copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
@@ -210,10 +205,7 @@ def copy(pieces: Any, count: int, data: Any, store: Any, arena: Any) -> None:
 @kernel
 def _scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -> None:
     for p in range(len(lengths)):
-        begin = np.uint64(begins[p])
-        place = np.uint64(places[p])
-        for j in range(np.uint64(lengths[p])):
-            target[place + j] = source[begin + j]
+        move(target, places[p], source, begins[p], lengths[p])
 
 
 def scatter(source: Any, begins: Any, target: Any, places: Any, lengths: Any) -> None:

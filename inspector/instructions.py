@@ -1,0 +1,121 @@
+"""What a processor does in one step and a loop over bytes in many: words at any place, the lowest bit, moving bytes.
+
+Called from kernels like other kernels. Plain, each is a line of Python; compiled, the instruction itself; with every index
+checked (`kernel.checked`), the loop that it stands for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from inspector.kernel import instruction, kernel
+from inspector.table import U8
+
+M = 0xFFFFFFFFFFFFFFFF
+
+
+@kernel
+def load64_bytewise(data: U8, i: int) -> int:
+    """As `load64`."""
+    low = (data[i] & M) | (data[i + 1] & M) << 8 | (data[i + 2] & M) << 16 | (data[i + 3] & M) << 24
+    high = (data[i + 4] & M) | (data[i + 5] & M) << 8 | (data[i + 6] & M) << 16 | (data[i + 7] & M) << 24
+    return low | high << 32
+
+
+@kernel
+def move_bytewise(target: U8, at: int, source: U8, begin: int, size: int) -> None:
+    """As `move`."""
+    for k in range(size):
+        target[at + k] = source[begin + k]
+
+
+@kernel
+def lowest_bit_stepwise(word: int) -> int:
+    """As `lowest_bit`."""
+    bit = 0
+    while bit < 63 and (word >> bit) & 1 == 0:
+        bit += 1
+    return bit
+
+
+def _load64() -> Any:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def typed(typing: Any, data: Any, i: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = _pointer(context, builder, signature.args[0], args[0], args[1])
+            word = builder.bitcast(place, ir.IntType(64).as_pointer())
+            return builder.load(word, align=1)
+
+        return types.uint64(data, types.int64), generate
+
+    return _made(intrinsic, typed)
+
+
+def _move() -> Any:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def typed(typing: Any, target: Any, at: Any, source: Any, begin: Any, size: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to = _pointer(context, builder, signature.args[0], args[0], args[1])
+            of = _pointer(context, builder, signature.args[2], args[2], args[3])
+            kinds = [to.type, of.type, ir.IntType(64)]
+            copy = builder.module.declare_intrinsic("llvm.memmove", kinds)
+            builder.call(copy, [to, of, args[4], ir.Constant(ir.IntType(1), 0)])
+            return context.get_dummy_value()
+
+        word = types.int64
+        return types.none(target, word, source, word, word), generate
+
+    return _made(intrinsic, typed)
+
+
+def _lowest_bit() -> Any:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def typed(typing: Any, word: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+        return types.int64(types.uint64), generate
+
+    return _made(intrinsic, typed)
+
+
+def _made(intrinsic: Callable[..., Any], typed: Callable[..., Any]) -> Any:
+    return intrinsic(typed)
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Where `array[index]` stands: the arrays of kernels have no holes."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def _little(build: Callable[[], Any]) -> Callable[[], Any] | None:
+    return build if sys.byteorder == "little" else None
+
+
+@instruction(_little(_load64), load64_bytewise)
+def load64(data: U8, i: int) -> int:
+    """The little-endian 64-bit word at byte `i`. Precondition: it lies in `data`."""
+    return int.from_bytes(bytes(data[i : i + 8]), "little")
+
+
+@instruction(_move, move_bytewise)
+def move(target: U8, at: int, source: U8, begin: int, size: int) -> None:
+    """target[at : at + size] = source[begin : begin + size]. Precondition: both lie in their arrays, size >= 0."""
+    target[at : at + size] = source[begin : begin + size]
+
+
+@instruction(_lowest_bit, lowest_bit_stepwise)
+def lowest_bit(word: int) -> int:
+    """The number of the lowest bit that is set. Precondition: one is."""
+    return (word & -word).bit_length() - 1
