@@ -6,13 +6,17 @@ checked (`kernel.checked`), the loop that it stands for.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from inspector.kernel import instruction, kernel
-from inspector.table import U8
+import numpy as np
+from numpy.typing import NDArray
 
+from inspector.kernel import instruction, kernel
+
+U8 = NDArray[np.uint8]
 M = 0xFFFFFFFFFFFFFFFF
 
 
@@ -53,7 +57,7 @@ def _load64() -> Any:
 
         return types.uint64(data, types.int64), generate
 
-    return _made(intrinsic, typed)
+    return intrinsic(typed)
 
 
 def _move() -> Any:
@@ -73,7 +77,7 @@ def _move() -> Any:
         word = types.int64
         return types.none(target, word, source, word, word), generate
 
-    return _made(intrinsic, typed)
+    return intrinsic(typed)
 
 
 def _lowest_bit() -> Any:
@@ -87,11 +91,28 @@ def _lowest_bit() -> Any:
 
         return types.int64(types.uint64), generate
 
-    return _made(intrinsic, typed)
-
-
-def _made(intrinsic: Callable[..., Any], typed: Callable[..., Any]) -> Any:
     return intrinsic(typed)
+
+
+def _copy_item(size: int) -> Callable[[], Any]:
+    def build() -> Any:
+        from llvmlite import ir
+        from numba.core import types
+        from numba.extending import intrinsic
+
+        item = ir.IntType(8 * size)
+
+        def typed(typing: Any, target: Any, source: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                to, of = (builder.inttoptr(address, item.as_pointer()) for address in args)
+                builder.store(builder.load(of, align=1), to, align=1)
+                return context.get_dummy_value()
+
+            return types.none(types.int64, types.int64), generate
+
+        return intrinsic(typed)
+
+    return build
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
@@ -119,3 +140,27 @@ def move(target: U8, at: int, source: U8, begin: int, size: int) -> None:
 def lowest_bit(word: int) -> int:
     """The number of the lowest bit that is set. Precondition: one is."""
     return (word & -word).bit_length() - 1
+
+
+@instruction(_copy_item(1))
+def copy1(target: int, source: int) -> None:
+    """The byte at address `source` goes to address `target`. Precondition: the caller owns both."""
+    ctypes.memmove(target, source, 1)
+
+
+@instruction(_copy_item(2))
+def copy2(target: int, source: int) -> None:
+    """As `copy1`, two bytes."""
+    ctypes.memmove(target, source, 2)
+
+
+@instruction(_copy_item(4))
+def copy4(target: int, source: int) -> None:
+    """As `copy1`, four bytes."""
+    ctypes.memmove(target, source, 4)
+
+
+@instruction(_copy_item(8))
+def copy8(target: int, source: int) -> None:
+    """As `copy1`, eight bytes."""
+    ctypes.memmove(target, source, 8)

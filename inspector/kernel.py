@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -250,11 +250,21 @@ def cold(function: Callable[P, R]) -> Kernel[P, R]:
     return Kernel(function, inline=False)
 
 
+class Marker(Protocol):
+    """Makes a kernel of a function."""
+
+    def __call__(self, function: Callable[P, R], /) -> Kernel[P, R]: ...
+
+
 class Instruction(Kernel[P, R]):
     """A kernel that is not compiled from its Python source: see `instruction`."""
 
     def __init__(
-        self, function: Callable[P, R], build: Callable[[], Any] | None, portable: Kernel[P, R], version: int
+        self,
+        function: Callable[P, R],
+        build: Callable[[], Any] | None,
+        portable: Kernel[..., Any] | None,
+        version: int,
     ) -> None:
         super().__init__(function)
         self._build, self._portable, self._version = build, portable, version
@@ -263,25 +273,30 @@ class Instruction(Kernel[P, R]):
     def dispatcher(self) -> Any:
         """What other kernels' compilation calls."""
         if self._dispatcher is None:
-            portable = self._build is None or checked()
-            self._dispatcher = self._portable.dispatcher if portable else cast(Any, self._build)()
+            if self._portable is not None and (self._build is None or checked()):
+                self._dispatcher = self._portable.dispatcher
+            else:
+                self._dispatcher = cast(Any, self._build)()
         return self._dispatcher
 
     @functools.cached_property
     def digest(self) -> str:
         """What the machine code is made of."""
-        return f"{self._version}-{self._portable.digest}"
+        portable = "" if self._portable is None else self._portable.digest
+        return f"{self.__name__}-{self._version}-{portable}"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
 
-def instruction(
-    build: Callable[[], Any] | None, portable: Kernel[P, R], version: int = 1
-) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+def instruction(build: Callable[[], Any] | None, portable: Kernel[..., Any] | None = None, version: int = 1) -> Marker:
     """Mark a function as the plain form of a machine instruction; unlike other kernels it may use all of Python.
 
     build: makes numba's intrinsic; None where this machine has none. portable: the kernel that it replaces, compiled where every
-    index is checked. version: of what `build` makes; to be raised when that changes.
+    index is checked; None where there is no index. version: of what `build` makes; to be raised when that changes.
     """
-    return lambda function: Instruction(function, build, portable, version)
+
+    def mark(function: Callable[P, R], /) -> Kernel[P, R]:
+        return Instruction(function, build, portable, version)
+
+    return mark

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.gather import take
 from inspector.ragged import Ragged, Runs
 
 I64 = NDArray[np.int64]
@@ -87,13 +88,8 @@ class Table:
         )
 
     def take(self, index: NDArray[Any]) -> Self:
-        """The rows at `index` (integers or a boolean mask), in that order."""
-        return type(self)(
-            **{
-                n: getattr(self, n).take(index) if d is None else getattr(self, n)[index]
-                for n, d in dtypes(type(self)).items()
-            }
-        )
+        """The rows at `index` (integers from 0 on, or a boolean mask), in that order."""
+        return type(self).merged([self], index)
 
     @classmethod
     def concat(cls, parts: Iterable[Self]) -> Self:
@@ -114,16 +110,32 @@ class Table:
 
     @classmethod
     def merged(cls, parts: Iterable[Self], order: NDArray[Any]) -> Self:
-        """`concat(parts).take(order)`, a column at a time: the rows are never there twice."""
+        """`concat(parts).take(order)`: the rows are never there twice."""
         parts = [p for p in parts if len(p)]
-        return cls(
-            **{
-                n: cls._runs(n).concat([getattr(p, n) for p in parts]).take(order)
-                if d is None
-                else np.concatenate([np.empty(0, d), *(getattr(p, n) for p in parts)])[order]
-                for n, d in dtypes(cls).items()
-            }
-        )
+        order = np.flatnonzero(order) if order.dtype == bool else order
+        if not parts:
+            return cls.empty()
+        columns: dict[str, Any] = {}
+        flat: list[list[NDArray[Any]]] = [[] for _ in parts]
+        for name, dtype in dtypes(cls).items():
+            mine = [getattr(p, name) for p in parts]
+            if dtype is not None:
+                for there, column in zip(flat, mine, strict=True):
+                    there.append(column)
+            elif name in _loose[cls]:
+                columns[name] = Runs.together([p.values for p in mine])
+                base = np.cumsum([0, *(len(p.values) for p in mine[:-1])])
+                for there, runs, before in zip(flat, mine, base.tolist(), strict=True):
+                    there += [runs.starts + before if before else runs.starts, runs.lengths]
+            else:
+                columns[name] = Ragged.concat(mine).take(order)
+        taken = iter(take(flat, order))
+        for name, dtype in dtypes(cls).items():
+            if dtype is not None:
+                columns[name] = next(taken)
+            elif name in _loose[cls]:
+                columns[name] = Runs(columns[name], next(taken), next(taken))
+        return cls(**columns)
 
     def replace(self, **columns: Any) -> Self:
         """The same rows with some columns replaced."""

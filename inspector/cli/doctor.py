@@ -17,7 +17,6 @@ PACKAGES = (
     "numpy",
     "numba",
     "pandas",
-    "scipy",
     "click",
     "tabulate",
     "zstandard",

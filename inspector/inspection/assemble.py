@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.gather import take
 from inspector.http.tables import Messages
 from inspector.mirror.groups import in_time, member
 from inspector.mirror.tables import NONE, Exchanges, Lossy
@@ -200,41 +201,40 @@ def join(messages: Messages, placed: Placed, lossy: U8, acked: Bool, rows: I64) 
     first = np.where(request >= 0, request, response)
     order = in_time(placed.first_time[first], messages.id[first])
     request, response, first = request[order], response[order], first[order]
-    asked, answered = request >= 0, response >= 0
-    unasked, unanswered = np.flatnonzero(~asked), np.flatnonzero(~answered)
-    q, a = np.where(asked, request, 0), np.where(answered, response, 0)
-    columns = {name: getattr(placed, name)[first] for name in PLACE_COLUMNS}
-    for name in REQUEST_COLUMNS:
-        columns[name] = _without(getattr(messages, name)[q], unasked, NONE if name == "attempt" else 0)
-    for side, at, unknown in (("request", q, unasked), ("response", a, unanswered)):
-        for name, source in SIDE_COLUMNS.items():
-            columns[f"{side}_{name}"] = _without(getattr(messages, source)[at], unknown, 0)
-        columns[f"{side}_time"] = _without(placed.first_time[at], unknown, NONE)
-        columns[f"{side}_end_time"] = _without(placed.last_time[at], unknown, NONE)
-    capture = placed.capture[first]
-    return Exchanges.build(
-        id=messages.id[first],
-        capture=capture,
-        lossy=lossy[first],
-        version=messages.version[first],
-        status=_without(messages.status[a], unanswered, NONE),
-        acknowledged=answered & acked[a],
-        text=blank(messages.text, q, asked),
-        request_packets=blank(placed.packets, q, asked),
-        response_packets=blank(placed.packets, a, answered),
-        **columns,
+    columns: dict[str, Any] = _taken({name: getattr(placed, name) for name in PLACE_COLUMNS}, first)
+    columns |= _taken(
+        {"id": messages.id, "version": messages.version, "capture": placed.capture, "lossy": lossy}, first
     )
+    asks = {name: getattr(messages, name) for name in REQUEST_COLUMNS}
+    columns |= _taken(asks | _side("request", messages, placed), request)
+    answers = {"status": messages.status, "acknowledged": acked}
+    columns |= _taken(answers | _side("response", messages, placed), response)
+    columns["text"] = blank(messages.text, request)
+    columns["request_packets"] = blank(placed.packets, request)
+    columns["response_packets"] = blank(placed.packets, response)
+    return Exchanges.build(**columns)
 
 
-def _without(values: NDArray[Any], unknown: I64, otherwise: int) -> NDArray[Any]:
-    """The values (a copy: it is changed), `otherwise` in the rows where they are not known."""
-    values[unknown] = otherwise
-    return values
+def _side(side: str, messages: Messages, placed: Placed) -> dict[str, NDArray[Any]]:
+    """The columns that requests and responses both have."""
+    columns = {f"{side}_{name}": getattr(messages, source) for name, source in SIDE_COLUMNS.items()}
+    return columns | {f"{side}_time": placed.first_time, f"{side}_end_time": placed.last_time}
 
 
-def blank(runs: Ragged, index: I64, keep: Bool) -> Runs:
-    """The runs at `index`, those that are not kept empty."""
-    return Runs(runs.values, runs.offsets[:-1][index], np.where(keep, runs.lengths[index], 0))
+UNKNOWN_AS = {"attempt": NONE, "status": NONE, "request_time": NONE, "request_end_time": NONE}
+UNKNOWN_AS |= {"response_time": NONE, "response_end_time": NONE}  # of all others 0
+
+
+def _taken(columns: dict[str, NDArray[Any]], index: I64) -> dict[str, NDArray[Any]]:
+    """The rows at `index` of each column; where it is negative nothing is known."""
+    fills = [UNKNOWN_AS.get(name, 0) for name in columns]
+    return dict(zip(columns, take([list(columns.values())], index, fills), strict=True))
+
+
+def blank(runs: Ragged, index: I64) -> Runs:
+    """The runs at `index`, empty ones where it is negative."""
+    starts, lengths = take([[runs.offsets[:-1], runs.lengths]], index, [0, 0])
+    return Runs(runs.values, starts, lengths)
 
 
 PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other"}

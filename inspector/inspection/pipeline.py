@@ -15,7 +15,6 @@ from inspector.inspection.reading import Reading, Step
 from inspector.inspection.summary import Seen
 from inspector.inspection.tally import Tally
 from inspector.mirror.settle import Batch, Rules, Settler
-from inspector.mirror.share import warm
 from inspector.mirror.tables import Exchanges
 from inspector.mirror.views import CaptureView
 from inspector.tcp.tables import Connections
@@ -48,7 +47,6 @@ class Pipeline:
         steps = self.reading.steps()
         if self.reading.threads:
             steps = iter(Ahead(steps, DEPTH))
-            warm()  # while the first step is read
         for step in steps:
             self.assembler.add(step.news)
             if self.reading.follow is None or step.final or self._due():

@@ -100,7 +100,7 @@ def _more(seen: Seen) -> Step:
             ),
         ),
         proof=(
-            Rows(_("The exact interval for the same share (scipy's incomplete beta function)"), names, tuple(rows)),
+            Rows(_("The exact interval for the same share (by the incomplete beta function)"), names, tuple(rows)),
         ),
     )
 
