@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inspector.kernel import instruction, kernel
 
 U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
 M = 0xFFFFFFFFFFFFFFFF
 
 
@@ -42,6 +43,11 @@ def lowest_bit_stepwise(word: int) -> int:
     while bit < 63 and (word >> bit) & 1 == 0:
         bit += 1
     return bit
+
+
+@kernel
+def prefetch_nothing(rows: I64, row: int) -> None:
+    """As `prefetch`, which changes nothing but the time."""
 
 
 def _load64() -> Any:
@@ -115,6 +121,27 @@ def _copy_item(size: int) -> Callable[[], Any]:
     return build
 
 
+def _prefetch() -> Any:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def typed(typing: Any, rows: Any, row: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            stride = builder.extract_value(array.strides, 0)
+            byte = ir.IntType(8).as_pointer()
+            place = builder.gep(builder.bitcast(array.data, byte), [builder.mul(stride, args[1])])
+            kind = ir.FunctionType(ir.VoidType(), [byte] + 3 * [ir.IntType(32)])
+            hint = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+            builder.call(hint, [place, *(ir.Constant(ir.IntType(32), n) for n in (0, 3, 1))])  # read, keep, data
+            return context.get_dummy_value()
+
+        return types.none(rows, types.int64), generate
+
+    return intrinsic(typed)
+
+
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     """Where `array[index]` stands: the arrays of kernels have no holes."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
@@ -140,6 +167,11 @@ def move(target: U8, at: int, source: U8, begin: int, size: int) -> None:
 def lowest_bit(word: int) -> int:
     """The number of the lowest bit that is set. Precondition: one is."""
     return (word & -word).bit_length() - 1
+
+
+@instruction(_prefetch, prefetch_nothing)
+def prefetch(rows: I64, row: int) -> None:
+    """The first bytes of rows[row] will be read soon: the processor may fetch them meanwhile. Precondition: the row is there."""
 
 
 @instruction(_copy_item(1))

@@ -99,9 +99,7 @@ def _more(seen: Seen) -> Step:
                 "The same share, seen longer:"
             ),
         ),
-        proof=(
-            Rows(_("The exact interval for the same share (by the incomplete beta function)"), names, tuple(rows)),
-        ),
+        proof=(Rows(_("The exact interval for the same share (by the incomplete beta function)"), names, tuple(rows)),),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.capture.tables import Segments
+from inspector.instructions import prefetch
 from inspector.kernel import compiled, kernel
 from inspector.tcp.layout import (
     D_CAPTURED,
@@ -21,6 +22,7 @@ from inspector.tcp.layout import (
     D_STREAM,
     D_TIME,
     D_WHERE,
+    G_NOTED,
     NONE,
     SECOND,
     T_ACK,
@@ -47,6 +49,7 @@ from inspector.tcp.layout import (
 )
 
 WAYS = 4
+SOON = 8  # segments
 COLUMNS = (
     (T_CAPTURE, "capture"),
     (T_PACKET, "packet"),
@@ -132,17 +135,30 @@ def fill(segments: Segments, seed: int, seg: NDArray[np.int64]) -> None:
 
 
 @kernel
-def seen(prints: Any, details: Any, seg: Any, i: int) -> int:
-    """Where in `details` the packet that segment i copies is, or -1 - where segment i itself was noted."""
+def look_ahead(prints: Any, seg: Any, i: int, last: int) -> None:
+    """The bucket that `seen` will look at soon is fetched: where packets are many, it is in no cache."""
+    if i + SOON < last:
+        prefetch(prints, (seg[T_PRINT, i + SOON] >> 8) & (len(prints) - 1))
+
+
+@kernel
+def seen(state: Any, prints: Any, details: Any, seg: Any, i: int) -> int:
+    """Where in `details` the packet that segment i copies is, or -1 - where segment i itself was noted.
+
+    prints: a row a bucket, WAYS fingerprints (0: free) and which packet had each, together one line of a processor's cache;
+    details: the newest packets in their order, a power of two, so that they are written one after another.
+    """
     mark = seg[T_PRINT, i]
     time = seg[T_TIME, i]
     where = (seg[T_CAPTURE, i] << 32) | seg[T_INTERFACE, i]
     bucket = (mark >> 8) & (len(prints) - 1)
+    number = state[G_NOTED]
     victim = -1
-    oldest = 0
-    for way in range(4):
-        d = bucket * 4 + way
-        if prints[bucket, way] == mark:
+    oldest = number
+    for way in range(WAYS):
+        noted = prints[bucket, WAYS + way]
+        if prints[bucket, way] == mark and number - noted < len(details):
+            d = noted & (len(details) - 1)
             lag = time - details[d, D_TIME]
             if (
                 -SECOND <= lag <= SECOND
@@ -150,18 +166,21 @@ def seen(prints: Any, details: Any, seg: Any, i: int) -> int:
                 and (details[d, D_WHERE] != where or seg[T_IP_ID, i] != 0)
             ):
                 return d
-            victim = d
+            victim = way
             break
-        age = details[d, D_TIME] if prints[bucket, way] != 0 else NONE
+        age = noted if prints[bucket, way] != 0 else NONE
         if victim < 0 or age < oldest:
-            victim = d
+            victim = way
             oldest = age
-    prints[bucket, victim & 3] = mark
-    details[victim, D_TIME] = time
-    details[victim, D_WHERE] = where
-    details[victim, D_SRC] = seg[T_SRC, i]
-    details[victim, D_DST] = seg[T_DST, i]
-    details[victim, D_SLOT] = 0
-    details[victim, D_STREAM] = 0
-    details[victim, D_CAPTURED] = seg[T_CAPTURED, i]
-    return -1 - victim
+    prints[bucket, victim] = mark
+    prints[bucket, WAYS + victim] = number
+    d = number & (len(details) - 1)
+    state[G_NOTED] = number + 1
+    details[d, D_TIME] = time
+    details[d, D_WHERE] = where
+    details[d, D_SRC] = seg[T_SRC, i]
+    details[d, D_DST] = seg[T_DST, i]
+    details[d, D_SLOT] = 0
+    details[d, D_STREAM] = 0
+    details[d, D_CAPTURED] = seg[T_CAPTURED, i]
+    return -1 - d

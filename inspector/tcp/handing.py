@@ -19,9 +19,8 @@ from inspector.tcp.layout import (
     G_OUT,
     G_TOUCHED,
     N_CAPTURE,
-    N_NEWER,
+    N_CLOCK,
     N_OFFSET,
-    N_OLDER,
     N_PACKET,
     N_PEER,
     N_SLOT,
@@ -44,6 +43,7 @@ from inspector.tcp.layout import (
     PIECE,
     RING,
     RING_LIST,
+    RINGS,
     S_END_TIME,
     S_END_TOLD,
     S_ENDED,
@@ -74,20 +74,23 @@ def relist(state: Any, conns: Any, c: int, which: int) -> None:
 
 @kernel
 def take_ring(streams: Any, nodes: Any, s: int) -> None:
-    """Stream s is the one that handed out bytes last; it takes the ring of the stream for which that is longest ago."""
+    """Stream s hands out bytes; without a ring it takes one of a stream for which that is long ago (the clock algorithm: a hand
+    goes round and takes the first ring that was not used since it came by)."""
     r = streams[s, S_RING]
     if r == 0:
-        n = nodes[RING_LIST, N_NEWER]
-        r = n - RING_LIST
+        r = nodes[RING_LIST, N_SLOT] % RINGS + 1
+        while nodes[RING_LIST + r, N_CLOCK] != 0:
+            nodes[RING_LIST + r, N_CLOCK] = 0
+            r = r % RINGS + 1
+        nodes[RING_LIST, N_SLOT] = r
+        n = RING_LIST + r
         owner = nodes[n, N_SLOT]
         if owner != 0:
             streams[owner, S_RING] = 0
         nodes[n, N_SLOT] = s
         streams[s, S_RING] = r
         streams[s, S_RING_FROM] = streams[s, S_NEXT]
-    if nodes[RING_LIST, N_OLDER] != RING_LIST + r:
-        unlink(nodes, N_OLDER, N_NEWER, RING_LIST + r)
-        append(nodes, N_OLDER, N_NEWER, RING_LIST, RING_LIST + r)
+    nodes[RING_LIST + r, N_CLOCK] = 1
 
 
 @kernel

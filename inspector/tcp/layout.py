@@ -87,8 +87,9 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_FORCED_GAPS,
     G_JOINED,
     G_KEPT_BYTES,
+    G_NOTED,  # packets whose fingerprint was noted
     G_WIDTH,
-) = range(48)
+) = range(49)
 
 # table[at, 0] is a hash, table[at, 1] a row of keys (0: empty)
 # keys[k, K_*]: an address pair (or an endpoint that waits to be joined) and the stream slot of its direction A -> B
@@ -179,7 +180,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
 
 # nodes[n, N_*]: held pieces; rows before FIRST_NODE have special uses
 LEVELS = 6
-PATH, PIECE, KEPT, RING_LIST = 1, 2, 3, 4
+PATH, PIECE, KEPT, RING_LIST = 1, 2, 3, 4  # the slot of RING_LIST is the hand of `take_ring`
 RINGS = 4096  # streams of which the last bytes handed out are held: node RING_LIST + r owns ring r, r from 1 on
 RING = 4096  # so many bytes each, in the store at r * RING; retransmissions are compared with them
 FIRST_NODE = RING_LIST + 1 + RINGS

@@ -55,7 +55,7 @@ class Rooms:
         self.nodes = np.zeros((at.FIRST_NODE, at.N_WIDTH), np.int64)
         self.out = np.zeros((1024, at.O_WIDTH), np.int64)
         self.done = np.zeros((64, at.Z_WIDTH), np.int64)
-        self.prints = np.zeros((PRINTS, WAYS), np.int64)
+        self.prints = np.zeros((PRINTS, 2 * WAYS), np.int64)
         self.details = np.zeros((PRINTS * WAYS, at.D_WIDTH), np.int64)
         self.copies = np.zeros(1, np.int64)
         self._sentinels(options)
@@ -67,9 +67,6 @@ class Rooms:
         for which in (at.EMPTY, at.BUSY, at.CLOSED):
             self.conns[which, [at.C_PREV, at.C_FOLLOWING]] = which
         self.nodes[at.KEPT, [at.N_OLDER, at.N_NEWER]] = at.KEPT
-        rings = np.arange(at.RING_LIST, at.FIRST_NODE)
-        self.nodes[rings, at.N_NEWER] = np.roll(rings, -1)
-        self.nodes[rings, at.N_OLDER] = np.roll(rings, 1)
         for slot, value in (
             (at.G_HOLD_TIME, options.hold_time),
             (at.G_HOLD_LIMIT, options.hold_bytes),

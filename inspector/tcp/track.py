@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from inspector.kernel import cold, kernel
-from inspector.tcp.copies import seen
+from inspector.tcp.copies import look_ahead, seen
 from inspector.tcp.flows import assign, close
 from inspector.tcp.holding import give_up, note_acknowledged, start, stop_waiting
 from inspector.tcp.keys import add_pair, find_pair
@@ -203,7 +203,8 @@ def track(
                 break
             if short(state, table, out, done):
                 return i
-        d = seen(prints, details, seg, i)
+        look_ahead(prints, seg, i, last)
+        d = seen(state, prints, details, seg, i)
         extra = d >= 0
         if extra:
             state[G_COPIES] += 1
