@@ -21,15 +21,15 @@ FEW = 512  # rows: fewer are moved faster by numpy
 
 
 @kernel
-def find_parts(order: I64, bounds: I64, part: I64, row: I64) -> bool:
+def find_parts(order: I64, bounds: I64, part: I64, row: I64, blanks: bool) -> bool:
     """Which part holds row order[i] of all of them together, and its row there. bounds: (parts + 1,), where each part begins.
 
-    A negative row is in no part (-1). Returns whether all rows are within the bounds.
+    blanks: negative rows are allowed, and in no part (-1). Returns whether all rows are allowed.
     """
     last = len(bounds) - 1
     for i in range(len(order)):
         at = order[i]
-        if at >= bounds[last]:
+        if at >= bounds[last] or (at < 0 and not blanks):
             return False
         p = -1
         if at >= 0:
@@ -80,36 +80,45 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
     parts: of each part its columns (n,), of the same dtypes in each part. order: row numbers over all parts together; a negative
     one gives the column's number in `fills`, without fills it is an error. Raises IndexError for a row that is not there.
     """
-    if not compiled() or len(order) < FEW or not parts:
+    if not compiled() or len(order) < FEW or not parts or not parts[0]:
         return [
             _plain(columns, order, None if fills is None else fills[c])
             for c, columns in enumerate(zip(*parts, strict=True))
         ]
-    width = len(parts[0])
     bounds = np.zeros(len(parts) + 1, np.int64)
-    np.cumsum([len(columns[0]) if width else 0 for columns in parts], out=bounds[1:])
+    np.cumsum([len(columns[0]) for columns in parts], out=bounds[1:])
     part, row = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-    if not find_parts(np.ascontiguousarray(order, np.int64), bounds, part, row):
+    if not find_parts(np.ascontiguousarray(order, np.int64), bounds, part, row, fills is not None):
         raise IndexError(f"a row is not among {bounds[-1]}")
-    if fills is None and len(order) and row.min() < 0:
-        raise IndexError("a row is negative")
     whole = [
         [np.ascontiguousarray(column) for column in columns] for columns in parts
     ]  # kept alive while they are read
-    out = [np.empty(len(order), column.dtype) for column in whole[0]]
-    blanks = [np.full(1, fills[c] if fills else 0).astype(column.dtype) for c, column in enumerate(out)]
-    for columns in whole:
-        if [column.dtype for column in columns] != [column.dtype for column in out]:
-            raise TypeError("parts with columns of different dtypes")
+    kinds = [column.dtype for column in whole[0]]
+    if any([column.dtype for column in columns] != kinds for columns in whole[1:]):
+        raise TypeError("parts with columns of different dtypes")
+    out, targets = _room(kinds, len(order))
+    words = np.array(
+        fills if fills is not None else [0] * len(kinds), np.int64
+    )  # little-endian: narrower items begin there
     gather_columns(
-        np.array([[_address(columns[c]) for columns in whole] for c in range(width)], np.int64).reshape(width, -1),
-        np.array([_address(column) for column in out], np.int64),
-        np.array([column.itemsize for column in out], np.int64),
-        np.array([_address(blank) for blank in blanks], np.int64),
+        np.array([[_address(columns[c]) for columns in whole] for c in range(len(kinds))], np.int64),
+        np.array(targets, np.int64),
+        np.array([kind.itemsize for kind in kinds], np.int64),
+        _address(words) + 8 * np.arange(len(kinds)),
         part,
         row,
     )
     return out
+
+
+def _room(kinds: Sequence[np.dtype[Any]], n: int) -> tuple[list[NDArray[Any]], list[int]]:
+    """An array of n items for each dtype, and where each begins; those of one dtype are one piece of memory."""
+    alike: dict[np.dtype[Any], int] = {}
+    for kind in kinds:
+        alike[kind] = alike.get(kind, 0) + 1
+    rows = {kind: iter(np.empty((count, n), kind)) for kind, count in alike.items()}
+    out = [next(rows[kind]) for kind in kinds]
+    return out, [_address(column) for column in out]
 
 
 def _address(array: NDArray[Any]) -> int:

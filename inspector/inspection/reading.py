@@ -8,10 +8,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inspector import kernel, limits
 from inspector.capture import Block, Reader, merge, open_captures
@@ -19,7 +18,7 @@ from inspector.capture.following import Stop
 from inspector.http.parser import Options, Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.ahead import Ahead
-from inspector.inspection.assemble import Acks, News, Placed, protocol_counts
+from inspector.inspection.assemble import PLACE_COLUMNS, Acks, News, Placed, protocol_counts
 from inspector.inspection.summary import Encrypted
 from inspector.inspection.twins import Twins
 from inspector.lang import _, marked
@@ -210,35 +209,14 @@ class Reading:
 
     def _place(self, messages: Messages) -> Placed:
         slot = messages.slot
-        new = np.diff(slot, prepend=-1) != 0  # messages of a stream stand together: its place is looked up once
-        where = self.tracker.streams(slot[new]).take(np.cumsum(new) - 1)
+        where = self.tracker.places(slot, messages.kind == 1)
         captures, packets, first, last = self.tracker.locate(slot, messages.start, messages.end)
         if self.twins is None:
             capture = np.zeros(len(packets), np.int16)
         else:
             capture, packets = self.twins.in_one_capture(captures, packets, where.capture)
-        # Without a SYN the side seen first passes for the client: who sends requests is.
-        turned = (messages.kind == 1) != where.from_client
-        client_hi, server_hi = swap(turned, where.client_hi, where.server_hi)
-        client_lo, server_lo = swap(turned, where.client_lo, where.server_lo)
-        client_port, server_port = swap(turned, where.client_port, where.server_port)
-        return Placed.build(
-            connection=where.connection,
-            capture=capture,
-            first_time=first,
-            last_time=last,
-            client_hi=client_hi,
-            client_lo=client_lo,
-            client_port=client_port,
-            server_hi=server_hi,
-            server_lo=server_lo,
-            server_port=server_port,
-            wire_hi=np.where(turned, server_hi, where.wire_hi),
-            wire_lo=np.where(turned, server_lo, where.wire_lo),
-            synced=where.synced,
-            mate=where.mate,
-            packets=packets,
-        )
+        columns = {name: getattr(where, name) for name in PLACE_COLUMNS}
+        return Placed(capture=capture, first_time=first, last_time=last, mate=where.mate, packets=packets, **columns)
 
     def _protocols(self, protocol: np.ndarray, slot: np.ndarray, sni: Ragged) -> None:
         self.protocols.update(protocol_counts(protocol))
@@ -263,11 +241,6 @@ class Reading:
                         name,
                     )
                 )
-
-
-def swap(turned: Bool, a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(a, b), exchanged where `turned`."""
-    return np.where(turned, b, a), np.where(turned, a, b)
 
 
 def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:

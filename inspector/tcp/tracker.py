@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from inspector.capture.tables import Segments
 from inspector.ragged import Ragged
+from inspector.table import Bool
 from inspector.tcp import chunklog
 from inspector.tcp import gathering as gather
 from inspector.tcp import layout as at
 from inspector.tcp.connections import chunk_table, connection_table, end_table, run_table, stream_table
 from inspector.tcp.copies import fill
 from inspector.tcp.flows import write_row
+from inspector.tcp.places import Places, places
 from inspector.tcp.rooms import Rooms, TcpOptions
 from inspector.tcp.tables import Connections, StreamBlock, Streams
 from inspector.tcp.track import finish, tick, track
@@ -330,6 +332,10 @@ class Tracker:
     def bases(self, slots: NDArray[np.int32]) -> I64:
         """The sequence number of offset 0 of each stream."""
         return self.rooms.streams[np.asarray(slots, np.int64), at.S_BASE]
+
+    def places(self, slots: NDArray[np.integer[Any]], asks: Bool) -> Places:
+        """Where stream slots are that are open, or ended in the last block. asks: requests were sent on each."""
+        return places(np.ascontiguousarray(slots, np.int64), asks, self.rooms.streams, self.rooms.conns)
 
     def streams(self, slots: NDArray[np.int32]) -> Streams:
         """Addresses and more of stream slots that are open, or ended in the last block."""
