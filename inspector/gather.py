@@ -6,6 +6,7 @@ without it, so that the other threads go on.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from inspector.kernel import compiled, kernel
 I64 = NDArray[np.int64]
 Columns = Sequence[NDArray[Any]]
 FEW = 512  # rows: fewer are moved faster by numpy
+LITTLE = sys.byteorder == "little"
 
 
 @kernel
@@ -80,11 +82,10 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
     parts: of each part its columns (n,), of the same dtypes in each part. order: row numbers over all parts together; a negative
     one gives the column's number in `fills`, without fills it is an error. Raises IndexError for a row that is not there.
     """
-    if not compiled() or len(order) < FEW or not parts or not parts[0]:
-        return [
-            _plain(columns, order, None if fills is None else fills[c])
-            for c, columns in enumerate(zip(*parts, strict=True))
-        ]
+    few = len(order) < FEW and (len(parts) < 2 or sum(len(columns[0]) for columns in parts if columns) < FEW)
+    if not LITTLE or not compiled() or few or not parts or not parts[0]:
+        wanted = fills if fills is not None else [None] * len(parts[0] if parts else ())
+        return [_plain(columns, order, fill) for columns, fill in zip(zip(*parts, strict=True), wanted, strict=True)]
     bounds = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(columns[0]) for columns in parts], out=bounds[1:])
     part, row = np.empty(len(order), np.int64), np.empty(len(order), np.int64)

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from inspector.gather import take
 from inspector.http.tables import Messages
-from inspector.mirror.groups import in_time, member
-from inspector.mirror.tables import NONE, Exchanges, Lossy
-from inspector.ragged import Ragged, Runs
-from inspector.table import I16, I64, U8, U16, U64, Bool, Table
+from inspector.inspection.joining import Pile, join
+from inspector.inspection.placed import Placed
+from inspector.mirror.groups import member
+from inspector.mirror.tables import Exchanges, Lossy
+from inspector.table import I64, U8, Bool
 from inspector.tcp.tables import UNKNOWN
 
 KEPT = 1 << 17  # streams with loss that are remembered apart
 ACK_WAIT = 1_000_000_000  # ns: a response's acknowledgement is waited for no longer
-
-
-@dataclass(frozen=True, eq=False)
-class Placed(Table):
-    """Where and when a message was, beside Messages."""
-
-    connection: I64
-    capture: I16
-    first_time: I64
-    last_time: I64
-    client_hi: U64
-    client_lo: U64
-    client_port: U16
-    server_hi: U64
-    server_lo: U64
-    server_port: U16
-    wire_hi: U64
-    wire_lo: U64
-    synced: Bool
-    mate: I64  # the other direction's stream number
-    packets: Ragged
 
 
 @dataclass
@@ -121,30 +98,35 @@ class Assembler:
         """(ended, pending): exchanges that have ended since the last call, and those that still wait for a response or for
         its acknowledgement (they stay here). clock: capture time, ns."""
         news = self._news
-        messages, placed = Messages.concat(news.messages), Placed.concat(news.placed)
+        pile = Pile(news.messages, news.placed)
         self.fresh = 0
         gone = np.concatenate([np.empty(0, np.int64), *news.unanswered])
         ends = np.concatenate([np.empty((2, 0), np.int64), *news.ended], axis=1)
-        asks, ids = messages.kind == 1, messages.id
-        acked, open_streams = _acked(messages, ends, acks)
-        answers = messages.request[~asks]
-        answered = member(messages.id, answers[answers >= 0])
-        waits = asks & ~answered
+        ended = pending = Exchanges.empty()
+        self.held = 0
+        if not len(pile):
+            self._news = News(unanswered=[gone])
+            return ended, pending
+        asks, ids, asked, stream = (pile.column(name) for name in ("kind", "id", "request", "stream"))
+        asks = asks == 1
+        acked, open_streams = _acked(pile, ends, acks)
+        answers = asked[~asks]
+        waits = asks & ~member(ids, answers[answers >= 0])
         if len(gone):
-            waits &= ~member(messages.id, gone)
-        late = ~asks & ~acked & open_streams & (placed.last_time > clock - self.ack_wait)
+            waits &= ~member(ids, gone)
+        late = ~asks & ~acked & open_streams & (pile.column("last_time") > clock - self.ack_wait)
         waits |= late
         if late.any():
-            waits |= asks & member(messages.id, messages.request[late & (messages.request >= 0)])
+            waits |= asks & member(ids, asked[late & (asked >= 0)])
         if final:
             waits[:] = False
-        answering = np.where(asks, placed.mate, messages.stream)
-        lossy = self._cut.flags(answering, Lossy.CUT) | self._lost.flags(answering, Lossy.LOST)
-        lossy |= self._unended.flags(answering, Lossy.UNENDED)
+        lossy = self._lossy(np.where(asks, pile.column("mate"), stream))
         still, done = np.flatnonzero(waits), np.flatnonzero(~waits)
-        ended = join(messages, placed, lossy, acked, done)
-        messages, placed = messages.take(still), placed.take(still)
-        pending = join(messages, placed, lossy[still] | np.uint8(Lossy.UNENDED), acked[still], np.arange(len(still)))
+        ended = join(pile, lossy, acked, done)
+        messages, placed = pile.rows(still)
+        pending = join(
+            Pile([messages], [placed]), lossy[still] | np.uint8(Lossy.UNENDED), acked[still], np.arange(len(still))
+        )
         # A request can be given up before its own end is seen: keep the news for its row.
         gone = gone[~member(gone, ids)]
         ends = ends[:, member(ends[0], messages.stream)] if ends.shape[1] else ends
@@ -152,89 +134,36 @@ class Assembler:
         self._news = News([messages], [placed], [gone], ended=[ends])
         return ended, pending
 
+    def _lossy(self, streams: I64) -> U8:
+        """What is known of the streams, (n,) uint8 Lossy."""
+        starts, counts = _stretches(streams)
+        some = streams[starts]
+        found = self._cut.flags(some, Lossy.CUT) | self._lost.flags(some, Lossy.LOST)
+        return np.repeat(found | self._unended.flags(some, Lossy.UNENDED), counts)
 
-def _acked(messages: Messages, ends: I64, acks: Acks) -> tuple[Bool, Bool]:
+
+def _stretches(values: I64) -> tuple[I64, I64]:
+    """Where stretches of equal values begin, and how long they are: messages of one stream mostly stand together."""
+    starts = (
+        np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])) if len(values) else np.empty(0, np.int64)
+    )
+    return starts, np.diff(starts, append=len(values))
+
+
+def _acked(pile: Pile, ends: I64, acks: Acks) -> tuple[Bool, Bool]:
     """Which messages the other side acknowledged to their end, and which belong to streams that are still open."""
-    if not len(messages):
-        return np.zeros(0, bool), np.zeros(0, bool)
-    at = np.minimum(np.searchsorted(acks.slot, messages.slot), max(len(acks.slot) - 1, 0))
-    still = acks.stream[at] == messages.stream if len(acks.slot) else np.zeros(len(messages), bool)
-    offset = np.where(still, acks.offset[at], UNKNOWN) if len(acks.slot) else np.full(len(messages), UNKNOWN)
+    starts, counts = _stretches(pile.column("stream"))
+    slot, stream = pile.column("slot")[starts], pile.column("stream")[starts]
+    at = np.minimum(np.searchsorted(acks.slot, slot), max(len(acks.slot) - 1, 0))
+    still = acks.stream[at] == stream if len(acks.slot) else np.zeros(len(starts), bool)
+    offset = np.where(still, acks.offset[at], UNKNOWN) if len(acks.slot) else np.full(len(starts), UNKNOWN)
     if ends.shape[1]:
         ends = ends[:, np.argsort(ends[0], kind="stable")]
-        at = np.minimum(np.searchsorted(ends[0], messages.stream), ends.shape[1] - 1)
-        found = ends[0][at] == messages.stream
+        at = np.minimum(np.searchsorted(ends[0], stream), ends.shape[1] - 1)
+        found = ends[0][at] == stream
         still &= ~found
         offset = np.where(found, ends[1][at], offset)
-    return offset >= messages.end, still
-
-
-REQUEST_COLUMNS = (
-    "method", "target", "host", "request_id", "xff", "trace", "span", "parent", "headers", "method_end", "target_end",
-    "host_end", "request_id_end", "xff_end", "content_type_end", "attempt",
-)  # fmt: skip
-SIDE_COLUMNS = {"facts": "facts", "marks": "marks", "bytes": "body_bytes", "hash": "body_hash", "gap": "gap_bytes"}
-PLACE_COLUMNS = (
-    "connection", "client_hi", "client_lo", "client_port", "server_hi", "server_lo", "server_port", "wire_hi",
-    "wire_lo", "synced",
-)  # fmt: skip
-
-
-def join(messages: Messages, placed: Placed, lossy: U8, acked: Bool, rows: I64) -> Exchanges:
-    """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
-
-    lossy (Lossy), acked: (n,) beside the messages. rows: those to join. An exchange has its first message's id.
-    """
-    kind = messages.kind[rows]
-    requests, responses = rows[kind == 1], rows[kind == 2]
-    requests = requests[np.argsort(messages.id[requests], kind="stable")]
-    ids = messages.id[requests]
-    at = np.minimum(np.searchsorted(ids, messages.request[responses]), max(len(ids) - 1, 0))
-    fits = (messages.request[responses] >= 0) & (len(ids) > 0)
-    if len(ids):
-        fits &= ids[at] == messages.request[responses]
-    answer = np.full(len(requests), NONE)
-    answer[at[fits]] = responses[fits]
-    orphans = responses[~fits]
-    request = np.concatenate([requests, np.full(len(orphans), NONE)])
-    response = np.concatenate([answer, orphans])
-    first = np.where(request >= 0, request, response)
-    order = in_time(placed.first_time[first], messages.id[first])
-    request, response, first = request[order], response[order], first[order]
-    columns: dict[str, Any] = _taken({name: getattr(placed, name) for name in PLACE_COLUMNS}, first)
-    columns |= _taken(
-        {"id": messages.id, "version": messages.version, "capture": placed.capture, "lossy": lossy}, first
-    )
-    asks = {name: getattr(messages, name) for name in REQUEST_COLUMNS}
-    columns |= _taken(asks | _side("request", messages, placed), request)
-    answers = {"status": messages.status, "acknowledged": acked}
-    columns |= _taken(answers | _side("response", messages, placed), response)
-    columns["text"] = blank(messages.text, request)
-    columns["request_packets"] = blank(placed.packets, request)
-    columns["response_packets"] = blank(placed.packets, response)
-    return Exchanges.build(**columns)
-
-
-def _side(side: str, messages: Messages, placed: Placed) -> dict[str, NDArray[Any]]:
-    """The columns that requests and responses both have."""
-    columns = {f"{side}_{name}": getattr(messages, source) for name, source in SIDE_COLUMNS.items()}
-    return columns | {f"{side}_time": placed.first_time, f"{side}_end_time": placed.last_time}
-
-
-UNKNOWN_AS = {"attempt": NONE, "status": NONE, "request_time": NONE, "request_end_time": NONE}
-UNKNOWN_AS |= {"response_time": NONE, "response_end_time": NONE}  # of all others 0
-
-
-def _taken(columns: dict[str, NDArray[Any]], index: I64) -> dict[str, NDArray[Any]]:
-    """The rows at `index` of each column; where it is negative nothing is known."""
-    fills = [UNKNOWN_AS.get(name, 0) for name in columns]
-    return dict(zip(columns, take([list(columns.values())], index, fills), strict=True))
-
-
-def blank(runs: Ragged, index: I64) -> Runs:
-    """The runs at `index`, empty ones where it is negative."""
-    starts, lengths = take([[runs.offsets[:-1], runs.lengths]], index, [0, 0])
-    return Runs(runs.values, starts, lengths)
+    return np.repeat(offset, counts) >= pile.column("end"), np.repeat(still, counts)
 
 
 PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other"}

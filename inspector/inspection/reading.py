@@ -18,7 +18,8 @@ from inspector.capture.following import Stop
 from inspector.http.parser import Options, Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.ahead import Ahead
-from inspector.inspection.assemble import PLACE_COLUMNS, Acks, News, Placed, protocol_counts
+from inspector.inspection.assemble import Acks, News, protocol_counts
+from inspector.inspection.placed import PLACE_COLUMNS, Placed
 from inspector.inspection.summary import Encrypted
 from inspector.inspection.twins import Twins
 from inspector.lang import _, marked

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
+from inspector.mirror.groups import member, numbered
 from inspector.mirror.signs import Signs, blend
 from inspector.mirror.tables import Exchanges, Lossy
 from inspector.table import I64, Bool
@@ -53,8 +54,9 @@ def overlooked(e: Exchanges, s: Signs, anchor: I64, d: I64, sure: Bool) -> Bool:
     times: NDArray[np.int64] = e.response_time[orphans]
     for serves in (s.serves, s.serves_wire, s.serves_self):
         address = serves[orphans]
-        for proxy in np.unique(address[np.isin(address, sender)]):
-            answered = np.sort(times[address == proxy])
+        proxies = address[member(address, sender)]
+        for proxy in proxies[numbered(proxies)[1]].tolist():
+            answered = np.sort(times[address == proxy], kind="stable")
             mine = sender == proxy
             found = np.searchsorted(answered, end[mine], side="right") > np.searchsorted(answered, begin[mine])
             out[asks[mine]] |= found
@@ -91,11 +93,11 @@ class Around:
             differs = e.status[self.given] != e.status[mirror]
         lossy = _has(e, Lossy.CUT)
         real = self.answered[whole[self.answered]]
-        good = differs & whole[self.given] & np.isin(key[self.given], key[real]) & ~lossy[self.given]
+        good = differs & whole[self.given] & member(key[self.given], key[real]) & ~lossy[self.given]
         bad = [self.given[~good], self.answered[lossy[self.answered] | (e.status[self.answered] < 0)]]
         begin, end = e.response_time[m] - window, e.response_time[m] + NEAR
         down, up, bad_at = (
-            np.sort(np.where(e.response_time[rows] >= 0, e.response_time[rows], e.request_time[rows]))
+            np.sort(np.where(e.response_time[rows] >= 0, e.response_time[rows], e.request_time[rows]), kind="stable")
             for rows in (self.given, self.answered, np.concatenate(bad))
         )
         seen, asked, spoilt = (
@@ -109,8 +111,8 @@ def ruled_out(e: Exchanges, s: Signs, m: I64, copies: Bool, window: int) -> Bool
     out = np.zeros(len(m), bool)
     if not len(m):
         return out
-    groups = np.unique(blend(s.sender[m], _answers(e)[m]), return_inverse=True)[1]
-    for group in range(int(groups.max()) + 1):
+    groups, firsts = numbered(blend(s.sender[m], _answers(e)[m]))
+    for group in range(len(firsts)):
         mine = np.flatnonzero(groups == group)
         around = Around.of(e, s, s.sender[m[mine[0]]], copies)
         out[mine] = around.rules_out(m[mine], window)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from inspector.capture.addresses import format_address
 from inspector.http.tables import FIELDS, Mark
-from inspector.http.xxh64 import xxh64
+from inspector.http.xxh64 import M, xxh64
+from inspector.kernel import compiled, kernel
 from inspector.mirror.groups import numbered
 from inspector.mirror.tables import Exchanges
 from inspector.table import I64, U64, Bool, Table
@@ -68,7 +69,15 @@ def is_loopback(hi: U64, lo: U64) -> Bool:
     return v4 | ((hi == 0) & ((lo == 1) | (lo == 6)))
 
 
-_SEED, _ODD = (np.uint64(int.from_bytes(os.urandom(8), "little") | 1) for _ in range(2))
+_SEED, _ODD = (int.from_bytes(os.urandom(8), "little") | 1 for _ in range(2))
+
+
+@kernel
+def mix(column: U64, odd: U64, out: U64) -> None:
+    """Each of `out` takes in one of `column`. odd: (1,), odd."""
+    for i in range(len(out)):
+        x = ((out[i] ^ column[i]) * odd[0]) & M
+        out[i] = x ^ (x >> 29)
 
 
 def blend(*columns: NDArray[Any]) -> I64:
@@ -76,11 +85,15 @@ def blend(*columns: NDArray[Any]) -> I64:
 
     For grouping only. The key differs from run to run, so that no capture can be made to collide.
     """
-    out = np.full(len(columns[0]), _SEED, np.uint64)
+    out, odd = np.full(len(columns[0]), _SEED, np.uint64), np.array([_ODD], np.uint64)
     for column in columns:
-        out ^= column if column.dtype == np.uint64 else column.astype(np.int64).view(np.uint64)
-        out *= _ODD
-        out ^= out >> np.uint64(29)
+        words = column if column.dtype == np.uint64 else column.astype(np.int64, copy=False).view(np.uint64)
+        if compiled():
+            mix(np.ascontiguousarray(words), odd, out)
+        else:  # as Python, whole columns are faster than rows
+            out ^= words
+            out *= odd
+            out ^= out >> np.uint64(29)
     return (out >> np.uint64(1)).view(np.int64)
 
 
