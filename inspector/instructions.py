@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from inspector.kernel import instruction, kernel
 
 U8 = NDArray[np.uint8]
-I64 = NDArray[np.int64]
 M = 0xFFFFFFFFFFFFFFFF
 
 
@@ -46,7 +45,7 @@ def lowest_bit_stepwise(word: int) -> int:
 
 
 @kernel
-def prefetch_nothing(rows: I64, row: int) -> None:
+def prefetch_nothing(rows: Any, row: int) -> None:
     """As `prefetch`, which changes nothing but the time."""
 
 
@@ -170,7 +169,7 @@ def lowest_bit(word: int) -> int:
 
 
 @instruction(_prefetch, prefetch_nothing)
-def prefetch(rows: I64, row: int) -> None:
+def prefetch(rows: Any, row: int) -> None:
     """The first bytes of rows[row] will be read soon: the processor may fetch them meanwhile. Precondition: the row is there."""
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tcp_traffic import ACK, MS, SYN, Packet, Reading, handshake, numbered, segments
 
 from inspector.capture.tables import Segments
-from inspector.tcp import TcpOptions, Tracker
+from inspector.tcp import TcpOptions, Tracker, tracker
 from inspector.tcp.tables import UNKNOWN, End, Gap, StreamBlock
 
 EXAMPLES = int(os.environ.get("INSPECTOR_EXAMPLES", "40"))
@@ -169,13 +169,14 @@ def test_a_scan_does_not_fill_memory() -> None:
     assert len(tracker.connections()) == 0
 
 
-def test_held_bytes_are_bounded() -> None:
+def test_held_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker, "STORE_BYTES", 4096)
     reading = Reading(TcpOptions(hold_bytes=20_000))
     reading.feed(numbered(handshake()))
     for n in range(60):
         reading.feed([say(bytes(500), 1000 * n + 1, 10 + n)])
         assert reading.tracker.rooms.state.max() < 2**62
-    assert len(reading.tracker.store) < 17 << 20
+    assert len(reading.tracker.store) <= tracker.RING_BYTES + (48 << 10)
     assert len(reading.client().data) > 10_000
     assert reading.tracker.counts["forced_gaps"] > 0
 

@@ -7,6 +7,7 @@ from inspector.capture.layers import ARP, NOTHING, interface_index, link_header,
 from inspector.capture.network import FRAGMENT, TCP, destination, ipv4, ipv6, source, tcp_header, timestamp
 from inspector.capture.octets import Octets, Rows, be16, be32
 from inspector.capture.tables import Kind
+from inspector.instructions import prefetch
 from inspector.kernel import kernel
 
 # Rows of `records`, (9, n) int64. The scanners fill the first seven, `decode` the others.
@@ -162,6 +163,10 @@ def name_interface(named: Rows, count: int, room: int, key: int, last: int) -> t
     return count, count + 1
 
 
+SOON = 8  # records before which headers are fetched into the processor's cache
+HEADERS = 64  # bytes: two cache lines hold most headers
+
+
 @kernel
 def decode(
     data: Octets,
@@ -183,6 +188,9 @@ def decode(
     fragment = 0
     slot = 0
     for r in range(first, end):
+        if r + SOON < end and records[CAPTURED, r + SOON] > HEADERS:
+            prefetch(data, records[AT, r + SOON])
+            prefetch(data, records[AT, r + SOON] + HEADERS)
         start = records[AT, r]
         captured = records[CAPTURED, r]
         link = records[LINK, r]

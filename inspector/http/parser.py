@@ -105,6 +105,13 @@ def _wider(array: NDArray[Any], columns: int) -> NDArray[Any]:
     return out
 
 
+def _first_of_each(values: I32 | I64) -> Bool:
+    """Which of sorted values are not the one before."""
+    out = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=out[1:])
+    return out
+
+
 def _packed(*columns: NDArray[Any]) -> I64:
     """The columns side by side: (n, columns)."""
     out = np.empty((len(columns[0]), len(columns)), np.int64)
@@ -184,8 +191,8 @@ class Parser:
     def _activate(self, block: StreamBlock, synced: Synced) -> tuple[I64, I64]:
         """The slots of the block's connections, and a row for each connection; new streams get a fresh state."""
         runs, chunks, ends = block.runs, block.chunks, block.ends
-        conns = np.sort(np.concatenate([runs.slot, ends.slot]) >> 1).astype(np.int64)
-        conns = conns[np.diff(conns, prepend=-1) != 0]
+        conns = np.sort(np.concatenate([runs.slot, ends.slot]), kind="stable").astype(np.int64) >> 1
+        conns = conns[_first_of_each(conns)]
         active = np.zeros((len(conns), at.ACTIVE_WIDTH), np.int64)
         active[:, at.A_SLOT] = conns
         slots = (2 * conns[:, None] + np.arange(2)).ravel()
@@ -197,8 +204,11 @@ class Parser:
         active[where, at.A_END + (ends.slot & 1)] = ends.offset
         if len(conns):
             self._grow_slots(2 * int(conns[-1]) + 2)
-        first = np.flatnonzero(np.diff(runs.slot, prepend=-1))
-        silent = ~np.isin(ends.slot, runs.slot[first])
+        first = np.flatnonzero(_first_of_each(runs.slot))
+        some = runs.slot[first]  # ascending
+        silent = np.ones(len(ends), bool)
+        if len(some):
+            silent = some[np.minimum(np.searchsorted(some, ends.slot), len(some) - 1)] != ends.slot
         self._renew(
             np.concatenate([runs.slot[first], ends.slot[silent]]).astype(np.int64),
             np.concatenate([runs.stream[first], ends.stream[silent]]),

@@ -13,6 +13,7 @@ from inspector.tcp.copies import WAYS
 from inspector.tcp.keys import rehash
 
 I64 = NDArray[np.int64]
+LINE = 64  # bytes of a line of most processors' caches
 PRINTS = 1 << 15  # buckets of packet fingerprints, 4 packets each: copies come close together
 
 
@@ -43,6 +44,13 @@ def grown(array: I64, rows: int) -> I64:
     return new
 
 
+def lines(rows: int, width: int) -> I64:
+    """(rows, width) zeros that begin where a line of the processor's cache does: a row of eight is one line."""
+    room = np.zeros(rows * width + LINE // 8, np.int64)
+    begin = -room.ctypes.data % LINE // 8
+    return room[begin : begin + rows * width].reshape(rows, width)
+
+
 class Rooms:
     """All arrays of the tracker's state. See `layout` for their columns."""
 
@@ -55,8 +63,8 @@ class Rooms:
         self.nodes = np.zeros((at.FIRST_NODE, at.N_WIDTH), np.int64)
         self.out = np.zeros((1024, at.O_WIDTH), np.int64)
         self.done = np.zeros((64, at.Z_WIDTH), np.int64)
-        self.prints = np.zeros((PRINTS, 2 * WAYS), np.int64)
-        self.details = np.zeros((PRINTS * WAYS, at.D_WIDTH), np.int64)
+        self.prints = lines(PRINTS, 2 * WAYS)
+        self.details = lines(PRINTS * WAYS, at.D_WIDTH)
         self.copies = np.zeros(1, np.int64)
         self._sentinels(options)
         self.add_conns(64)

@@ -26,7 +26,7 @@ I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 RING_BYTES = (at.RINGS + 1) * at.RING
-STORE_BYTES = 4 << 20  # for bytes that wait, at least: making room copies the rings
+STORE_BYTES = 4 << 20  # for bytes that wait, at least
 COUNTS = {
     "copies": at.G_COPIES,
     "retransmissions": at.G_RETRANSMISSIONS,
@@ -57,7 +57,7 @@ class Tracker:
         self.options = options or TcpOptions()
         self.rooms = Rooms(self.options)
         self.seed = secrets.randbits(64)
-        self.store: U8 = np.zeros(RING_BYTES + (1 << 16), np.uint8)  # pages are taken as they are touched
+        self.store: U8 = np.zeros(RING_BYTES + STORE_BYTES, np.uint8)  # pages are taken as they are touched
         self.stored = RING_BYTES
         self.arena: U8 = np.zeros(1 << 16, np.uint8)
         self.log: I64 = np.zeros((chunklog.L_WIDTH, 0), np.int64)
@@ -190,12 +190,15 @@ class Tracker:
             found = found[: gather.stored_nodes(r.nodes, found)]
             lengths = r.nodes[found, at.N_LENGTH]
             live = int(lengths.sum())
-            store = np.empty(RING_BYTES + max(2 * (live + size), STORE_BYTES), np.uint8)
-            store[:RING_BYTES] = self.store[:RING_BYTES]
-            place = RING_BYTES + np.cumsum(lengths) - lengths
-            gather.scatter(self.store, -1 - r.nodes[found, at.N_SRC], store, place, lengths)
-            r.nodes[found, at.N_SRC] = -1 - place
-            self.store, self.stored = store, RING_BYTES + live
+            kept, place = np.empty(live, np.uint8), np.cumsum(lengths) - lengths
+            gather.scatter(self.store, -1 - r.nodes[found, at.N_SRC], kept, place, lengths)
+            r.nodes[found, at.N_SRC] = -1 - RING_BYTES - place
+            if RING_BYTES + 2 * (live + size) > len(self.store):
+                store = np.empty(RING_BYTES + 2 * max(live + size, STORE_BYTES), np.uint8)
+                store[:RING_BYTES] = self.store[:RING_BYTES]
+                self.store = store
+            self.store[RING_BYTES : RING_BYTES + live] = kept
+            self.stored = RING_BYTES + live
         begin = self.stored
         self.stored += size
         return begin
