@@ -76,7 +76,9 @@ def _move() -> Any:
             of = _pointer(context, builder, signature.args[2], args[2], args[3])
             kinds = [to.type, of.type, ir.IntType(64)]
             copy = builder.module.declare_intrinsic("llvm.memmove", kinds)
-            builder.call(copy, [to, of, args[4], ir.Constant(ir.IntType(1), 0)])
+            some = builder.icmp_signed(">", args[4], ir.Constant(ir.IntType(64), 0))
+            with builder.if_then(some):  # a negative number would be a very large one
+                builder.call(copy, [to, of, args[4], ir.Constant(ir.IntType(1), 0)])
             return context.get_dummy_value()
 
         word = types.int64
@@ -156,10 +158,11 @@ def load64(data: U8, i: int) -> int:
     return int.from_bytes(bytes(data[i : i + 8]), "little")
 
 
-@instruction(_move, move_bytewise)
+@instruction(_move, move_bytewise, version=2)
 def move(target: U8, at: int, source: U8, begin: int, size: int) -> None:
-    """target[at : at + size] = source[begin : begin + size]. Precondition: both lie in their arrays, size >= 0."""
-    target[at : at + size] = source[begin : begin + size]
+    """target[at : at + size] = source[begin : begin + size]. Nothing where size < 1. Precondition: both lie in their arrays."""
+    if size > 0:
+        target[at : at + size] = source[begin : begin + size]
 
 
 @instruction(_lowest_bit, lowest_bit_stepwise)

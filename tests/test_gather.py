@@ -84,7 +84,7 @@ def moved(target, at, source, begin, size):
 
 
 @kernel
-def moved_by_loop(target, at, source, begin, size):
+def nby_loop(target, at, source, begin, size):
     """By the loop."""
     move_bytewise(target, at, source, begin, size)
 
@@ -107,13 +107,14 @@ def test_instructions_are_the_loops_that_they_stand_for():
 
 def test_bytes_are_moved():
     source = np.arange(100, dtype=np.uint8)
-    for size in (0, 1, 7, 8, 31, 64):
+    for size in (-1, 0, 1, 7, 8, 31, 64):
         for mode in ("plain", "compiled"):
             inspector.kernel.use(mode)
-            for way in (moved, moved_by_loop):
+            for way in (moved, nby_loop):
                 target = np.full(100, 255, np.uint8)
                 way(target, 3, source, 5, size)
-                assert target.tolist() == [255] * 3 + list(range(5, 5 + size)) + [255] * (97 - size)
+                n = max(size, 0)
+                assert target.tolist() == [255] * 3 + list(range(5, 5 + n)) + [255] * (97 - n)
 
 
 def test_items_are_copied_in_plain_python_as_well():
