@@ -23,57 +23,71 @@ LITTLE = sys.byteorder == "little"
 
 
 @kernel
-def find_parts(order: I64, bounds: I64, part: I64, row: I64, blanks: bool) -> bool:
-    """Which part holds row order[i] of all of them together, and its row there. bounds: (parts + 1,), where each part begins.
+def find_parts(order: I64, bounds: I64, row: I64, begins: I64, part: I64, blanks: bool) -> int:
+    """Where rows order[i] of all parts together are: row[i] in their part, and stretches of rows of one part.
 
-    blanks: negative rows are allowed, and in no part (-1). Returns whether all rows are allowed.
+    bounds: (parts + 1,), where each part begins. begins, part: (n + 1,), where each stretch begins and its part, -1 for rows
+    that are negative (which only `blanks` allows). Returns how many stretches, -1 where a row is not there.
     """
     last = len(bounds) - 1
+    count = 0
+    p = -2
     for i in range(len(order)):
         at = order[i]
         if at >= bounds[last] or (at < 0 and not blanks):
-            return False
-        p = -1
-        if at >= 0:
-            p = 0
-            while at >= bounds[p + 1]:
-                p += 1
-            at -= bounds[p]
-        part[i] = p
-        row[i] = at
-    return True
+            return -1
+        if p < 0 or at < bounds[p] or at >= bounds[p + 1]:
+            before = p
+            p = -1
+            if at >= 0:
+                p = 0
+                while at >= bounds[p + 1]:
+                    p += 1
+            if p != before:
+                begins[count] = i
+                part[count] = p
+                count += 1
+        row[i] = at - bounds[p] if p >= 0 else 0
+    begins[count] = len(order)
+    return count
 
 
 @kernel
-def gather_column(size: int, sources: I64, c: int, target: int, part: I64, row: I64, fill: int) -> None:
+def gather_column(
+    size: int, sources: I64, c: int, target: int, row: I64, begins: I64, part: I64, count: int, fill: int
+) -> None:
     """Items of `size` bytes of column c go to address `target`, one after another; that at address `fill` where there is none."""
-    for i in range(len(row)):
-        source = sources[c, part[i]] + size * row[i] if row[i] >= 0 else fill
-        if size == 8:
-            copy8(target + 8 * i, source)
-        elif size == 4:
-            copy4(target + 4 * i, source)
-        elif size == 2:
-            copy2(target + 2 * i, source)
-        else:
-            copy1(target + i, source)
+    for stretch in range(count):
+        base = sources[c, part[stretch]] if part[stretch] >= 0 else fill
+        for i in range(begins[stretch], begins[stretch + 1]):
+            if size == 8:
+                copy8(target + 8 * i, base + 8 * row[i])
+            elif size == 4:
+                copy4(target + 4 * i, base + 4 * row[i])
+            elif size == 2:
+                copy2(target + 2 * i, base + 2 * row[i])
+            else:
+                copy1(target + i, base + row[i])
 
 
 @kernel
-def gather_columns(sources: I64, targets: I64, sizes: I64, fills: I64, part: I64, row: I64) -> None:
+def gather_columns(
+    sources: I64, targets: I64, sizes: I64, fills: I64, row: I64, begins: I64, part: I64, count: int
+) -> None:
     """All columns. sources: (columns, parts) addresses; targets, fills: (columns,) addresses; sizes: (columns,) bytes of an item.
 
-    Precondition: the addresses are those of arrays that hold the rows, or have room for them.
+    row, begins, part, count: as `find_parts` found them. Precondition: the addresses are those of arrays that hold the rows, or
+    have room for them.
     """
     for c in range(len(targets)):
         if sizes[c] == 8:
-            gather_column(8, sources, c, targets[c], part, row, fills[c])
+            gather_column(8, sources, c, targets[c], row, begins, part, count, fills[c])
         elif sizes[c] == 4:
-            gather_column(4, sources, c, targets[c], part, row, fills[c])
+            gather_column(4, sources, c, targets[c], row, begins, part, count, fills[c])
         elif sizes[c] == 2:
-            gather_column(2, sources, c, targets[c], part, row, fills[c])
+            gather_column(2, sources, c, targets[c], row, begins, part, count, fills[c])
         else:
-            gather_column(1, sources, c, targets[c], part, row, fills[c])
+            gather_column(1, sources, c, targets[c], row, begins, part, count, fills[c])
 
 
 def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = None) -> list[NDArray[Any]]:
@@ -88,26 +102,27 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
         return [_plain(columns, order, fill) for columns, fill in zip(zip(*parts, strict=True), wanted, strict=True)]
     bounds = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(columns[0]) for columns in parts], out=bounds[1:])
-    part, row = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-    if not find_parts(np.ascontiguousarray(order, np.int64), bounds, part, row, fills is not None):
+    row, begins, part = np.empty((3, len(order) + 1), np.int64)
+    count = find_parts(np.ascontiguousarray(order, np.int64), bounds, row, begins, part, fills is not None)
+    if count < 0:
         raise IndexError(f"a row is not among {bounds[-1]}")
-    whole = [
-        [np.ascontiguousarray(column) for column in columns] for columns in parts
-    ]  # kept alive while they are read
+    # They are kept alive while they are read.
+    whole = [[np.ascontiguousarray(column) for column in columns] for columns in parts]
     kinds = [column.dtype for column in whole[0]]
     if any([column.dtype for column in columns] != kinds for columns in whole[1:]):
         raise TypeError("parts with columns of different dtypes")
     out, targets = _room(kinds, len(order))
-    words = np.array(
-        fills if fills is not None else [0] * len(kinds), np.int64
-    )  # little-endian: narrower items begin there
+    # Little-endian: narrower items begin where the word does.
+    words = np.array(fills if fills is not None else [0] * len(kinds), np.int64)
     gather_columns(
         np.array([[_address(columns[c]) for columns in whole] for c in range(len(kinds))], np.int64),
         np.array(targets, np.int64),
         np.array([kind.itemsize for kind in kinds], np.int64),
         _address(words) + 8 * np.arange(len(kinds)),
-        part,
         row,
+        begins,
+        part,
+        count,
     )
     return out
 
