@@ -333,7 +333,9 @@ def main() -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup's wish is kept
             signal.signal(number, _terminate)
-    sys.exit(run())
+    status = run()
+    gc.disable()  # the interpreter would look through everything once more before it leaves
+    sys.exit(status)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
