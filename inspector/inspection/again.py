@@ -23,6 +23,7 @@ from inspector.tcp import Tracker
 from inspector.tcp.tables import StreamBlock
 
 BLOCK_BYTES = 4 << 20
+NONE = -1  # no such message
 HASHED, COMPLETE = int(Fact.COMPLETE | Fact.BODY_GAP), int(Fact.COMPLETE)
 
 Capture = str | Callable[[], BinaryIO]  # a path, or what opens the capture again (a pipe's spool)
@@ -37,49 +38,67 @@ class Limits:
     total: int = 256 << 20  # held at once: of messages that are open, and of all that `reread` gives
 
 
+Wish = tuple[
+    int, int, int
+]  # an exchange's id, where its request begins as own_number(capture, packet), where its response; NONE
+
+
+def key_of(capture: int, asked: object, answered: object) -> int:
+    """A number for what is known of an exchange: its capture, its request and its response, None where there is none.
+
+    It holds within this process only.
+    """
+    return hash((capture, asked, answered))
+
+
 class Wanted:
     """The exchanges that are looked for, by what is known of them."""
 
     def __init__(self) -> None:
-        self._ids: dict[int, deque[int]] = defaultdict(deque)
-        self._requests: set[int] = set()
-        self._responses: set[int] = set()
+        self._wishes: dict[int, deque[Wish]] = defaultdict(deque)  # by key_of
         self._clients: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._wishes)
 
     def add(self, x: ExchangeView) -> None:
         """Look for this exchange."""
         asked = answered = None
+        begins, answers = NONE, NONE
         if x.request_time is not None:
             packet = x.request_packets[0] if x.request_packets else 0
             asked = (packet, x.path, x.request_id, x.request_body_bytes)
-            self._requests.add(x.capture << 40 | packet)
+            begins = x.capture << 40 | packet
         if x.response_time is not None:
-            packet = x.response_packets[0] if x.response_packets else 0
-            answered = (packet, x.status, x.response_body_bytes, x.response_body_hash)
-            self._responses.add(packet)
-        self._ids[hash((x.capture, asked, answered))].append(x.id)
+            answers = x.response_packets[0] if x.response_packets else 0
+            answered = (answers, x.status, x.response_body_bytes, x.response_body_hash)
+        self._wishes[key_of(x.capture, asked, answered)].append((x.id, begins, answers))
         self._clients.add(x.client)
+
+    def reach(self, time: int) -> bool:
+        """Reading has come to this time, ns: whether more is wanted now."""
+        return False
 
     def take(self, capture: int, asked: object, answered: object) -> int | None:
         """The id of such an exchange, which is not wanted any more. Equal ones (pipelined in one packet) are taken in order."""
-        key = hash((capture, asked, answered))
-        if key not in self._ids:
+        key = key_of(capture, asked, answered)
+        if key not in self._wishes:
             return None
-        number = self._ids[key].popleft()
-        if not self._ids[key]:
-            del self._ids[key]
+        number = self._wishes[key].popleft()[0]
+        if not self._wishes[key]:
+            del self._wishes[key]
         return number
 
     def left(self) -> list[int]:
         """The ids of those not found."""
-        return sorted(number for ids in self._ids.values() for number in ids)
+        return sorted(number for wishes in self._wishes.values() for number, _, _ in wishes)
 
     def firsts(self) -> tuple[I64, I64]:
         """The packets in which requests begin, as own_number(capture, packet), and the packets in which responses begin."""
-        return np.array(sorted(self._requests), np.int64), np.array(sorted(self._responses), np.int64)
+        wishes = [wish[1:] for wishes in self._wishes.values() for wish in wishes]
+        both = np.array(wishes, np.int64).reshape(-1, 2)
+        requests, responses = np.unique(both[:, 0]), np.unique(both[:, 1])
+        return requests[requests != NONE], responses[responses != NONE]
 
     def clients(self) -> I64:
         """The clients' addresses and ports, as `endpoints`, sorted."""
@@ -173,6 +192,8 @@ class Again:
                 readers += open_captures(capture if isinstance(capture, str) else capture(), len(readers), BLOCK_BYTES)
             self.twins = Twins() if len(readers) > 1 else None
             for block in merge(readers):
+                if len(block.segments) and self.wanted.reach(int(block.segments.time.max())):
+                    self.requests, self.responses = self.wanted.firsts()
                 segments = self._of_interest(block.segments)
                 if self.twins is not None:
                     self.twins.add(segments)

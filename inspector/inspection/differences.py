@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
-from inspector.http.content import Content
-from inspector.inspection.again import emptied
-from inspector.inspection.reread import Capture, Limits, Progress, each, reread
+import numpy as np
+
+from inspector.capture.addresses import format_address
+from inspector.http.content import Content, Part
+from inspector.inspection.again import NONE, Again, Wanted, emptied
+from inspector.inspection.pairs import Legs, Rows
+from inspector.inspection.reread import LOST, NO_ROOM, UNREADABLE, Capture, Limits, Progress, reread
+from inspector.lang import _
+from inspector.mirror.columns import Listing, MirrorColumns
 from inspector.mirror.compare import Difference, Setting, compare
 from inspector.mirror.compare_bodies import Bodies
 from inspector.mirror.differences import Differences
-from inspector.mirror.views import ExchangeView, MirrorView
+from inspector.mirror.memo import Memo
+from inspector.mirror.views import MirrorView
 from inspector.redact import Redactor
+from inspector.table import I64
 
+CHUNK = 1024  # views that become columns at once
+OPEN = (
+    1 << 16
+)  # exchanges that are looked for at once, and bytes of heads (without bodies) that wait for the other one of
+HEADS = 64 << 20  # their pair: beyond, pairs are put off to the second reading
+HEAD = 512  # bytes that a message takes beside its body and its fields
+UNTOLD, TOLD, PUT_OFF = 0, 1, 2  # a pair that is still to be compared; compared; one for which there was no room
 
-@dataclass
-class _Pair:
-    """A mirror's number, the exchanges of its pair, and the proxy between them."""
-
-    number: int
-    original: int | None
-    mirror: int
-    proxy: str | None
+Tell = Callable[[int, Difference], None]
 
 
 def difference(
@@ -47,73 +55,224 @@ def differences(
     suffix: str = "-shadow",
     limits: Limits | None = None,
     progress: Progress | None = None,
-    told: Callable[[int, Difference], None] | None = None,
+    told: Tell | None = None,
 ) -> Differences:
-    """All mirrors against their originals, counted. Memory grows by some hundred bytes a mirror. Raises CaptureError.
+    """All mirrors against their originals, counted. Memory grows by some two hundred bytes a mirror. Raises CaptureError.
 
     told: called with each mirror's number and difference, in the order in which they are read.
     """
+    found, legs = Differences(), Legs()
+    for chunk in _chunks(mirrors):
+        legs.add(chunk)
+
+    def tell(number: int, d: Difference) -> None:
+        found.add(number, d)
+        if told is not None:
+            told(number, d)
+
+    compare_pairs(legs, captures, redactor, tell, suffix, limits, progress)
+    return found
+
+
+def _chunks(mirrors: Iterable[MirrorView]) -> Iterator[MirrorColumns]:
+    if isinstance(mirrors, Listing):
+        yield from mirrors.chunks
+        return
+    views = iter(mirrors)
+    while chunk := list(islice(views, CHUNK)):
+        yield MirrorColumns.of(chunk)
+
+
+def compare_pairs(
+    legs: Legs,
+    captures: Sequence[Capture],
+    redactor: Redactor,
+    tell: Tell,
+    suffix: str = "-shadow",
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Compare all pairs; memory grows by a byte a pair. tell: called with each pair's number and difference. Raises CaptureError.
+
+    captures: those that the pairs were found in, in the same order. What the connections of the pairs alone do not give (connections share a
+    clock) is looked for among all segments, as `reread` does it.
+    """
     limits = limits or Limits()
-    gathering = _Gathering(redactor, suffix, limits.total, told)
-    for number, content in each(captures, gathering.exchanges(mirrors), limits, progress):
-        gathering.add(number, content)
-    return gathering.found
+    gathering = _Gathering(legs, redactor, suffix, limits.total, tell)
+    if legs.readable:
+        for narrow in (True, False):
+            feed = _Feed(legs, gathering)
+            if feed:
+                for number, content in Again(feed, narrow, limits).run(captures, progress):
+                    gathering.add(number, content)
+            gathering.end(last=not narrow)
+    gathering.give_up()
+
+
+class _Pair(NamedTuple):
+    """A mirror's number, the exchanges of its pair, and the proxy between them."""
+
+    number: int
+    original: int
+    mirror: int
+    proxy: str | None
+
+
+class _Feed(Wanted):
+    """Looks for exchanges from their time on. Where too many were not found, the oldest are put off."""
+
+    def __init__(self, legs: Legs, gathering: _Gathering) -> None:
+        super().__init__()
+        self._legs, self._gathering = legs, gathering
+        self._source = (rows for found in legs.merged() if len(rows := gathering.untold(found)))
+        self._next: Rows | None = next(self._source, None)
+
+    def __len__(self) -> int:
+        return len(self._wishes) + (self._next is not None)
+
+    def clients(self) -> I64:
+        """Of all pairs: what is read of a connection must not depend on when its first exchange is looked for."""
+        return self._legs.clients()
+
+    def reach(self, time: int) -> bool:
+        """As Wanted."""
+        before = self._next
+        while self._next is not None:
+            count = int(np.searchsorted(self._next["time"], time, "right"))
+            self._look_for(self._next[:count])
+            if count < len(self._next):
+                self._next = self._next[count:]
+                break
+            self._next = next(self._source, None)
+        while len(self._wishes) > OPEN:
+            for exchange, _asked, _answered in self._wishes.pop(next(iter(self._wishes))):
+                self._gathering.put_off(exchange)
+        return self._next is not before
+
+    def _look_for(self, rows: Rows) -> None:
+        names = ("exchange", "key", "asked", "answered", "readable")
+        new = self._gathering.expect(rows)
+        for exchange, key, asked, answered, readable in zip(*(rows[name].tolist() for name in names), strict=True):
+            if exchange not in new:
+                continue
+            new.discard(exchange)
+            if readable:
+                self._wishes[key].append((exchange, asked, answered))
+            else:
+                self._gathering.add(exchange, Content(None, None, _(UNREADABLE)))
 
 
 class _Gathering:
     """Compares pairs as soon as both of their exchanges have been read."""
 
-    def __init__(
-        self, redactor: Redactor, suffix: str, room: int, told: Callable[[int, Difference], None] | None = None
-    ) -> None:
-        self.found = Differences()
-        self.told = told
-        self.bodies = Bodies(redactor)
-        self.suffix = suffix
-        self.room = room
-        self.pairs: dict[int, list[_Pair]] = defaultdict(list)  # by the exchanges that they wait for
+    def __init__(self, legs: Legs, redactor: Redactor, suffix: str, room: int, tell: Tell) -> None:
+        self.legs, self.tell = legs, tell
+        self.room, self.heads = room, HEADS  # bytes that may still be held
+        self._rooms = self.room, self.heads
+        self.state = np.zeros(legs.pairs + 1, np.uint8)
+        self.pairs: dict[int, list[_Pair]] = {}  # by the exchanges that they wait for
         self.held: dict[int, Content] = {}
+        bodies = Bodies(redactor)
+        self._setting = Memo[str | None, Setting](lambda proxy: Setting(bodies, suffix, proxy))
+        self._address = Memo[tuple[int, int], str](lambda address: format_address(*address))
 
-    def exchanges(self, mirrors: Iterable[MirrorView]) -> Iterator[ExchangeView]:
-        """The exchanges of all pairs, each once: an original may have several mirrors."""
-        for m in mirrors:
-            pair = _Pair(m.id, m.original.id if m.original else None, m.mirror.id, m.proxy)
-            for x in (m.original, m.mirror):
-                if x is not None:
-                    if x.id not in self.pairs:
-                        yield x
-                    self.pairs[x.id].append(pair)
+    def untold(self, rows: Rows) -> Rows:
+        """Those of pairs that are still to be compared."""
+        state = self.state[rows["pair"]]
+        return rows if not state.any() else rows[state == UNTOLD]
+
+    def expect(self, rows: Rows) -> set[int]:
+        """Take up the pairs of these rows; the exchanges that are to be looked for now."""
+        new = set()
+        for exchange, pair in zip(rows["exchange"].tolist(), self._pairs(rows), strict=True):
+            if self.state[pair.number] == UNTOLD:
+                if exchange not in self.pairs:
+                    self.pairs[exchange] = []
+                    new.add(exchange)
+                self.pairs[exchange].append(pair)
+        return new
+
+    def _pairs(self, rows: Rows) -> Iterator[_Pair]:
+        names = ("pair", "original", "mirror", "proxy_hi", "proxy_lo", "proxied")
+        for number, original, mirror, hi, lo, known in zip(*(rows[name].tolist() for name in names), strict=True):
+            yield _Pair(number, original, mirror, self._address[hi, lo] if known else None)
 
     def add(self, number: int, content: Content) -> None:
         """An exchange has been read."""
-        size = _size(content)
-        if size > self.room:
-            content, size = _emptied(content), 0
-        self.room -= size
+        if number not in self.pairs:  # its pairs were put off
+            return
+        if _body(content) > self.room:
+            content = _emptied(content)
+        if _head(content) > self.heads:
+            self.put_off(number)
+            return
+        self.room -= _body(content)
+        self.heads -= _head(content)
         self.held[number] = content
         for pair in list(self.pairs[number]):
-            original = None if pair.original is None else self.held.get(pair.original)
+            original = None if pair.original == NONE else self.held.get(pair.original)
             mirror = self.held.get(pair.mirror)
-            if mirror is None or (original is None and pair.original is not None):
+            if mirror is not None and (original is not None or pair.original == NONE):
+                self._compare(pair, original, mirror)
+
+    def _compare(self, pair: _Pair, original: Content | None, mirror: Content) -> None:
+        self._close(pair, TOLD)
+        self.tell(pair.number, compare(original, mirror, self._setting[pair.proxy]))
+
+    def put_off(self, number: int) -> None:
+        """There is no room for this exchange: its pairs are to be read once more."""
+        for pair in list(self.pairs.get(number, ())):
+            self._close(pair, PUT_OFF)
+
+    def _close(self, pair: _Pair, state: int) -> None:
+        """The pair is done with for now; exchanges that no other pair waits for go."""
+        self.state[pair.number] = state
+        for exchange in (pair.original, pair.mirror):
+            waiting = self.pairs.get(exchange)
+            if waiting is None:
                 continue
-            d = compare(original, mirror, Setting(self.bodies, self.suffix, pair.proxy))
-            self.found.add(pair.number, d)
-            if self.told is not None:
-                self.told(pair.number, d)
-            for done in (pair.original, pair.mirror):
-                if done is not None:
-                    self._done(done, pair)
+            if pair in waiting:
+                waiting.remove(pair)
+            if not waiting:
+                del self.pairs[exchange]
+                content = self.held.pop(exchange, None)
+                if content is not None:
+                    self.room += _body(content)
+                    self.heads += _head(content)
 
-    def _done(self, number: int, pair: _Pair) -> None:
-        """The pair has been compared; an exchange that no other pair waits for goes."""
-        self.pairs[number].remove(pair)
-        if not self.pairs[number]:
-            del self.pairs[number]
-            self.room += _size(self.held.pop(number))
+    def end(self, last: bool) -> None:
+        """The captures have been read to their end. last: they will not be read again."""
+        if last:
+            missing = Content(None, None, _(LOST))
+            for pair in {pair: None for pairs in self.pairs.values() for pair in pairs}:
+                original = None if pair.original == NONE else self.held.get(pair.original, missing)
+                self._compare(pair, original, self.held.get(pair.mirror, missing))
+        else:
+            self.state[self.state == PUT_OFF] = UNTOLD
+        self.pairs, self.held = {}, {}
+        self.room, self.heads = self._rooms
+
+    def give_up(self) -> None:
+        """What was not compared is not read any more."""
+        for found in self.legs.merged():
+            rows = found[self.state[found["pair"]] != TOLD]
+            for pair, readable in zip(self._pairs(rows), rows["readable"].tolist(), strict=True):
+                if self.state[pair.number] != TOLD:
+                    why = UNREADABLE if not readable else NO_ROOM if self.state[pair.number] == PUT_OFF else LOST
+                    content = Content(None, None, _(why))
+                    self._compare(pair, None if pair.original == NONE else content, content)
 
 
-def _size(content: Content) -> int:
+def _body(content: Content) -> int:
     return sum(len(p.body) for p in (content.request, content.response) if p)
+
+
+def _head(content: Content) -> int:
+    return sum(_fields(p) for p in (content.request, content.response) if p)
+
+
+def _fields(p: Part) -> int:
+    return HEAD + sum(len(name) + len(value) for name, value in p.headers)
 
 
 def _emptied(content: Content) -> Content:

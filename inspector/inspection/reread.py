@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from inspector.http.content import Content
 from inspector.inspection.again import Again, Capture, Limits, Progress, Wanted, emptied
-from inspector.lang import _
+from inspector.lang import _, marked
 from inspector.mirror.views import ExchangeView
 
 __all__ = ["Capture", "Content", "Limits", "Progress", "each", "reread"]
 READABLE = ("http/1.0", "http/1.1")
+UNREADABLE = marked("only HTTP/1 messages can be read again")
+LOST = marked("not found when the capture was read again: has it changed?")
+NO_ROOM = marked("too much was open at once for it to be read again")
 
 
 def reread(
@@ -58,9 +61,9 @@ def each(
         if exchange.protocol in READABLE:
             wanted.add(exchange)
         else:
-            yield exchange.id, Content(None, None, _("only HTTP/1 messages can be read again"))
+            yield exchange.id, Content(None, None, _(UNREADABLE))
     for narrow in (True, False):
         if wanted:
             yield from Again(wanted, narrow, limits or Limits()).run(captures, progress)
     for number in wanted.left():
-        yield number, Content(None, None, _("not found when the capture was read again: has it changed?"))
+        yield number, Content(None, None, _(LOST))
