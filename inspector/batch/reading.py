@@ -25,7 +25,7 @@ from inspector.redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inspector.inspection import Inspection
+    from inspector.inspection import Stream
 
 TRIES = 3  # readings of a unit whose captures change under them
 SENT = 256 << 20  # bytes that a worker sends where it does not see the store
@@ -178,12 +178,15 @@ class _Told:
 
     def write(self, folder: Path) -> None:
         """Inspect the captures and write all tables."""
+        errors: dict[str, tuple[str, str | None]] = {path: (why, None) for path, why in self.local.errors.items()}
+        left = [i for i, path in enumerate(self.local.paths) if path is not None]
         with rows.Writer(folder) as writer:
-            found, paths, errors = self._inspect()
-            if found is None:
-                self.fail(writer, errors)
-            else:
-                self._found(writer, found, paths, errors)
+            while left:
+                bad = self._inspect(writer, folder, left, errors)
+                if bad is None:
+                    return
+                left.remove(bad)
+            self.fail(writer, errors)
 
     def moving(self, folder: Path) -> None:
         """Write that the captures kept changing; the key is not that of a content, so the next run reads them again."""
@@ -194,23 +197,28 @@ class _Told:
         with rows.Writer(folder) as writer:
             self.fail(writer, dict.fromkeys(task.unit.paths, (error, hint)))
 
-    def _inspect(self) -> tuple[Inspection | None, list[int], dict[str, tuple[str, str | None]]]:
-        """What was found, the numbers of the pieces that were read, and why others were not."""
-        from inspector.inspection import inspect
+    def _inspect(
+        self, writer: rows.Writer, folder: Path, read: Sequence[int], errors: dict[str, tuple[str, str | None]]
+    ) -> int | None:
+        """Inspect the pieces `read` and write what was found; the number of a piece that cannot be read, where nothing was written."""
+        from inspector.batch.gathered import Gathered
+        from inspector.inspection import stream
 
         how, local = self.task.how, self.local
-        errors: dict[str, tuple[str, str | None]] = {path: (why, None) for path, why in local.errors.items()}
-        names = self.task.unit.paths
-        left = [i for i, path in enumerate(local.paths) if path is not None]
-        while left:
-            paths = [str(local.paths[i]) for i in left]
+        paths = [str(local.paths[i]) for i in read]
+        redactor = Redactor(_key(local), keep=how.no_redact)
+        with Gathered(folder, redactor) as gathered:
             try:
-                return inspect(*paths, suffix=how.suffix, window=how.window, match=how.match), left, errors
+                found = stream(*paths, suffix=how.suffix, window=how.window, match=how.match)
+                for batch in found.batches():
+                    gathered.add(batch)
             except CaptureError as error:
-                bad = next((i for i in left if local.paths[i] == error.path), left[0])
-                errors[names[bad]] = (self._said(error.message), error.hint)
-                left.remove(bad)
-        return None, [], errors
+                bad = next((i for i in read if local.paths[i] == error.path), read[0])
+                errors[self.task.unit.paths[bad]] = (self._said(error.message), error.hint)
+                return bad
+            gathered.write(writer, paths, how.suffix)
+        self._found(writer, found, read, errors)
+        return None
 
     def _said(self, text: str) -> str:
         """A sentence about a local copy, with the name of what it is a copy of; the name itself stands in another column."""
@@ -220,32 +228,15 @@ class _Told:
         return text
 
     def _found(
-        self, writer: rows.Writer, found: Inspection, read: Sequence[int], errors: dict[str, tuple[str, str | None]]
+        self, writer: rows.Writer, found: Stream, read: Sequence[int], errors: dict[str, tuple[str, str | None]]
     ) -> None:
-        from inspector.inspection.differences import differences
-        from inspector.render.private import Private
-
-        redactor = Redactor(_key(self.local), keep=self.task.how.no_redact)
-        private = Private(found, redactor)
-        same, differing = rows.Same(found.summary.mirrors), rows.Differing(writer)
-
-        def told(number: int, d: Any) -> None:
-            same.tell(number, d)
-            differing.tell(number, d)
-
-        if found.summary.mirrors:
-            paths = [str(self.local.paths[i]) for i in read]
-            differences(found.mirror_views(), paths, redactor, self.task.how.suffix, told=told)
-        differing.flush()
-        rows.exchanges(writer, private.exchange_views())  # type: ignore[arg-type]  # a listing, here
-        rows.mirrors(writer, private.mirror_views(), same)  # type: ignore[arg-type]
         views, contents = self._captures(found, read)
         rows.captures(writer, views, contents)
         self._missing(writer, len(views), errors)
         self.outcome.state = "damaged" if found.damaged or errors else "read"
         self._unit(writer, found, errors)
 
-    def _captures(self, found: Inspection, read: Sequence[int]) -> tuple[list[Any], list[str | None]]:
+    def _captures(self, found: Stream, read: Sequence[int]) -> tuple[list[Any], list[str | None]]:
         """Views of the captures by the names of their pieces; an archive that was read as one has several."""
         names, contents = self.task.unit.paths, self.local.contents
         by_path = {str(self.local.paths[i]): i for i in read}
@@ -276,7 +267,7 @@ class _Told:
         self._missing(writer, 0, errors)
         self._unit(writer, None, errors)
 
-    def _unit(self, writer: rows.Writer, found: Inspection | None, errors: dict[str, tuple[str, str | None]]) -> None:
+    def _unit(self, writer: rows.Writer, found: Stream | None, errors: dict[str, tuple[str, str | None]]) -> None:
         task, outcome = self.task, self.outcome
         why = next(iter(errors.values()), (None, None))
         outcome.error = why[0] if len(errors) < 2 else f"{next(iter(errors))}: {why[0]}"
@@ -295,7 +286,7 @@ class _Told:
         writer.row("units", row)
 
 
-def _figures(found: Inspection) -> dict[str, Any]:
+def _figures(found: Stream) -> dict[str, Any]:
     s, views = found.summary, found.captures
     firsts = [v.first for v in views if v.first is not None]
     lasts = [v.last for v in views if v.last is not None]

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inspector.batch.schema import DIFFERENCES, TABLES, schema
-from inspector.mirror.columns import ABSENT, ExchangeColumns, Listing, MirrorColumns
+from inspector.mirror.columns import ABSENT, ExchangeColumns, MirrorColumns
 from inspector.mirror.compare import Difference, FieldDiff
 from inspector.mirror.compare_json import path_text
 from inspector.mirror.differences import change_of
 from inspector.mirror.views import CaptureView
 from inspector.ragged import Ragged
+from inspector.table import I64
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +96,8 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     if isinstance(values, pa.Array):
+        if pa.types.is_dictionary(kind) and values.type == kind.value_type:
+            values = values.dictionary_encode()
         return values if values.type == kind else values.cast(kind)
     return pa.array(values, type=kind)
 
@@ -120,32 +123,26 @@ def _lists(runs: Ragged) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.array(inner, type=pa.int64()))
 
 
-def exchanges(writer: Writer, chunks: Listing[Any, ExchangeColumns]) -> None:
-    """Every exchange."""
-    for x in chunks.chunks:
-        columns = {
-            name: getattr(x, name)
-            for name in (
-                "id", "leg", "capture", "client", "server", "connection", "protocol", "method", "path", "host", "status",
-                "request_id", "request_body_bytes", "response_body_bytes", "response_body_hash", "complete",
-            )
-        }  # fmt: skip
-        for name in ("request_time", "response_time", "response_end_time"):
-            columns[name] = _moments(getattr(x, name))
-        columns["duration_ns"] = _spans(x.duration)
-        columns["gap_bytes"] = [sum(g.bytes for g in gaps) for gaps in x.gaps]
-        for name in ("request_packets", "response_packets"):
-            columns[name] = _lists(getattr(x, name))
-        writer.add("exchanges", columns)
+def exchange_columns(x: ExchangeColumns) -> dict[str, Any]:
+    """Exchanges as columns of their table, without `id`."""
+    columns = {
+        name: getattr(x, name)
+        for name in (
+            "leg", "capture", "client", "server", "connection", "protocol", "method", "path", "host", "status",
+            "request_id", "request_body_bytes", "response_body_bytes", "response_body_hash", "complete",
+        )
+    }  # fmt: skip
+    for name in ("request_time", "response_time", "response_end_time"):
+        columns[name] = _moments(getattr(x, name))
+    columns["duration_ns"] = _spans(x.duration)
+    columns["gap_bytes"] = [sum(g.bytes for g in gaps) for gaps in x.gaps]
+    for name in ("request_packets", "response_packets"):
+        columns[name] = _lists(getattr(x, name))
+    return columns
 
 
-def mirrors(writer: Writer, chunks: Listing[Any, MirrorColumns], same: Same) -> None:
-    """Every mirror; `same`: what comparing the pairs has told."""
-    for m in chunks.chunks:
-        writer.add("mirrors", _mirror_columns(m) | same.columns(m.id))
-
-
-def _mirror_columns(m: MirrorColumns) -> dict[str, Any]:
+def mirror_columns(m: MirrorColumns) -> dict[str, Any]:
+    """Mirrors as columns of their table, without what comparing tells (Same)."""
     x = m.exchanges
     rows = {leg: getattr(m, leg) for leg in ENDPOINT}
     start = x.request_time
@@ -212,7 +209,7 @@ class Same:
         for row, same in enumerate((d.status_same, d.response_fields.same, d.response_body.same, asked)):
             self.codes[row, number] = -1 if same is None else same
 
-    def columns(self, numbers: Sequence[int]) -> dict[str, Any]:
+    def columns(self, numbers: I64) -> dict[str, Any]:
         """The four columns for these mirrors."""
         import pyarrow as pa
 

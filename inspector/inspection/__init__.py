@@ -15,7 +15,7 @@ from inspector.inspection.story import Story, stories, story
 from inspector.inspection.summary import summarise
 from inspector.lang import _, several
 from inspector.mirror.present import Presenter
-from inspector.mirror.settle import Rules
+from inspector.mirror.settle import Batch, Rules
 from inspector.mirror.tables import Sign
 from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
 from inspector.redact import current
@@ -186,6 +186,10 @@ class Stream:
                 del found
                 yield decided
                 del decided
+
+    def batches(self) -> Iterator[Batch]:
+        """Instead of iterating over it: what each step decided, with the exchanges that leave, for who keeps them elsewhere."""
+        return self._pipeline.run()
 
     @property
     def captures(self) -> list[CaptureView]:

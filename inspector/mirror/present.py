@@ -53,9 +53,10 @@ class Presenter:
         self._proof = Memo(_proof_words)
         self._witness = Witness()
 
-    def exchanges(self) -> Listing[ExchangeView, ExchangeColumns]:
-        """Every exchange, in order of its first packet's time."""
-        return Listing(self._exchange_chunks())
+    def exchanges(self, rows: I64 | None = None) -> Listing[ExchangeView, ExchangeColumns]:
+        """The exchanges at `rows`, in that order; without it every one, in order of its first packet's time."""
+        order = np.argsort(effective_time(self.e), kind="stable") if rows is None else rows
+        return Listing(self._exchange_chunks(order))
 
     def mirrors(self, rows: I64 | None = None, first_number: int = 1) -> Listing[MirrorView, MirrorColumns]:
         """The mirrors at `rows` of the mirror table (all without it), in that order, numbered from `first_number`."""
@@ -70,8 +71,7 @@ class Presenter:
         rows = np.array([row], np.int64)
         return next(self.exchange_columns(rows, self._legs(rows) if leg is None else [leg.name.lower()]).views())
 
-    def _exchange_chunks(self) -> Iterator[ExchangeColumns]:
-        order = np.argsort(effective_time(self.e), kind="stable")
+    def _exchange_chunks(self, order: I64) -> Iterator[ExchangeColumns]:
         for start in range(0, len(order), CHUNK):
             rows = order[start : start + CHUNK]
             yield self.exchange_columns(rows, self._legs(rows))
