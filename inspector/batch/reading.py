@@ -212,6 +212,7 @@ class _Told:
                 found = stream(*paths, suffix=how.suffix, window=how.window, match=how.match)
                 for batch in found.batches():
                     gathered.add(batch)
+                    del batch  # the next step is made while this frame waits: nothing of the last one should stay
             except CaptureError as error:
                 bad = next((i for i in read if local.paths[i] == error.path), read[0])
                 errors[self.task.unit.paths[bad]] = (self._said(error.message), error.hint)

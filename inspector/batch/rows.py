@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-GROUP = 1 << 15  # rows gathered for a row group of a file
+GROUP, GROUP_BYTES = 1 << 15, 16 << 20  # rows, and bytes, gathered for a row group of a file
 VALUE = 200  # characters of a value in `differences`
 ENDPOINT = ("original", "mirror", "downstream")
 MORE = "..."
@@ -45,7 +45,7 @@ class Writer:
         arrays = [_array(columns[field.name], field.type) for field in wanted]
         held = self._held[table]
         held.append(pa.RecordBatch.from_arrays(arrays, schema=wanted))
-        if sum(batch.num_rows for batch in held) >= GROUP:
+        if sum(batch.num_rows for batch in held) >= GROUP or sum(batch.nbytes for batch in held) >= GROUP_BYTES:
             self._flush(table)
 
     def row(self, table: str, values: Mapping[str, Any]) -> None:
