@@ -222,25 +222,22 @@ class Differing:
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
-        self._columns: dict[str, list[Any]] = {name: [] for name in TABLES["differences"]}
+        self._rows: list[tuple[int, *Row]] = []
 
     def tell(self, number: int, d: Difference) -> None:
         """Rows for one mirror: at most DIFFERENCES, a last one says that there were more."""
-        for kept, row in enumerate(rows_of(d), 1):
-            if kept == DIFFERENCES:
-                row = ("body", MORE, "changed", False, None, None)
-            for column, value in zip(self._columns.values(), (number, *row), strict=True):
-                column.append(value)
-            if kept == DIFFERENCES:
-                break
-        if len(self._columns["mirror"]) >= GROUP:
+        found = list(itertools.islice(rows_of(d), DIFFERENCES))
+        if len(found) == DIFFERENCES:
+            found[-1] = ("body", MORE, "changed", False, None, None)
+        self._rows += [(number, *row) for row in found]
+        if len(self._rows) >= GROUP:
             self.flush()
 
     def flush(self) -> None:
         """Hand over what is gathered."""
-        if self._columns["mirror"]:
-            self.writer.add("differences", self._columns)
-            self._columns = {name: [] for name in self._columns}
+        if self._rows:
+            self.writer.add("differences", dict(zip(TABLES["differences"], zip(*self._rows, strict=True), strict=True)))
+            self._rows = []
 
 
 Row = tuple[str, str, str, bool, str | None, str | None]  # part, field, change, expected, original, copy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from inspector.http.tables import Fact
 
@@ -22,6 +23,8 @@ COMPLETE, HEAD_COMPLETE, CHUNKED, BODY_GAP = (
     int(Fact.BODY_GAP),
 )
 NO_REST = int(Fact.COMPLETE | Fact.CHUNKED | Fact.NO_BODY | Fact.UNTIL_CLOSE)  # what the length says is no news
+
+REPEATED = 256  # bytes of a field line that is remembered: most come again and again
 
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
@@ -158,14 +161,20 @@ def fields(raw: bytes, complete: bool) -> Fields:
         lines.append(last)
     if b"\n " in raw or b"\n\t" in raw:
         lines = unfolded(lines)
-    out = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if colon:
-            out.append((name.strip(), value.strip()))
-        elif name := name.strip():
-            out.append((b"", name))
-    return tuple(out)
+    found = [_remembered(line) if len(line) <= REPEATED else field_of(line) for line in lines]
+    return tuple([field for field in found if field is not None])
+
+
+def field_of(line: bytes) -> tuple[bytes, bytes] | None:
+    """A field line's name and value; what has no name has the name b"". None: the line is empty."""
+    name, colon, value = line.partition(b":")
+    if colon:
+        return name.strip(), value.strip()
+    text = name.strip()
+    return (b"", text) if text else None
+
+
+_remembered = lru_cache(maxsize=1 << 14)(field_of)
 
 
 def unfolded(lines: list[bytes]) -> list[bytes]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector.capture.addresses import format_address
-from inspector.http.content import Content, Part
+from inspector.http.content import Content
 from inspector.inspection.again import NONE, Again, Wanted, emptied
 from inspector.inspection.pairs import Legs, Rows
 from inspector.inspection.reread import LOST, NO_ROOM, UNREADABLE, Capture, Limits, Progress, reread
@@ -28,7 +28,7 @@ OPEN = (
     1 << 16
 )  # exchanges that are looked for at once, and bytes of heads (without bodies) that wait for the other one of
 HEADS = 64 << 20  # their pair: beyond, pairs are put off to the second reading
-HEAD = 512  # bytes that a message takes beside its body and its fields
+HEAD, FIELD = 1024, 128  # bytes that an exchange, or a field, takes beside its content
 UNTOLD, TOLD, PUT_OFF = 0, 1, 2  # a pair that is still to be compared; compared; one for which there was no room
 
 Tell = Callable[[int, Difference], None]
@@ -201,19 +201,26 @@ class _Gathering:
         """An exchange has been read."""
         if number not in self.pairs:  # its pairs were put off
             return
-        if _body(content) > self.room:
-            content = _emptied(content)
-        if _head(content) > self.heads:
+        for pair in list(self.pairs[number]):
+            original, mirror = self.held.get(pair.original), self.held.get(pair.mirror)
+            if number == pair.original and mirror is not None:
+                self._compare(pair, content, mirror)
+            elif number == pair.mirror and (original is not None or pair.original == NONE):
+                self._compare(pair, original, content)
+        if number in self.pairs:
+            self._hold(number, content)
+
+    def _hold(self, number: int, content: Content) -> None:
+        """Keep an exchange until the other one of a pair has been read."""
+        body, head = _sizes(content)
+        if body > self.room:
+            content, body = _emptied(content), 0
+        if head > self.heads:
             self.put_off(number)
             return
-        self.room -= _body(content)
-        self.heads -= _head(content)
+        self.room -= body
+        self.heads -= head
         self.held[number] = content
-        for pair in list(self.pairs[number]):
-            original = None if pair.original == NONE else self.held.get(pair.original)
-            mirror = self.held.get(pair.mirror)
-            if mirror is not None and (original is not None or pair.original == NONE):
-                self._compare(pair, original, mirror)
 
     def _compare(self, pair: _Pair, original: Content | None, mirror: Content) -> None:
         self._close(pair, TOLD)
@@ -237,8 +244,9 @@ class _Gathering:
                 del self.pairs[exchange]
                 content = self.held.pop(exchange, None)
                 if content is not None:
-                    self.room += _body(content)
-                    self.heads += _head(content)
+                    body, head = _sizes(content)
+                    self.room += body
+                    self.heads += head
 
     def end(self, last: bool) -> None:
         """The captures have been read to their end. last: they will not be read again."""
@@ -263,16 +271,11 @@ class _Gathering:
                     self._compare(pair, None if pair.original == NONE else content, content)
 
 
-def _body(content: Content) -> int:
-    return sum(len(p.body) for p in (content.request, content.response) if p)
-
-
-def _head(content: Content) -> int:
-    return sum(_fields(p) for p in (content.request, content.response) if p)
-
-
-def _fields(p: Part) -> int:
-    return HEAD + sum(len(name) + len(value) for name, value in p.headers)
+def _sizes(content: Content) -> tuple[int, int]:
+    """Bytes of its bodies, and of all the rest."""
+    parts = [p for p in (content.request, content.response) if p]
+    fields = [value for p in parts for _name, value in p.headers]
+    return sum([len(p.body) for p in parts]), sum(map(len, fields)) + FIELD * len(fields) + HEAD
 
 
 def _emptied(content: Content) -> Content:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from inspector.http.content import Content, Part, as_text
 from inspector.lang import _
 from inspector.mirror.compare_bodies import Bodies, BodyDiff
+from inspector.mirror.memo import Memo
 from inspector.mirror.signs import without_suffix
 from inspector.redact import Redactor
 
@@ -113,10 +114,11 @@ def compare(original: Content | None, mirror: Content | None, setting: Setting) 
     answered = [c.response if c else None for c in (original, mirror)]
     status = [status_of(p) for p in answered]
     lines = [request_line(p) if p else None for p in asked]
+    shown = _shown_line(lines[0], setting)
     return Difference(
         status=(status[0], status[1]),
         status_same=None if None in status else status[0] == status[1],
-        line=(_shown_line(lines[0], setting), _shown_line(lines[1], setting)),
+        line=(shown, shown if lines[0] == lines[1] else _shown_line(lines[1], setting)),
         line_same=None if None in lines else lines[0] == lines[1],
         request_fields=compare_fields(asked[0], asked[1], setting, True),
         request_body=setting.bodies.compare(asked[0], asked[1]),
@@ -194,17 +196,24 @@ def compare_fields(a: Part | None, b: Part | None, setting: Setting, request: bo
 def _by_name(p: Part) -> dict[str, list[bytes]]:
     out: dict[str, list[bytes]] = {}
     for name, value in p.headers:
-        out.setdefault(as_text(name).lower(), []).append(value)
+        key = _NAMES[name]
+        if key in out:
+            out[key].append(value)
+        else:
+            out[key] = [value]
     for name, value in p.trailers:
-        out.setdefault(as_text(name).lower() + TRAILER, []).append(value)
+        out.setdefault(_NAMES[name] + TRAILER, []).append(value)
     return out
+
+
+_NAMES = Memo[bytes, str](lambda name: as_text(name).lower())
 
 
 def _shown(name: str, values: list[bytes] | None, setting: Setting) -> tuple[str, ...] | None:
     if values is None:
         return None
-    key = name.removesuffix(TRAILER).encode()
-    return tuple(as_text(setting.redactor.header(key, value)) for value in values)
+    key = name.removesuffix(TRAILER)
+    return tuple([setting.bodies.field(key, value) for value in values])
 
 
 def request_rule(name: str, original: list[bytes] | None, mirror: list[bytes] | None, setting: Setting) -> str:

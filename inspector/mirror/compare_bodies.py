@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -19,6 +20,7 @@ from inspector.redact import Redactor, wide_encoding
 JSON_LIMIT = 4 << 20  # bytes of a document that is compared by path
 TEXT_LIMIT = 1 << 20  # bytes compared by line
 SMALL, REMEMBERED = 1 << 15, 512  # bytes of a body whose comparison is remembered, and how many are
+SHORT, REPEATED = 256, 1 << 14  # bytes of a field's value that is remembered as it is shown, and how many are
 CONTENT_FIELDS = (b"content-type", b"content-encoding", b"content-length", b"transfer-encoding")
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
@@ -75,22 +77,33 @@ class Bodies:
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
-        self._remembered = lru_cache(maxsize=REMEMBERED)(self._compare)
+        self._remembered: dict[Hashable, BodyDiff] = {}
+        self._field = lru_cache(maxsize=REPEATED)(self._shown)
 
     def compare(self, a: Part | None, b: Part | None) -> BodyDiff:
         """As `compare_bodies`."""
         if a is None or b is None or len(a.body) > SMALL or len(b.body) > SMALL:
             return compare_bodies(a, b, self.redactor)
-        return self._remembered(_bare(a), _bare(b))
+        key = (*_content(a), *_content(b))
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = compare_bodies(a, b, self.redactor)
+        return found
 
-    def _compare(self, a: Part, b: Part) -> BodyDiff:
-        return compare_bodies(a, b, self.redactor)
+    def field(self, name: str, value: bytes) -> str:
+        """A header field's value as it may be shown. name: in lower case."""
+        return self._field(name, value) if len(value) <= SHORT else self._shown(name, value)
+
+    def _shown(self, name: str, value: bytes) -> str:
+        return as_text(self.redactor.header(name.encode(), value))
 
 
-def _bare(p: Part) -> Part:
+def _content(p: Part) -> tuple[object, ...]:
     """What of a message matters to its content."""
-    headers = tuple([field for field in p.headers if field[0].lower() in CONTENT_FIELDS])
-    return replace(p, start=b"", headers=headers, trailers=())
+    headers = [field for field in p.headers if field[0].lower() in CONTENT_FIELDS]
+    return *headers, p.body, p.holes, p.missing, p.dropped, p.head_complete, p.complete
 
 
 def compare_bodies(a: Part | None, b: Part | None, redactor: Redactor) -> BodyDiff:

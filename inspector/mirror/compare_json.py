@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from inspector.mirror.compare_text import CROSSINGS, crossings, first_difference
+from inspector.mirror.memo import Memo
 
 KEPT = 500  # changes that are listed; the rest is counted
 VALUE_ROOM = 400  # characters of a value that are shown
@@ -263,11 +264,18 @@ def path_text(path: Path, fold: bool = False) -> str:
             out.append("[]" if fold else f"[{step}]")
             continue
         key, time = (step, 1) if isinstance(step, str) else step
-        plain = len(key) <= 80 and _PLAIN_KEY.fullmatch(key)
-        out.append(f".{key}" if plain else f"[{json.dumps(cut_key(key), ensure_ascii=False)}]")
+        out.append(_KEYS[key])
         if time > 1:
             out.append(f"(again, {time})")
     return "".join(out)
+
+
+def _key_text(key: str) -> str:
+    plain = len(key) <= 80 and _PLAIN_KEY.fullmatch(key)
+    return f".{key}" if plain else f"[{json.dumps(cut_key(key), ensure_ascii=False)}]"
+
+
+_KEYS = Memo(_key_text)
 
 
 def cut_key(key: str) -> str:
