@@ -1,7 +1,7 @@
 """The exchanges and mirrors of one unit, however long it is: written to disk as they are decided, then put in order.
 
-Numbers are known at the end only: an exchange may be open for hours. So rows wait in files without names (spill.py), and what stays in
-memory is some twenty bytes an exchange: their numbers, and what comparing told of each mirror.
+Numbers are known at the end only: an exchange may be open for hours. So rows wait in files without names (spill.py), and what
+stays in memory is some ten bytes an exchange: their numbers, and what comparing told of each mirror.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class Gathered:
         self._count += len(decided)
 
     def write(self, writer: rows.Writer, paths: Sequence[str], suffix: str) -> None:
-        """Write the exchanges, compare the pairs (the captures are read again), and write differences and mirrors. Raises CaptureError."""
+        """Write the exchanges; read the captures again to compare the pairs; write what differs and the mirrors.
+
+        Raises CaptureError.
+        """
         self._write_exchanges(writer)
         same, differing = rows.Same(self._count), rows.Differing(writer)
         decided = 1

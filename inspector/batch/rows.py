@@ -273,8 +273,11 @@ def rows_of(d: Difference) -> Iterator[Row]:
 
 def _fields(part: str, fields: Iterable[FieldDiff], expected: bool) -> Iterator[Row]:
     for f in fields:
-        ours, theirs = (None if v is None else _cut(", ".join(v)) for v in (f.original, f.mirror))
-        yield part, f.name[:VALUE], change_of(f), expected, ours, theirs
+        yield part, f.name[:VALUE], change_of(f), expected, _joined(f.original), _joined(f.mirror)
+
+
+def _joined(values: tuple[str, ...] | None) -> str | None:
+    return None if values is None else _cut(values[0] if len(values) == 1 else ", ".join(values))
 
 
 def _change(word: str) -> str:

@@ -94,8 +94,8 @@ def compare_pairs(
 ) -> None:
     """Compare all pairs; memory grows by a byte a pair. tell: called with each pair's number and difference. Raises CaptureError.
 
-    captures: those that the pairs were found in, in the same order. What the connections of the pairs alone do not give (connections share a
-    clock) is looked for among all segments, as `reread` does it.
+    captures: those that the pairs were found in, in the same order. What the connections of the pairs alone do not give
+    (connections share a clock) is looked for among all segments, as `reread` does it.
     """
     limits = limits or Limits()
     gathering = _Gathering(legs, redactor, suffix, limits.total, tell)

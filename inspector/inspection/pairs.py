@@ -1,7 +1,7 @@
 """The pairs that are to be compared, as rows of numbers: all that a second reading must know of them, in order of time.
 
-A pair has a row for its original and one for its mirror. Reading takes them up when it comes to their time, so it holds no more than what
-is open; the rows lie in memory, or in a file without a name.
+A pair has a row for its original and one for its mirror. Reading takes them up when it comes to their time, so it holds no more
+than what is open; the rows lie in memory, or in a file without a name.
 """
 
 from __future__ import annotations

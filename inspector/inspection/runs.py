@@ -1,7 +1,7 @@
 """Rows that were kept in sorted runs, put in order of time a little at a time: what is kept of a long reading.
 
-Each step of a reading hands over exchanges in order of time, so runs overlap only where exchanges were open for long. Merging holds
-a slab of every run that reaches into the same time, no more.
+Each step of a reading hands over exchanges in order of time, so runs overlap only where exchanges were open for long. Merging
+holds a slab of every run that reaches into the same time, no more.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def merged(
 ) -> Iterator[tuple[Pieces[T], I64, Slab[None]]]:
     """All rows in order, some at a time.
 
-    runs: for each run, where the first row of each of its slabs stands. load: gives slab `number` of a run. Yields pieces, the order in which
-    their rows, one piece after another, are to be taken, and the places of those rows in that order.
+    runs: for each run, where the first row of each of its slabs stands. load: gives slab `number` of a run. Yields pieces, the
+    order in which their rows, one piece after another, are to be taken, and the places of those rows in that order.
     """
     waiting = [(slabs[0], run, 0) for run, slabs in enumerate(runs) if slabs]
     heapq.heapify(waiting)
