@@ -1,5 +1,6 @@
 """What a worker holds does not grow with a unit: rows wait on disk in sorted runs, and pairs are looked for in their time."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -104,3 +105,16 @@ def test_nothing_is_left_beside_the_tables(tmp_path: Path) -> None:
     kept(tmp_path / "store", MIX)
     (unit,) = (tmp_path / "store").glob("data/*/*/*")
     assert sorted(os.listdir(unit)) == sorted(f"{table}.parquet" for table in batch_check.TABLES)
+
+
+def test_what_may_go_well_another_time_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    compare = gathered.compare_pairs
+    monkeypatch.setattr(gathered, "compare_pairs", broken)
+    assert dict(kept(tmp_path, RETRY).states) == {"failed": 1}
+    monkeypatch.setattr(gathered, "compare_pairs", compare)
+    again = kept(tmp_path, RETRY)
+    assert (again.new, again.superseded, dict(again.states)) == (1, 1, {"read": 1})
+    assert kept(tmp_path, RETRY).unchanged == 1

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from inspector.batch import engine, rotation
 from inspector.batch.engine import Stop, Where
@@ -21,6 +21,7 @@ from inspector.lang import _, several
 COMPILED = 1 << 20  # bytes of captures from which it pays to load compiled kernels
 REMEMBER = 10.0  # seconds between two times that what is known is written down
 TOLD = 20  # sentences of one kind
+ASIDE = "set aside"  # kind of memory: under which conditions workers died of a capture
 
 Notice = Callable[[str], None]
 
@@ -147,6 +148,9 @@ class _Run:
         task = Task(unit, plan.how, self.version, str(keeper.root), keeper.run, keeper.token)
         if plan.force:
             return task
+        if (aside := self._set_aside(unit)) is not None:
+            self._claim(aside, unit)
+            return None
         if all(contents):
             key = key_of(contents, plan.how, self.version)
             held = keeper.units.get(key)
@@ -156,6 +160,18 @@ class _Run:
         wanted = set(unit.paths)
         known = [key for key, (_p, paths, _s) in self._by_path(wanted) if set(paths) == wanted]
         return replace(task, known=tuple(known))
+
+    def _set_aside(self, unit: Unit) -> str | None:
+        """The key of the row that says that workers died of this unit, where nothing has changed since."""
+        memory = self.keeper.memory
+        if any(memory.recall(ASIDE, p.path, p.stamp) != self._conditions() for p in unit.pieces):
+            return None
+        return next((key for key, (_p, paths, _s) in self._by_path(set(unit.paths)) if paths == unit.paths), None)
+
+    def _conditions(self) -> list[Any]:
+        """What may decide whether a worker lives: fewer workers have more memory each."""
+        where = self.plan.where
+        return [self.version, self.plan.how.text(), where.workers, where.scheduler]
 
     def _by_path(self, paths: set[str]) -> list[tuple[str, tuple[object, tuple[str, ...], str]]]:
         index = self.keeper.by_path
@@ -239,7 +255,13 @@ class _Run:
             why = _("was not found by the worker on {host}: captures must lie in storage that all workers see")
             why = why.format(host=outcome.host)
         else:
-            why = _("workers died each time that it was read (of too little memory?): it was set aside")
+            why = _(
+                "workers died each time that it was read (of too little memory?): it was set aside; --force reads it again"
+            )
+        if outcome.what == "killer":
+            for piece in task.unit.pieces:
+                if settled(piece.stamp):
+                    self.keeper.memory.keep(ASIDE, piece.path, piece.stamp, self._conditions())
         failed = read(replace(task, unit=replace(task.unit, error=why), known=()))
         self._commit(task.unit, failed)
 

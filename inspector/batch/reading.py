@@ -158,6 +158,7 @@ def _write(told: _Told, stage: _Stage) -> None:
             said = _("{path}: cannot be written: {why}").format(path=stage.folder, why=error.strerror)
             raise InspectorError(said) from None
         _fail(told, stage, error)
+        told.for_now()
     except Exception as error:
         _fail(told, stage, error)
 
@@ -209,10 +210,15 @@ class _Told:
                 left.remove(bad)
             self.fail(writer, errors)
 
-    def moving(self, folder: Path) -> None:
-        """Write that the captures kept changing; the key is not that of a content, so the next run reads them again."""
+    def for_now(self) -> None:
+        """What went wrong may go well another time: the key is not that of a content, so the next run reads the unit again."""
         task = self.task
         self.outcome.key = key_of((), task.how, task.version, "\n".join((*task.unit.paths, *self.local.stamps)))
+
+    def moving(self, folder: Path) -> None:
+        """Write that the captures kept changing."""
+        task = self.task
+        self.for_now()
         error = _("changed while it was read: is it still being written?")
         hint = _("run again when it is complete, or use --watch")
         with rows.Writer(folder) as writer:
