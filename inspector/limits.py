@@ -138,7 +138,7 @@ LIMITS = (
     Limit("reread-total", 256 * MIB, "bytes", "inspector.inspection.again:Limits.total",
           marked("held at once of messages that are read again: the same beyond")),
     Limit("pair-exchanges", 1 << 16, "exchanges", "inspector.inspection.differences:OPEN",
-          marked("of pairs looked for at once in that reading: beyond, pairs are put off to one more; what it has no room for is told")),
+          marked("of pairs looked for at once in it: beyond, pairs are put off to one more reading, and told after that")),
     Limit("pair-heads", 64 * MIB, "bytes", "inspector.inspection.differences:HEADS",
           marked("of heads that wait for the other one of their pair: the same beyond")),
     Limit("report-mirrors", 1000, "mirrors", "inspector.render.report.gather:MIRRORS",

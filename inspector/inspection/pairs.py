@@ -25,6 +25,7 @@ from inspector.ragged import Ragged
 from inspector.table import I64
 
 SLAB = 1 << 12  # rows that are written and read at once
+KEPT = 1 << 15  # rows that stay in memory
 FEW = 1 << 16  # clients that are gathered before equal ones are put together
 
 LEG = np.dtype(
@@ -50,11 +51,15 @@ class Legs:
     """Rows for both exchanges of many pairs. pairs: the largest number of one. readable: how many rows can be read again."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """folder: where the rows are written, to a file without a name; without it they stay in memory."""
-        self._file: IO[bytes] | None = None if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        """folder: where the rows are written once they are many, to a file without a name; without it they stay in memory."""
+        self._folder = folder
+        self._file: IO[bytes] | None = None
         self._kept: list[Rows] = []
         self._runs: list[list[Place]] = []
-        self._slabs: list[list[tuple[int, int]]] = []  # of each run: where in the file (or the list), and how many rows
+        self._slabs: list[
+            list[tuple[int, int, int]]
+        ] = []  # of each run: where in the list, where in the file, how many rows
+        self._rows = 0
         self._clients: list[I64] = []
         self._client = Memo[str, tuple[int, int, int]](_parsed)
         self.pairs = 0
@@ -119,21 +124,23 @@ class Legs:
         for start in range(0, len(rows), SLAB):
             part = rows[start : start + SLAB]
             places.append((int(part["time"][0]), int(part["exchange"][0])))
-            if self._file is None:
-                slabs.append((len(self._kept), len(part)))
-                self._kept.append(part)
-            else:
-                slabs.append((self._file.tell(), len(part)))
-                self._file.write(part.tobytes())
+            slabs.append((len(self._kept), self._rows, len(part)))
+            self._rows += len(part)
+            self._kept.append(part)
         self._runs.append(places)
         self._slabs.append(slabs)
+        if self._folder is not None and (self._file is not None or self._rows > KEPT):
+            self._file = self._file or tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - `close` does
+            for part in self._kept:
+                self._file.write(part.tobytes())
+            self._kept = []
 
     def _load(self, run: int, number: int) -> Slab[Rows]:
-        at, count = self._slabs[run][number]
+        place, at, count = self._slabs[run][number]
         if self._file is None:
-            rows = self._kept[at]
+            rows = self._kept[place]
         else:
-            self._file.seek(at)
+            self._file.seek(at * LEG.itemsize)
             rows = np.frombuffer(self._file.read(count * LEG.itemsize), LEG)
         return Slab(np.ascontiguousarray(rows["time"]), np.ascontiguousarray(rows["exchange"]), rows)
 
