@@ -12,7 +12,7 @@ from batch_store import CAPTURES, kept, library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.batch import gathered
+from inspector.batch import gathered, spill
 from inspector.batch.units import How
 from inspector.inspection import differences as module
 from inspector.inspection import inspect, pairs, reading
@@ -52,6 +52,8 @@ def test_many_steps_give_the_rows_of_an_inspection(path: Path, tmp_path: Path, m
     for where in (present, gathered):
         monkeypatch.setattr(where, "CHUNK", 3)
     monkeypatch.setattr(pairs, "SLAB", 5)
+    monkeypatch.setattr(pairs, "KEPT", 9)
+    monkeypatch.setattr(spill, "FEW", 2000)
     found, steps = inspect(str(path), window=0.3), []
     add = gathered.Gathered.add
     monkeypatch.setattr(

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from present_oracle import Dull
 
-from inspector.inspection import stream
+from inspector import lang
+from inspector.inspection import inspect, stream
 from inspector.mirror import present
+from inspector.mirror.evidence import retold
 from inspector.mirror.lost import effective_time
 from inspector.mirror.present import Presenter
 from inspector.mirror.tables import Delivered, Exchanges, Leg, Mirrors, Reason, Verdict
@@ -134,3 +136,22 @@ def test_views_share_no_lists() -> None:
     a.mirror.gaps.append(None)  # type: ignore[arg-type]
     assert b.paired_by
     assert b.mirror.gaps == []
+
+
+@pytest.mark.parametrize("name", ["mix-client.pcap.zst", "leaky-gw.pcap", "refused-client.pcap"])
+def test_evidence_is_retold_as_it_would_have_been_told(name: str) -> None:
+    """A store keeps English; a report in another language tells it anew."""
+
+    def told() -> list[str]:
+        return [e.says for m in inspect(str(ROOT / "captures" / name)).mirror_views() for e in m.evidence]
+
+    english = told()
+    assert [retold(says) for says in english] == english
+    try:
+        lang.use("ko")
+        korean = told()
+        assert [retold(says) for says in english] == korean
+        assert not set(korean) & set(english)
+        assert retold("anything else: status") == "anything else: status"
+    finally:
+        lang.use("en")

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 import numpy as np
 
-from inspector.lang import _, marked
+from inspector.lang import _, language, marked
 from inspector.mirror.columns import ABSENT, EvidenceColumns, ExchangeColumns
 from inspector.mirror.memo import Memo
 from inspector.ragged import Ragged
 from inspector.table import I64, Bool
 
+REPLY = marked("status {status}, {size} bytes of body")
+REPLY_SEEN = marked("status {status}, {size} bytes of body seen")
+ASKS = marked("the downstream {client} sends the request")
+ORIGINAL = marked("the proxy sends the original to {server}")
+ANSWERED = marked("the original is answered: {reply}")
+ARRIVES = marked("the copy's response begins to arrive at the proxy: {reply}")
+LAST = marked("the last of the copy's response that was seen")
+COPY = marked("the proxy sends the copy to {server}")
+COPY_AFTER = marked("the proxy sends the copy to {server}, {lag} after the original")
+COPY_BEFORE = marked("the proxy sends the copy to {server}, {lag} before the original")
+GIVEN_ANY = marked("the downstream is given a response: {reply}")
+JUDGED = marked("{said} (judged for each of {n} downstream requests that it could be)")
+OF_THE_COPY = marked("{said}; its body is the copy's ({digest})")
+ANOTHER = marked("{said}; the original was answered with {reply}")
 GIVEN = {
     "original": marked("the downstream is given what the original was answered: {reply}"),
     "mirror": marked("the downstream is given the copy's response, not the original's: {reply}"),
     "proxy": marked("the downstream is given a reply of the proxy's own: {reply}"),
 }
+LONGEST = 500  # characters of a sentence
+
+# Outer sentences before those that they hold, longer ones before those that begin alike.
+TEMPLATES = (
+    ANOTHER, OF_THE_COPY, JUDGED, *GIVEN.values(), GIVEN_ANY, ANSWERED, ARRIVES, LAST, ASKS, ORIGINAL, COPY_AFTER, COPY_BEFORE,
+    COPY, REPLY_SEEN, REPLY,
+)  # fmt: skip
 
 
 def milliseconds(ns: int) -> str:
@@ -25,51 +49,72 @@ def milliseconds(ns: int) -> str:
 def reply(key: tuple[int | None, int | None, bool]) -> str:
     """A response in words, from its status, its bytes of body and whether all of it was seen."""
     status, size, complete = key
-    said = _("status {status}, {size} bytes of body") if complete else _("status {status}, {size} bytes of body seen")
+    said = _(REPLY) if complete else _(REPLY_SEEN)
     return said.format(status=status, size=f"{size or 0:,}")
 
 
 def asks(client: str) -> str:
     """The downstream's request in words."""
-    return _("the downstream {client} sends the request").format(client=client)
+    return _(ASKS).format(client=client)
 
 
 def original(server: str) -> str:
     """The original's request in words."""
-    return _("the proxy sends the original to {server}").format(server=server)
+    return _(ORIGINAL).format(server=server)
 
 
 def answered(reply: str) -> str:
     """The original's response in words."""
-    return _("the original is answered: {reply}").format(reply=reply)
+    return _(ANSWERED).format(reply=reply)
 
 
 def arrives(reply: str) -> str:
     """The copy's response in words."""
-    return _("the copy's response begins to arrive at the proxy: {reply}").format(reply=reply)
+    return _(ARRIVES).format(reply=reply)
 
 
 def copied(key: tuple[str, int]) -> str:
     """The copy's request in words, from its server and its lag."""
     server, lag = key
     if lag == ABSENT:
-        said = _("the proxy sends the copy to {server}")
+        said = _(COPY)
     elif lag >= 0:
-        said = _("the proxy sends the copy to {server}, {lag} after the original")
+        said = _(COPY_AFTER)
     else:
-        said = _("the proxy sends the copy to {server}, {lag} before the original")
+        said = _(COPY_BEFORE)
     return said.format(server=server, lag=milliseconds(lag))
 
 
 def given(key: tuple[str, int, str]) -> str:
     """What the downstream was given in words, from `delivered`, the number of rivals and the reply."""
     delivered, rivals, what = key
-    said = _(GIVEN[delivered]) if delivered in GIVEN else _("the downstream is given a response: {reply}")
+    said = _(GIVEN[delivered]) if delivered in GIVEN else _(GIVEN_ANY)
     said = said.format(reply=what)
     if rivals > 1:
-        among = _("{said} (judged for each of {n} downstream requests that it could be)")
+        among = _(JUDGED)
         said = among.format(said=said, n=rivals)
     return said
+
+
+def retold(said: str) -> str:
+    """A sentence of the evidence in English, as a store keeps it, in the language spoken; any other text stays as it is."""
+    if language() == "en" or len(said) > LONGEST:
+        return said
+    for template, pattern in _patterns():
+        found = pattern.fullmatch(said)
+        if found is not None:
+            fields = found.groupdict()
+            for name in ("said", "reply"):
+                if name in fields:
+                    fields[name] = retold(fields[name])
+            return _(template).format(**fields)
+    return said
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """The templates as patterns; what stands in a field has no end of its own."""
+    return [(t, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(t)), re.DOTALL)) for t in TEMPLATES]
 
 
 def outer(packets: Ragged, last: bool) -> I64:
@@ -126,17 +171,17 @@ class Witness:
         owner, rows = steps.add(mirror, answer)
         steps.says += self.arrives.all([replies[k] for k in rows])
         owner, rows = steps.add(mirror, np.where(x.response_packets.lengths > 1, last, -1))
-        steps.says += [_("the last of the copy's response that was seen")] * len(rows)
+        steps.says += [_(LAST)] * len(rows)
         owner, rows = steps.add(downstream, answer)
         whose = zip([delivered[i] for i in owner], [rivals[i] for i in owner], [replies[k] for k in rows], strict=True)
         said = self.given.all(whose)
         for i in np.flatnonzero(leaked[owner]).tolist():
             digest = x.response_body_hash[rows[i]]
             if digest is not None and digest == x.response_body_hash[owner[i]]:
-                said[i] = _("{said}; its body is the copy's ({digest})").format(said=said[i], digest=digest)
+                said[i] = _(OF_THE_COPY).format(said=said[i], digest=digest)
             o = int(original[owner[i]])
             if o >= 0 and answer[o] >= 0:
-                said[i] = _("{said}; the original was answered with {reply}").format(said=said[i], reply=replies[o])
+                said[i] = _(ANOTHER).format(said=said[i], reply=replies[o])
         steps.says += said
         return steps.sorted(n)
 

@@ -12,6 +12,7 @@ from inspector.batch.report.frame import Cell
 from inspector.batch.report.model import DayLine, RouteLine, Site, UnitLine
 from inspector.batch.report.scan import ABSENT, DAY
 from inspector.lang import _, several
+from inspector.mirror.evidence import retold
 from inspector.mirror.views import Share
 from inspector.render import cells
 from inspector.render.report.html import Html, join, tag
@@ -329,7 +330,7 @@ def _differences(one: Pair) -> Html:
 def _evidence(one: Pair, line: UnitLine) -> Html:
     found = one.values["evidence"] or ()
     items = [
-        tag("li", tag("b", _packet(line, e["capture"], e["packet"])), f": {escape(e['says'] or '')}")
+        tag("li", tag("b", _packet(line, e["capture"], e["packet"])), f": {escape(retold(e['says'] or ''))}")
         for e in found[:EVIDENCE]
     ]
     numbers = sorted({e["packet"] for e in found if e["packet"] is not None})[:EVIDENCE]
