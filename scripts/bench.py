@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,13 @@ class Bench:
     def run(self, command: list[str], env: dict[str, str] | None) -> tuple[Run, Path]:
         return measure(command, output := self.folder / "stdout", env, self.options.timeout), output
 
+    def ready(self, source: Path) -> None:
+        """What earlier runs wrote is on the disk and the input is in memory, so that each tool finds the same."""
+        os.sync()
+        with source.open("rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+
     def first_use(self) -> None:
         """The first run, which compiles the kernels unless the cache has them."""
         self.say("first use: kernels are compiled")
@@ -125,6 +133,7 @@ class Bench:
                 out = self.folder / "out"
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir()
+                self.ready(sources[tool.name][0])
                 run, output = self.run(tool.filled(sources[tool.name][0], out), tool.environment)
                 runs[tool.name].append(run)
                 if run.status == 0 and tool.name not in found:
@@ -145,6 +154,7 @@ class Bench:
         """Our figures on one input, with the numbers of the summary."""
         runs, numbers = [], {}
         for _ in range(rounds):
+            self.ready(source)
             run, output = self.run(tool_on(tools.inspector("--json"), source), env)
             runs.append(run)
             if run.status:
