@@ -105,6 +105,11 @@ class Bench:
             raise SystemExit(f"inspect fails on the input: {run.error}")
         warm = before > 0 and before == sum(1 for _ in self.cache.rglob("*"))
         self.result["first_use"] = {"seconds": run.seconds, "rss": run.rss, "warm": warm}
+        run, _ = self.run(
+            [sys.executable, "-m", "inspector", "doctor", "--warm"], self.env
+        )  # what that run did not need
+        if run.status:
+            raise SystemExit(f"inspect doctor --warm fails: {run.error}")
 
     def compare(self) -> None:
         """At 1x every tool; at 4x those that come near."""

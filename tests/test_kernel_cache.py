@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import inspector
 from inspector import kernel, native
+from inspector.inspection import warm
+from inspector.kernel import Instruction, Kernel
 
 PROGRAM = """
 import sys
@@ -173,3 +181,39 @@ def test_a_compile_prunes(tmp_path):
     said(start(tmp_path, PROGRAM.replace("SHIFT = 1", "SHIFT = 2")))
     assert len(objects(tmp_path)) == 1
     assert not kept.exists()
+
+
+def called_kernels() -> Iterator[tuple[str, Kernel[..., Any]]]:
+    """The kernels that Python code calls, by their labels: each of them is compiled for itself."""
+    for found in pkgutil.walk_packages(inspector.__path__, "inspector."):
+        if found.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(found.name)
+        for node in plain_calls(ast.parse(Path(str(module.__file__)).read_text())):
+            called: Any = None
+            if isinstance(node.func, ast.Name):
+                called = getattr(module, node.func.id, None)
+            elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+                called = getattr(getattr(module, node.func.value.id, None), node.func.attr, None)
+            if isinstance(called, Kernel) and not isinstance(called, Instruction):
+                yield f"{called.__module__}.{called.__name__}", called
+
+
+def plain_calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Calls outside of kernels."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef) and any(
+            isinstance(d, ast.Name) and d.id in ("kernel", "cold") for d in node.decorator_list
+        ):
+            continue
+        if isinstance(node, ast.Call):
+            yield node
+        yield from plain_calls(node)
+
+
+def test_warming_compiles_all_that_python_calls() -> None:
+    """Else the first long, damaged or followed capture waits for a compiler although `doctor --warm` was run."""
+    warm.warm()
+    named = dict(called_kernels())
+    assert len(named) > 35
+    assert [label for label, kernel in named.items() if not kernel._entries] == []

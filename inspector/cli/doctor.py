@@ -82,19 +82,27 @@ def doctor(warm: bool, show_limits: bool) -> int:
             )
         )
         bad = 1
+    streams.write([[line + "\n" for line in lines]], None)
+    if warm:
+        _compile_all()
     said = _("kernels in {folder}: compiled")
     if not kernel.warmed():
         said = _("kernels in {folder}: not compiled yet: inspect doctor --warm")
-    lines.append(said.format(folder=folder))
-    streams.write([[line + "\n" for line in lines]], None)
-    if warm and not kernel.warmed():
-        from inspector.inspection.warm import warm as compile_all
-
-        start = time.perf_counter()
-        streams.say(_("compiling the inner loops; this takes about a minute"))
-        compile_all()
-        streams.say(_("compiled in {seconds} s").format(seconds=f"{time.perf_counter() - start:.0f}"))
+    streams.write([[said.format(folder=folder) + "\n"]], None)
     if warm and (gone := native.prune(folder)):
         said = several("{n} old compiled kernel was removed", "{n} old compiled kernels were removed", gone)
         streams.say(said.format(n=f"{gone:,}"))
     return bad
+
+
+def _compile_all() -> None:
+    """Compile what no run before has: the first large capture compiles only what it needs."""
+    from inspector import kernel
+    from inspector.inspection.warm import warm
+
+    start, new = time.perf_counter(), not kernel.warmed()
+    if new:
+        streams.say(_("compiling the inner loops; this takes about a minute"))
+    warm()
+    if new:
+        streams.say(_("compiled in {seconds} s").format(seconds=f"{time.perf_counter() - start:.0f}"))

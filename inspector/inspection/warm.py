@@ -8,6 +8,7 @@ from collections import deque
 
 from inspector import kernel
 from inspector.inspection import stream
+from inspector.inspection.warm_rest import pcapng, warm_rest
 
 GATEWAY, CLIENT, FIRST, SECOND = b"\x0a\x00\x00\x05", b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x15", b"\x0a\x00\x00\x16"
 ETHERNET = b"\x02" * 12 + b"\x08\x00"
@@ -37,8 +38,8 @@ def exchange(src: bytes, sport: int, dst: bytes, request: bytes, response: bytes
     ]
 
 
-def capture() -> bytes:
-    """A pcap of requests through a gateway, each mirrored once with marks and once without; some packets are lost."""
+def traffic() -> list[bytes]:
+    """Requests through a gateway, each mirrored once with marks and once without; some packets are lost."""
     frames: list[bytes] = []
     for k in range(12):
         marked = k < 6
@@ -52,8 +53,13 @@ def capture() -> bytes:
         up = exchange(GATEWAY, 41000 + k, FIRST, head % (b"shop", k), answer)
         copy = exchange(GATEWAY, 42000 + k, SECOND, head % (b"shop-shadow" if marked else b"canary", k), other)
         frames += down[:3] + up[:3] + copy[:3] + up[3:] + down[3:] + (copy[3:] if k != 5 else copy[4:])
+    return frames
+
+
+def capture() -> bytes:
+    """A pcap of `traffic`."""
     out = [PCAP]
-    for n, frame in enumerate(frames):
+    for n, frame in enumerate(traffic()):
         out.append(struct.pack("<IIII", 1_700_000_000 + n // 1000, n % 1000 * 1000, len(frame), len(frame)) + frame)
     return b"".join(out)
 
@@ -63,6 +69,8 @@ def warm() -> int:
     before = kernel.compiled()
     kernel.use("compiled")
     try:
+        warm_rest()
+        deque(stream(io.BytesIO(pcapng(traffic()))), maxlen=0)
         found = stream(io.BytesIO(capture()))
         deque(found, maxlen=0)
         return found.summary.mirrors
