@@ -23,18 +23,18 @@ LITTLE = sys.byteorder == "little"
 
 
 @kernel
-def find_parts(order: I64, bounds: I64, row: I64, begins: I64, part: I64, blanks: bool) -> int:
+def find_parts(order: I64, bounds: I64, row: I64, begins: I64, part: I64) -> int:
     """Where rows order[i] of all parts together are: row[i] in their part, and stretches of rows of one part.
 
     bounds: (parts + 1,), where each part begins. begins, part: (n + 1,), where each stretch begins and its part, -1 for rows
-    that are negative (which only `blanks` allows). Returns how many stretches, -1 where a row is not there.
+    that are negative. Returns how many stretches, -1 where a row is not there.
     """
     last = len(bounds) - 1
     count = 0
     p = -2
     for i in range(len(order)):
         at = order[i]
-        if at >= bounds[last] or (at < 0 and not blanks):
+        if at >= bounds[last]:
             return -1
         if p < 0 or at < bounds[p] or at >= bounds[p + 1]:
             before = p
@@ -96,6 +96,8 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
     parts: of each part its columns (n,), of the same dtypes in each part. order: row numbers over all parts together; a negative
     one gives the column's number in `fills`, without fills it is an error. Raises IndexError for a row that is not there.
     """
+    if fills is None and len(order) and order.min() < 0:
+        raise IndexError("a row is negative")
     few = len(order) < FEW and (len(parts) < 2 or sum(len(columns[0]) for columns in parts if columns) < FEW)
     if not LITTLE or not compiled() or few or not parts or not parts[0]:
         wanted = fills if fills is not None else [None] * len(parts[0] if parts else ())
@@ -103,7 +105,7 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
     bounds = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(columns[0]) for columns in parts], out=bounds[1:])
     row, begins, part = np.empty((3, len(order) + 1), np.int64)
-    count = find_parts(np.ascontiguousarray(order, np.int64), bounds, row, begins, part, fills is not None)
+    count = find_parts(np.ascontiguousarray(order, np.int64), bounds, row, begins, part)
     if count < 0:
         raise IndexError(f"a row is not among {bounds[-1]}")
     # They are kept alive while they are read.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.kernel import instruction, kernel
+from inspector.kernel import Kernel, instruction, kernel
 
 U8 = NDArray[np.uint8]
 M = 0xFFFFFFFFFFFFFFFF
@@ -176,25 +176,14 @@ def prefetch(rows: Any, row: int) -> None:
     """The first bytes of rows[row] will be read soon: the processor may fetch them meanwhile. Precondition: the row is there."""
 
 
-@instruction(_copy_item(1))
-def copy1(target: int, source: int) -> None:
-    """The byte at address `source` goes to address `target`. Precondition: the caller owns both."""
-    ctypes.memmove(target, source, 1)
+def _copier(size: int) -> Kernel[[int, int], None]:
+    """An instruction for items of `size` bytes: that at address `source` goes to address `target`."""
+
+    def copy(target: int, source: int) -> None:
+        ctypes.memmove(target, source, size)
+
+    copy.__name__ = f"copy{size}"
+    return instruction(_copy_item(size))(copy)
 
 
-@instruction(_copy_item(2))
-def copy2(target: int, source: int) -> None:
-    """As `copy1`, two bytes."""
-    ctypes.memmove(target, source, 2)
-
-
-@instruction(_copy_item(4))
-def copy4(target: int, source: int) -> None:
-    """As `copy1`, four bytes."""
-    ctypes.memmove(target, source, 4)
-
-
-@instruction(_copy_item(8))
-def copy8(target: int, source: int) -> None:
-    """As `copy1`, eight bytes."""
-    ctypes.memmove(target, source, 8)
+copy1, copy2, copy4, copy8 = map(_copier, (1, 2, 4, 8))  # precondition: the caller owns both items

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from inspector.errors import UsageError
 from inspector.lang import _, marked
 
+# How seldom Python looks for circles of objects (gc.set_threshold): columns make few objects, and none that refer to each other.
+SELDOM = (100_000, 50, 100)
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _VALUE = re.compile(r"([0-9]{1,15})(KiB|MiB|GiB)?")
 _UNITS = {None: 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}

@@ -115,16 +115,13 @@ class Runs:
         return Runs(np.empty(0, dtype), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @staticmethod
-    def together(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """The values of several one after another; those of one as they are."""
-        return values[0] if len(values) == 1 else np.concatenate(values)
-
-    @staticmethod
     def concat(parts: Iterable[Runs]) -> Runs:
         """The runs of `parts`, one after another. An empty iterable gives no runs of uint8."""
         parts = list(parts)
         if not parts:
             return Runs.empty()
+        if len(parts) == 1:
+            return parts[0]
         base = np.cumsum([0] + [len(p.values) for p in parts[:-1]])
         return Runs(
             np.concatenate([p.values for p in parts]),

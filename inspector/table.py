@@ -51,6 +51,13 @@ def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
     return out
 
 
+def first_of_each(values: NDArray[Any]) -> Bool:
+    """Where stretches of equal values begin: (n,) bool."""
+    out = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=out[1:])
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """Base of all tables: equal lengths and dtypes are checked when one is made."""
@@ -115,27 +122,15 @@ class Table:
         order = np.flatnonzero(order) if order.dtype == bool else order
         if not parts:
             return cls.empty()
-        columns: dict[str, Any] = {}
-        flat: list[list[NDArray[Any]]] = [[] for _ in parts]
-        for name, dtype in dtypes(cls).items():
-            mine = [getattr(p, name) for p in parts]
-            if dtype is not None:
-                for there, column in zip(flat, mine, strict=True):
-                    there.append(column)
-            elif name in _loose[cls]:
-                columns[name] = Runs.together([p.values for p in mine])
-                base = np.cumsum([0, *(len(p.values) for p in mine[:-1])])
-                for there, runs, before in zip(flat, mine, base.tolist(), strict=True):
-                    there += [runs.starts + before if before else runs.starts, runs.lengths]
-            else:
-                columns[name] = Ragged.concat(mine).take(order)
-        taken = iter(take(flat, order))
-        for name, dtype in dtypes(cls).items():
-            if dtype is not None:
-                columns[name] = next(taken)
-            elif name in _loose[cls]:
-                columns[name] = Runs(columns[name], next(taken), next(taken))
-        return cls(**columns)
+        kinds = dtypes(cls)
+        plain = [name for name, dtype in kinds.items() if dtype is not None]
+        runs = {
+            name: cls._runs(name).concat([getattr(p, name) for p in parts]).take(order)
+            for name, dtype in kinds.items()
+            if dtype is None
+        }
+        taken = take([[getattr(p, name) for name in plain] for p in parts], order)
+        return cls(**dict(zip(plain, taken, strict=True)), **runs)
 
     def replace(self, **columns: Any) -> Self:
         """The same rows with some columns replaced."""

@@ -105,9 +105,8 @@ class Bench:
             raise SystemExit(f"inspect fails on the input: {run.error}")
         warm = before > 0 and before == sum(1 for _ in self.cache.rglob("*"))
         self.result["first_use"] = {"seconds": run.seconds, "rss": run.rss, "warm": warm}
-        run, _ = self.run(
-            [sys.executable, "-m", "inspector", "doctor", "--warm"], self.env
-        )  # what that run did not need
+        # What that run did not need.
+        run, _ = self.run([sys.executable, "-m", "inspector", "doctor", "--warm"], self.env)
         if run.status:
             raise SystemExit(f"inspect doctor --warm fails: {run.error}")
 

@@ -152,6 +152,9 @@ def test_a_difference_is_found_exactly_where_there_is_one(a: Any, b: Any) -> Non
     back, _ = diff_json(parse(two), parse(one))
     # How the items of arrays are matched may depend on the direction: [null, [], []] and [[], null].
     assert bool(forth) == bool(back) == (one != two)
+    if "[" not in one + two:
+        mirrored = {"added": "removed", "removed": "added"}
+        assert sorted(c.change for c in forth) == sorted(mirrored.get(c.change, c.change) for c in back)
 
 
 @given(st.lists(st.integers(0, 4), max_size=12), st.lists(st.integers(0, 4), max_size=12))

@@ -51,8 +51,6 @@ def test_rows_are_those_that_numpy_takes(sizes: list[int], seed: int, blanks: bo
 def test_a_row_that_is_not_there(bad: int, n: int):
     order = np.zeros(n, np.int64)
     order[n // 2] = bad
-    if bad < 0 and n < gather.FEW:
-        return  # numpy counts from the end
     with pytest.raises(IndexError):
         gather.take(parts_of([40, 20], 1), order)
 
@@ -84,7 +82,7 @@ def moved(target, at, source, begin, size):
 
 
 @kernel
-def nby_loop(target, at, source, begin, size):
+def moved_by_loop(target, at, source, begin, size):
     """By the loop."""
     move_bytewise(target, at, source, begin, size)
 
@@ -110,7 +108,7 @@ def test_bytes_are_moved():
     for size in (-1, 0, 1, 7, 8, 31, 64):
         for mode in ("plain", "compiled"):
             inspector.kernel.use(mode)
-            for way in (moved, nby_loop):
+            for way in (moved, moved_by_loop):
                 target = np.full(100, 255, np.uint8)
                 way(target, 3, source, 5, size)
                 n = max(size, 0)

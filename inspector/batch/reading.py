@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspector import kernel, lang
+from inspector import kernel, lang, limits
 from inspector.batch import fetch, rows
 from inspector.batch.schema import TABLES
 from inspector.batch.units import Outcome, Task, day_of, key_of
@@ -62,7 +62,7 @@ def _english() -> Iterator[None]:
 def _sparing() -> Iterator[None]:
     """Rows make no circles: looking for them takes a tenth of the time. A cluster's worker is not ours alone: it is put back."""
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(*limits.SELDOM)
     try:
         yield
     finally:

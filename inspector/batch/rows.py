@@ -42,7 +42,7 @@ class Writer:
         import pyarrow as pa
 
         wanted = schema(table)
-        arrays = [_array(columns[field.name], field.type) for field in wanted]
+        arrays = [array(columns[field.name], field.type) for field in wanted]
         held = self._held[table]
         held.append(pa.RecordBatch.from_arrays(arrays, schema=wanted))
         if sum(batch.num_rows for batch in held) >= GROUP or sum(batch.nbytes for batch in held) >= GROUP_BYTES:
@@ -92,7 +92,8 @@ def _without_rows(table: str) -> bytes:
     return whole
 
 
-def _array(values: Any, kind: pa.DataType) -> pa.Array:
+def array(values: Any, kind: pa.DataType) -> pa.Array:
+    """Values, an array or a list, as an array of Arrow of this type."""
     import pyarrow as pa
 
     if isinstance(values, pa.Array):

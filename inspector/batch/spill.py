@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from inspector.batch.rows import array
 from inspector.batch.schema import schema
 from inspector.inspection.runs import Place, Slab, merged
 from inspector.table import I64
@@ -47,7 +48,7 @@ class Spill:
         if not len(time):
             return
         columns = {**columns, TIME: time, ID: id_}
-        arrays = [_array(columns[field.name], field.type) for field in self.schema]
+        arrays = [array(columns[field.name], field.type) for field in self.schema]
         self._held.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
         self._bytes += self._held[-1].nbytes
         self._runs[-1].append((int(time[0]), int(id_[0])))
@@ -125,14 +126,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     import pyarrow as pa
 
     return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _array(values: Any, kind: pa.DataType) -> pa.Array:
-    import pyarrow as pa
-
-    if isinstance(values, pa.Array):
-        return values if values.type == kind else values.cast(kind)
-    return pa.array(values, type=kind)
 
 
 class Numbers:

@@ -328,7 +328,7 @@ def _run(words: list[str], whole: bool) -> int:
 
 def main() -> NoReturn:
     """Entry point of the script `inspect`."""
-    gc.set_threshold(100_000, 50, 100)  # columns make few objects, and no circles to look for
+    gc.set_threshold(*limits.SELDOM)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads, which nothing here uses
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup's wish is kept

@@ -17,7 +17,7 @@ from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.http.texts import copy_texts, lay_texts
 from inspector.http.xxh64 import TAIL
 from inspector.ragged import Ragged, gather
-from inspector.table import I32, I64, Bool, dtypes
+from inspector.table import I32, I64, Bool, dtypes, first_of_each
 from inspector.tcp.tables import UNKNOWN, StreamBlock
 
 Synced = Callable[[I32], Bool] | Bool
@@ -105,13 +105,6 @@ def _wider(array: NDArray[Any], columns: int) -> NDArray[Any]:
     return out
 
 
-def _first_of_each(values: I32 | I64) -> Bool:
-    """Which of sorted values are not the one before."""
-    out = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=out[1:])
-    return out
-
-
 def _packed(*columns: NDArray[Any]) -> I64:
     """The columns side by side: (n, columns)."""
     out = np.empty((len(columns[0]), len(columns)), np.int64)
@@ -192,7 +185,7 @@ class Parser:
         """The slots of the block's connections, and a row for each connection; new streams get a fresh state."""
         runs, chunks, ends = block.runs, block.chunks, block.ends
         conns = np.sort(np.concatenate([runs.slot, ends.slot]), kind="stable").astype(np.int64) >> 1
-        conns = conns[_first_of_each(conns)]
+        conns = conns[first_of_each(conns)]
         active = np.zeros((len(conns), at.ACTIVE_WIDTH), np.int64)
         active[:, at.A_SLOT] = conns
         slots = (2 * conns[:, None] + np.arange(2)).ravel()
@@ -204,7 +197,7 @@ class Parser:
         active[where, at.A_END + (ends.slot & 1)] = ends.offset
         if len(conns):
             self._grow_slots(2 * int(conns[-1]) + 2)
-        first = np.flatnonzero(_first_of_each(runs.slot))
+        first = np.flatnonzero(first_of_each(runs.slot))
         some = runs.slot[first]  # ascending
         silent = np.ones(len(ends), bool)
         if len(some):

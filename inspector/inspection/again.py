@@ -38,9 +38,8 @@ class Limits:
     total: int = 256 << 20  # held at once: of messages that are open, and of all that `reread` gives
 
 
-Wish = tuple[
-    int, int, int
-]  # an exchange's id, where its request begins as own_number(capture, packet), where its response; NONE
+# An exchange's id, where its request begins as own_number(capture, packet), where its response; NONE.
+Wish = tuple[int, int, int]
 
 
 def key_of(capture: int, asked: object, answered: object) -> int:
@@ -345,3 +344,9 @@ class Again:
 def emptied(p: Part) -> Part:
     """The part without its body, for which there is no room."""
     return replace(p, body=b"", holes=(), dropped=p.dropped + len(p.body))
+
+
+def without_bodies(content: Content) -> Content:
+    """The same without bodies, for which there is no room."""
+    request, response = (p and emptied(p) for p in (content.request, content.response))
+    return Content(request, response, content.why)

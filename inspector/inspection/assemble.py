@@ -11,7 +11,7 @@ from inspector.inspection.joining import Pile, join
 from inspector.inspection.placed import Placed
 from inspector.mirror.groups import member
 from inspector.mirror.tables import Exchanges, Lossy
-from inspector.table import I64, U8, Bool
+from inspector.table import I64, U8, Bool, first_of_each
 from inspector.tcp.tables import UNKNOWN
 
 KEPT = 1 << 17  # streams with loss that are remembered apart
@@ -144,9 +144,7 @@ class Assembler:
 
 def _stretches(values: I64) -> tuple[I64, I64]:
     """Where stretches of equal values begin, and how long they are: messages of one stream mostly stand together."""
-    starts = (
-        np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])) if len(values) else np.empty(0, np.int64)
-    )
+    starts = np.flatnonzero(first_of_each(values))
     return starts, np.diff(starts, append=len(values))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from inspector.capture.addresses import format_address
 from inspector.http.content import Content
-from inspector.inspection.again import NONE, Again, Wanted, emptied
+from inspector.inspection.again import NONE, Again, Wanted, without_bodies
 from inspector.inspection.pairs import Legs, Rows
 from inspector.inspection.reread import LOST, NO_ROOM, UNREADABLE, Capture, Limits, Progress, reread
 from inspector.lang import _
@@ -24,10 +24,9 @@ from inspector.redact import Redactor
 from inspector.table import I64
 
 CHUNK = 1024  # views that become columns at once
-OPEN = (
-    1 << 16
-)  # exchanges that are looked for at once, and bytes of heads (without bodies) that wait for the other one of
-HEADS = 64 << 20  # their pair: beyond, pairs are put off to the second reading
+# Beyond these, pairs are put off to the second reading.
+OPEN = 1 << 16  # exchanges that are looked for at once
+HEADS = 64 << 20  # bytes of heads, without bodies, that wait for the other one of their pair
 HEAD, FIELD = 1024, 128  # bytes that an exchange, or a field, takes beside its content
 UNTOLD, TOLD, PUT_OFF = 0, 1, 2  # a pair that is still to be compared; compared; one for which there was no room
 
@@ -214,7 +213,7 @@ class _Gathering:
         """Keep an exchange until the other one of a pair has been read."""
         body, head = _sizes(content)
         if body > self.room:
-            content, body = _emptied(content), 0
+            content, body = without_bodies(content), 0
         if head > self.heads:
             self.put_off(number)
             return
@@ -276,8 +275,3 @@ def _sizes(content: Content) -> tuple[int, int]:
     parts = [p for p in (content.request, content.response) if p]
     fields = [value for p in parts for _name, value in p.headers]
     return sum([len(p.body) for p in parts]), sum(map(len, fields)) + FIELD * len(fields) + HEAD
-
-
-def _emptied(content: Content) -> Content:
-    request, response = (p and emptied(p) for p in (content.request, content.response))
-    return Content(request, response, content.why)

@@ -21,7 +21,7 @@ REQUEST_COLUMNS = (
     "host_end", "request_id_end", "xff_end", "content_type_end", "attempt",
 )  # fmt: skip
 # Columns of exchanges, and of messages or places.
-FIRST = {name: name for name in (*PLACE_COLUMNS, "id", "version", "capture")}
+FIRST = {name: name for name in (*PLACE_COLUMNS, "id", "version")}
 REQUEST = {name: name for name in REQUEST_COLUMNS}
 SIDE = {
     "facts": "facts", "marks": "marks", "bytes": "body_bytes", "hash": "body_hash", "gap": "gap_bytes", "time": "first_time",

@@ -56,9 +56,8 @@ class Legs:
         self._file: IO[bytes] | None = None
         self._kept: list[Rows] = []
         self._runs: list[list[Place]] = []
-        self._slabs: list[
-            list[tuple[int, int, int]]
-        ] = []  # of each run: where in the list, where in the file, how many rows
+        # Of each run's slabs: where in the list, where in the file, how many rows.
+        self._slabs: list[list[tuple[int, int, int]]] = []
         self._rows = 0
         self._clients: list[I64] = []
         self._client = Memo[str, tuple[int, int, int]](_parsed)

@@ -19,16 +19,17 @@ from inspector.http.parser import Options, Parser
 from inspector.http.tables import Messages, Protocol
 from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Acks, News, protocol_counts
-from inspector.inspection.placed import PLACE_COLUMNS, Placed
+from inspector.inspection.placed import Placed
 from inspector.inspection.summary import Encrypted
 from inspector.inspection.twins import Twins
 from inspector.lang import _, marked
 from inspector.mirror.present import format_endpoint
 from inspector.mirror.signs import is_loopback
 from inspector.ragged import Ragged
-from inspector.table import I64, U8, Bool
+from inspector.table import I64, U8, Bool, dtypes
 from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp.layout import T_TIME
+from inspector.tcp.places import Places
 from inspector.tcp.tables import End, Gap, StreamBlock
 
 EPOCH = 1 << 15  # segments between two steps of deciding
@@ -216,8 +217,8 @@ class Reading:
             capture = np.zeros(len(packets), np.int16)
         else:
             capture, packets = self.twins.in_one_capture(captures, packets, where.capture)
-        columns = {name: getattr(where, name) for name in PLACE_COLUMNS}
-        return Placed(capture=capture, first_time=first, last_time=last, mate=where.mate, packets=packets, **columns)
+        columns = {name: getattr(where, name) for name in dtypes(Places)} | {"capture": capture}
+        return Placed(**columns, first_time=first, last_time=last, packets=packets)
 
     def _protocols(self, protocol: np.ndarray, slot: np.ndarray, sni: Ragged) -> None:
         self.protocols.update(protocol_counts(protocol))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from inspector.http.content import Content
-from inspector.inspection.again import Again, Capture, Limits, Progress, Wanted, emptied
+from inspector.inspection.again import Again, Capture, Limits, Progress, Wanted, without_bodies
 from inspector.lang import _, marked
 from inspector.mirror.views import ExchangeView
 
@@ -37,8 +37,7 @@ def reread(
     for number, content in each(captures, exchanges, limits, progress):
         size = sum(len(p.body) for p in (content.request, content.response) if p)
         if size > room:
-            request, response = (p and emptied(p) for p in (content.request, content.response))
-            content = Content(request, response, content.why)
+            content = without_bodies(content)
         else:
             room -= size
         out[number] = content

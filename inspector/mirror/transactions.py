@@ -17,7 +17,7 @@ from inspector.mirror.lost import effective_time, place
 from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
 from inspector.mirror.signs import Signs, blend, number, prepare
 from inspector.mirror.tables import NONE, Delivered, Exchanges, Mirrors, Proof, Reason, Sign, Verdict
-from inspector.table import I64, U8, U32, Bool
+from inspector.table import I64, U8, U32, Bool, first_of_each
 
 AHEAD = 50_000_000  # ns: an unmarked copy is sent no earlier than this before its original
 BEHIND = 1_000_000_000  # ns: and no later than this after the original or its downstream was answered
@@ -221,8 +221,7 @@ def _same_id(w: _Work, extra: Bool) -> None:
     rows = rows[member(family[rows], family[wanted])]
     # The one that the downstream asked for is the original; without a downstream leg, the first.
     best = rows[np.lexsort((e.request_time[rows], w.downstream[rows] < 0, family[rows]))]
-    first = np.ones(len(best), bool)
-    first[1:] = family[best[1:]] != family[best[:-1]]
+    first = first_of_each(family[best])
     originals = np.zeros(len(e), bool)
     originals[best[first]] = True
     copies = np.zeros(len(e), bool)
