@@ -127,6 +127,7 @@ def _started(count: int, stack: contextlib.ExitStack) -> Any:
     import distributed
 
     scratch = stack.enter_context(private_folder())
+    stack.enter_context(_safe_path())
     stack.enter_context(dask.config.set(_settings()))
     try:
         cluster = distributed.LocalCluster(
@@ -148,6 +149,22 @@ def _started(count: int, stack: contextlib.ExitStack) -> Any:
         ) from None
     stack.callback(_ended, client)
     return client
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Workers do not import from the working folder, which holds captures of others: `python -c`, by which multiprocessing starts
+    them, would look there first."""
+    name = "PYTHONSAFEPATH"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _ended(what: Any) -> None:

@@ -12,6 +12,7 @@ from inspector.batch.report.scan import ABSENT, DAY
 from inspector.lang import _
 from inspector.render.report import plots
 from inspector.render.report.html import Html
+from inspector.render.report.style import drawn
 from inspector.table import I64
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MOST = 200_000  # values of a distribution that are drawn: every k-th of the sor
 Slots = Sequence[tuple[int, Figures]]
 
 
+@drawn
 def verdicts(slots: Slots, size: int) -> Html:
     """Mirrors by verdict over time, stacked; a mark above each moment with leaks, however few. size: ns of a slot."""
     from matplotlib.collections import PolyCollection
@@ -61,6 +63,7 @@ def verdicts(slots: Slots, size: int) -> Html:
     return plots.svg(drawing, "verdicts", _("Mirrors by verdict over time"))
 
 
+@drawn
 def shares(slots: Slots, size: int) -> Html:
     """The observed share over time with its 95 % interval, where there was a request that could have been mirrored."""
     drawing, axes = plots.figure()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inspector.lang import _
 from inspector.render.report.html import Html, tag
+from inspector.render.report.style import drawn
 from inspector.render.text import duration
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _KEPT = frozenset(
 )
 
 
+@drawn
 def lags(values: Values) -> Html:
     """A histogram of how long after its original each mirror was sent. values: ns."""
     from matplotlib.ticker import MaxNLocator
@@ -67,6 +69,7 @@ def lags(values: Values) -> Html:
     return svg(drawing, "lags", _("Histogram of lags"))
 
 
+@drawn
 def latencies(by_leg: Sequence[tuple[str, Values]]) -> Html:
     """How many of the exchanges of each leg were over after a time. by_leg: (name for people, ns)."""
     drawing, axes = figure()
