@@ -1,7 +1,7 @@
 """What a processor does in one step and a loop over bytes in many: words at any place, the lowest bit, moving bytes.
 
 Called from kernels like other kernels. Plain, each is a line of Python; compiled, the instruction itself; with every index
-checked (`kernel.checked`), the loop that it stands for.
+checked (`cache.checked`), the loop that it stands for.
 """
 
 from __future__ import annotations

@@ -15,22 +15,17 @@ Rules for a kernel, so that both speeds agree:
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
-import platform
-import sys
 import types
 import warnings
 from collections.abc import Callable
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 
-from inspector import native
+from inspector import cache, native
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,78 +45,6 @@ def use(mode: str) -> None:
 def compiled() -> bool:
     """Whether kernels run compiled."""
     return _compiled
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: a folder the user may write, named by Python, compiler and processor.
-
-    `INSPECTOR_CACHE` overrides the root; the default follows XDG_CACHE_HOME.
-    """
-    root = os.environ.get("INSPECTOR_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mirror-inspector"
-    )
-    return Path(root) / f"kernels-{_toolchain()}"
-
-
-def checked() -> bool:
-    """Whether kernels are compiled with every index checked (numba's NUMBA_BOUNDSCHECK)."""
-    return os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
-
-
-@functools.cache
-def _toolchain() -> str:
-    """What machine code depends on beside a kernel's source."""
-    checks = "checked-" if checked() else ""
-    parts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), _processor())
-    key = hashlib.sha256("\n".join((*parts, native.LAYOUT)).encode()).hexdigest()[:16]
-    return f"{sys.implementation.cache_tag}-{checks}{key}"
-
-
-def warmed() -> bool:
-    """Whether kernels were compiled to the end before, for this version and processor: then they load in a moment."""
-    return _marker().exists()
-
-
-def mark_warm() -> None:
-    """Remember that a compiled run came to its end."""
-    with contextlib.suppress(OSError):
-        _marker().touch()
-
-
-def _marker() -> Path:
-    return cache_folder() / f"warm-{_sources()}"
-
-
-@functools.cache
-def _sources() -> str:
-    """One hash of all sources with kernels in them."""
-    key = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in sorted(here.rglob("*.py")):
-        text = source.read_bytes()
-        if any(mark in text for mark in (b"@kernel", b"@cold", b"@instruction")):
-            key.update(str(source.relative_to(here)).encode() + b"\0" + text)
-    return key.hexdigest()[:16]
-
-
-def _processor() -> str:
-    """A short name of the processor: numba compiles for the one it runs on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = [platform.processor()]
-    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))][:2] or lines[:1]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
-
-
-def writable_folder() -> Path | None:
-    """The cache folder, made for this user only; None where it cannot be made."""
-    folder = cache_folder()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder
 
 
 def on_compile(tell: Callable[[str], None] | None) -> None:
@@ -200,7 +123,7 @@ class Kernel(Generic[P, R]):
             jit: Any = numba.njit
             options = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
             # With every index checked nobody looks at the speed, and calls are compiled faster.
-            self._dispatcher = general(jit(**options, forceinline=self._inline and not checked())(twin))
+            self._dispatcher = general(jit(**options, forceinline=self._inline and not cache.checked())(twin))
         return self._dispatcher
 
     @functools.cached_property
@@ -222,7 +145,7 @@ class Kernel(Generic[P, R]):
 
     def _native(self, key: tuple[Any, ...]) -> native.Entry:
         """The compiled kernel for a signature, from the cache where it is there."""
-        folder = writable_folder()
+        folder = cache.usable()
         entry = native.load(folder, self._name, key) if folder else None
         if entry is None:
             entry = native.make(folder, self._name, key, self.dispatcher)
@@ -273,7 +196,7 @@ class Instruction(Kernel[P, R]):
     def dispatcher(self) -> Any:
         """What other kernels' compilation calls."""
         if self._dispatcher is None:
-            if self._portable is not None and (self._build is None or checked()):
+            if self._portable is not None and (self._build is None or cache.checked()):
                 self._dispatcher = self._portable.dispatcher
             else:
                 self._dispatcher = cast(Any, self._build)()

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 import threading
 import time
@@ -89,7 +90,9 @@ def load(folder: Path, name: str, key: tuple[Any, ...]) -> Entry | None:
     """The kernel `name` for signature `key` from the cache in `folder`; None where it is not there, or not whole."""
     head = _file(folder, name, key)
     try:
-        with head.open("rb") as file:
+        with open(os.open(head, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not _own(os.fstat(file.fileno())):
+                return None
             about = json.loads(file.readline())
             code = file.read()
         if _sum(code) != about["sum"] or about["key"] != list(key):
@@ -124,6 +127,15 @@ def _file(folder: Path, name: str, key: tuple[Any, ...]) -> Path:
     if len(words) > 150:
         words = hashlib.sha256(words.encode()).hexdigest()[:40]
     return folder / f"{name}-{words}.o"
+
+
+def _own(status: os.stat_result) -> bool:
+    """Whether a file is this user's or root's, and nobody else may write it: a folder may have been open to others before."""
+    return (
+        stat.S_ISREG(status.st_mode)
+        and status.st_uid in (os.geteuid(), 0)
+        and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def _sum(code: bytes) -> str:

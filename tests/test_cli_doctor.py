@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import inspector
-from inspector import kernel
+from inspector import cache
 from inspector.cli import run
 from inspector.inspection.warm import capture
 
@@ -23,7 +23,7 @@ def test_doctor_names_versions_and_the_cache(capsys):
     assert run(["doctor"]) == 0
     out = capsys.readouterr().out
     assert inspector.__version__ in out
-    assert str(kernel.cache_folder()) in out
+    assert str(cache.folder()) in out
 
 
 def test_doctor_knows_no_other_option(capsys):

@@ -10,7 +10,20 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "inspector"
 ROOMS = [
-    ["errors", "lang", "limits", "redact", "seq", "native", "kernel", "instructions", "gather", "ragged", "table"],
+    [
+        "errors",
+        "lang",
+        "limits",
+        "redact",
+        "seq",
+        "native",
+        "cache",
+        "kernel",
+        "instructions",
+        "gather",
+        "ragged",
+        "table",
+    ],
     ["capture"],
     ["tcp"],
     ["http"],

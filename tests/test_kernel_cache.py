@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import inspector
-from inspector import kernel, native
-from inspector.inspection import warm
+from inspector import cache, kernel, native
+from inspector.cli import run
+from inspector.inspection import reading, warm
 from inspector.kernel import Instruction, Kernel
 
 PROGRAM = """
@@ -47,6 +48,7 @@ kernel.use("compiled")
 b = np.ones((4, 2), np.int64)
 print(sums(np.array([2, 8, 10, 3]), b, 5), b[:, 0].tolist(), "numba" in sys.modules)
 """
+CAPTURES = Path(__file__).parent.parent / "captures"
 ANSWER = "(11, True) [0, 5, 11, 11]"
 
 
@@ -113,6 +115,92 @@ def test_a_kernel_is_known_by_all_that_it_is_made_of(tmp_path):
     assert len(objects(tmp_path)) == 3
 
 
+def test_code_that_others_can_change_is_not_run(tmp_path):
+    """Another user's object file ran as root once: nobody looked at owner and mode."""
+    said(start(tmp_path))
+    (kept,) = objects(tmp_path)
+    folder = kept.parent
+    for place, mode in ((folder, 0o777), (folder.parent, 0o770), (kept, 0o666)):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        assert said(start(tmp_path)) == f"{ANSWER} True", f"{place.name} with mode {mode:o}"
+        if place == kept:  # it is made again, as ours
+            assert kept.stat().st_mode & 0o777 == 0o600
+        else:
+            place.chmod(before)
+    assert said(start(tmp_path)) == f"{ANSWER} False"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("which", ["the file", "the folder", "a folder above", "a link in a sticky folder"])
+def test_code_of_another_user_is_not_run(tmp_path, which):
+    said(start(tmp_path))
+    (kept,) = objects(tmp_path)
+    nobody, folder = 65534, tmp_path / "cache"
+    place = {"the file": kept, "the folder": kept.parent, "a folder above": folder}.get(which)
+    if place is None:
+        folder.rename(tmp_path / "real")
+        tmp_path.chmod(0o1777)
+        folder.symlink_to(tmp_path / "real")
+        assert said(start(tmp_path)) == f"{ANSWER} False"
+        place = folder
+    os.lchown(place, nobody, nobody)
+    assert said(start(tmp_path)) == f"{ANSWER} True"
+
+
+def made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    monkeypatch.setenv("INSPECTOR_CACHE", str(folder))
+    return cache.refused()
+
+
+@pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])
+def test_what_is_missing_of_the_folder_is_made_for_this_user_only(tmp_path, monkeypatch, umask):
+    before = os.umask(umask)
+    try:
+        assert made(tmp_path / "a" / "b" / "c", monkeypatch) is None
+    finally:
+        os.umask(before)
+    for place in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c", cache.folder()):
+        assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_sticky_folder_may_stand_above(tmp_path, monkeypatch):
+    open_to_all, below = tmp_path / "tmp", tmp_path / "tmp" / "mine"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o1777)
+    assert made(below, monkeypatch) is None
+    below.chmod(0o1777)  # nobody can replace the folder below, and all may write into this one
+    assert made(below, monkeypatch) is None
+    cache.folder().chmod(0o1777)
+    assert made(below, monkeypatch) == f"{cache.folder()} can be written by other users"
+    cache.folder().chmod(0o700)
+    open_to_all.chmod(0o777)
+    assert made(below, monkeypatch) == f"{open_to_all} can be written by other users"
+
+
+def test_links_are_followed_and_looked_at(tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("open/../open")
+    assert made(tmp_path / "link", monkeypatch) is None
+    (tmp_path / "open").chmod(0o777)
+    assert made(tmp_path / "link", monkeypatch) == f"{tmp_path / 'open'} can be written by other users"
+    (tmp_path / "round").symlink_to("round")
+    assert made(tmp_path / "round", monkeypatch) == f"{tmp_path / 'round'}: too many symbolic links"
+
+
+def test_the_command_says_why_nothing_is_kept(tmp_path, monkeypatch, capsys):
+    tmp_path.chmod(0o777)
+    assert made(tmp_path, monkeypatch)
+    assert run(["doctor", "--warm"]) == 1
+    assert f"{tmp_path} can be written by other users: compiled kernels are not kept" in capsys.readouterr().out
+    notices: list[str] = []
+    monkeypatch.setattr(reading, "COMPILE_COLD", 0)
+    monkeypatch.setattr(kernel, "use", lambda mode: None)
+    inspector.inspect(str(CAPTURES / "items-client.pcap"), notice=notices.append)
+    assert notices
+    assert all(f"{tmp_path} can be written by other users" in said for said in notices)
+
+
 def test_without_a_folder_kernels_are_compiled_each_time(tmp_path):
     (tmp_path / "cache").write_text("a file stands where the folder should be")
     assert said(start(tmp_path)) == f"{ANSWER} True"
@@ -124,13 +212,13 @@ def test_arrays_with_holes_are_refused():
 
 
 def test_the_folder_names_the_compiler_and_the_checks(monkeypatch):
-    plain = kernel.cache_folder()
-    kernel._toolchain.cache_clear()
+    plain = cache.folder()
+    cache._toolchain.cache_clear()
     monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
     try:
-        assert kernel.cache_folder() != plain
+        assert cache.folder() != plain
     finally:
-        kernel._toolchain.cache_clear()
+        cache._toolchain.cache_clear()
 
 
 def test_what_nobody_loads_is_pruned(tmp_path):
@@ -211,7 +299,7 @@ def plain_calls(tree: ast.AST) -> Iterator[ast.Call]:
         yield from plain_calls(node)
 
 
-def test_warming_compiles_all_that_python_calls() -> None:
+def test_warming_compiles_all_that_python_calls(compiled_kernels: Path) -> None:
     """Else the first long, damaged or followed capture waits for a compiler although `doctor --warm` was run."""
     warm.warm()
     named = dict(called_kernels())

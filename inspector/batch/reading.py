@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspector import kernel, lang, limits
+from inspector import cache, kernel, lang, limits
 from inspector.batch import fetch, rows
 from inspector.batch.schema import TABLES
 from inspector.batch.units import Outcome, Task, day_of, key_of
@@ -36,7 +36,7 @@ KEY_BYTES = 1 << 16  # of each capture that the key of redacted words is made fr
 def read(task: Task) -> Outcome:
     """Read a unit and write its folder beside the store's; what cannot be read becomes a row with its error."""
     begun = time.monotonic()
-    if task.compiled and kernel.warmed():
+    if task.compiled and cache.warmed():
         kernel.use("compiled")
     with _english(), _sparing():
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import time
@@ -55,7 +54,7 @@ def list_limits() -> int:
 def doctor(warm: bool, show_limits: bool) -> int:
     """Say what this installation has: versions, tools, and whether the inner loops are compiled."""
     import inspector
-    from inspector import kernel, native
+    from inspector import cache, native
 
     if show_limits:
         return list_limits()
@@ -73,20 +72,17 @@ def doctor(warm: bool, show_limits: bool) -> int:
             lines.append(_("{name} is missing: pip install {name}").format(name=name))
             bad = 1
     lines += [f"{tool} {shutil.which(tool) or _('not installed (needed only for comparisons)')}" for tool in TOOLS]
-    folder = kernel.cache_folder()
-    above = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not os.access(above, os.W_OK):
-        lines.append(
-            _("{folder} cannot be written: kernels are compiled at each large capture; set INSPECTOR_CACHE").format(
-                folder=above
-            )
-        )
+    folder, refused = cache.folder(), cache.refused()
+    if refused:
+        lines.append(f"{refused}: {_(cache.NOT_KEPT)}")
         bad = 1
     streams.write([[line + "\n" for line in lines]], None)
+    if refused:
+        return bad
     if warm:
         _compile_all()
     said = _("kernels in {folder}: compiled")
-    if not kernel.warmed():
+    if not cache.warmed():
         said = _("kernels in {folder}: not compiled yet: inspect doctor --warm")
     streams.write([[said.format(folder=folder) + "\n"]], None)
     if warm and (gone := native.prune(folder)):
@@ -97,12 +93,12 @@ def doctor(warm: bool, show_limits: bool) -> int:
 
 def _compile_all() -> None:
     """Compile what no run before has: the first large capture compiles only what it needs."""
-    from inspector import kernel
+    from inspector import cache
     from inspector.inspection.warm import warm
 
-    start, new = time.perf_counter(), not kernel.warmed()
+    start, new = time.perf_counter(), not cache.warmed()
     if new:
-        streams.say(_("compiling the inner loops; this takes about a minute"))
+        streams.say(_("compiling the inner loops; this takes one to three minutes"))
     warm()
     if new:
         streams.say(_("compiled in {seconds} s").format(seconds=f"{time.perf_counter() - start:.0f}"))

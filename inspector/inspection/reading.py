@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from inspector import kernel, limits
+from inspector import cache, kernel, limits
 from inspector.capture import Block, Reader, merge, open_captures
 from inspector.capture.following import Stop
 from inspector.http.parser import Options, Parser
@@ -35,7 +35,7 @@ from inspector.tcp.tables import End, Gap, StreamBlock
 EPOCH = 1 << 15  # segments between two steps of deciding
 COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading
 COMPILE_COLD = 48 << 20  # and for compiling them, which takes about a minute once
-COMPILING = marked("compiling the inner loops, once for this version and processor; this takes about a minute")
+COMPILING = marked("compiling the inner loops, once for this version and processor; this takes one to three minutes")
 AHEAD = 1  # blocks that are read while one is worked on: see capture.reader.BUFFERS
 LIVE = 0.1  # seconds between two steps while an input is followed
 ENCRYPTED = 10_000  # encrypted connections that are named
@@ -67,7 +67,7 @@ class Reading:
         self.follow = follow
         self._arrived = self._stepped = time.monotonic()
         self.timings: dict[str, float] = defaultdict(float)
-        self._compile_from = COMPILE_FROM if kernel.warmed() else COMPILE_COLD
+        self._compile_from = COMPILE_FROM if cache.warmed() else COMPILE_COLD
         self._choose_speed(size_of(captures))
         self.readers: list[Reader] = []
         for capture in captures:
@@ -92,8 +92,9 @@ class Reading:
         """Run kernels compiled from a certain size of the input on. They may change their speed between two blocks."""
         if size < self._compile_from or kernel.compiled():
             return
-        if not kernel.warmed() and self.notice:
-            self.notice(_(COMPILING))
+        if not cache.warmed() and self.notice:
+            refused = cache.refused()
+            self.notice(f"{refused}: {_(cache.NOT_KEPT)}" if refused else _(COMPILING))
         kernel.use("compiled")
 
     def steps(self) -> Iterator[Step]:
@@ -121,7 +122,7 @@ class Reading:
         self._step(streams)
         yield self._take(True)
         if kernel.compiled():
-            kernel.mark_warm()
+            cache.mark_warm()
 
     def _prepared(self) -> Iterator[tuple[Block, I64]]:
         for block in merge(self.readers):
