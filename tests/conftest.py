@@ -15,6 +15,7 @@ from pathlib import Path
 import lab_path  # noqa: F401 - makes scripts/ importable
 import pytest
 from hypothesis import settings
+from shared_captures import SHARED
 
 settings.register_profile("gate", derandomize=True, deadline=None)
 if os.environ.get("CI"):
@@ -27,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if "INSPECTOR_CACHE" not in os.environ:
         folder = os.environ["INSPECTOR_CACHE"] = tempfile.mkdtemp(prefix="inspector-kernels-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("shared") and not SHARED.is_dir():
+        pytest.skip("needs the recordings in ../shared/captures")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,5 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-RECORDED = Path(__file__).parents[2] / "shared" / "captures"
 if str(SCRIPTS) not in sys.path:
     sys.path.append(str(SCRIPTS))

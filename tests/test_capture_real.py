@@ -1,7 +1,5 @@
 """Real captures against scapy as a second opinion."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from capture_files import read, same, speed
@@ -10,11 +8,11 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw, bind_layers
 from scapy.utils import PcapReader
+from shared_captures import SHARED, needs_shared
 
 from inspector.capture import Kind, format_address
 
-HERE = Path(__file__).resolve().parent.parent
-FOLDERS = [HERE.parent / "shared" / "captures", HERE / "captures"]
+pytestmark = needs_shared
 NAMES = [
     "vxlan/node.pcap",
     "vxlan/node2.pcap",
@@ -26,13 +24,6 @@ NAMES = [
 
 bind_layers(UDP, VXLAN, dport=4789)
 bind_layers(UDP, VXLAN, dport=8472)
-
-
-def real(name: str) -> str:
-    for folder in FOLDERS:
-        if (folder / name).exists():
-            return str(folder / name)
-    pytest.skip(f"{name}: the recorded captures are not beside this checkout (../shared/captures)")
 
 
 def scapy_view(path):
@@ -59,7 +50,7 @@ def scapy_view(path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_agrees_with_scapy(name):
-    path = real(name)
+    path = str(SHARED / name)
     got = read(path)
     packets, segments = scapy_view(path)
     p, s = got.packets, got.segments
@@ -75,7 +66,7 @@ def test_agrees_with_scapy(name):
 
 @pytest.mark.parametrize("name", [*NAMES, "parallel/node.pcap"])
 def test_any_block_size_and_speed(name):
-    path = real(name)
+    path = str(SHARED / name)
     got = read(path)
     same(got, read(path, 5000))
     with speed("compiled"):
@@ -84,7 +75,7 @@ def test_any_block_size_and_speed(name):
 
 
 def test_kinds_in_a_node_capture_with_vxlan():
-    got = read(real("vxlan/node.pcap"))
+    got = read(str(SHARED / "vxlan/node.pcap"))
     kinds = np.bincount(got.packets.kind, minlength=7)
     assert kinds[Kind.TCP] == len(got.segments)
     assert kinds[Kind.MALFORMED] == 0

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from capture_files import block, described, enhanced, option, read, section
+from shared_captures import SHARED, needs_shared
 
 import inspector
 from inspector.capture import open_captures
@@ -31,7 +32,6 @@ from inspector.inspection.choosing import Reach
 from inspector.inspection.evidence import Check, Evidence
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared/captures"
 NAMES = sorted(p.name for p in (ROOT / "captures").glob("*.pcap*"))
 MIRRORED = [
     name for name in NAMES if not name.startswith(("mtls", "nginxsplit", "nomirror", "refused", "snap96"))
@@ -182,7 +182,7 @@ def test_rivals_are_taken_where_the_verdict_hangs_on_them(tmp_path):
     assert told(out) == [first, second]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/captures")
+@needs_shared
 @pytest.mark.parametrize("name", ["nginxparallel/gw.pcap", "parallel/client.pcap", "snap200/client.pcap"])
 def test_equal_requests_in_crowds(name, tmp_path):
     path, out = str(SHARED / name), tmp_path / "evidence.pcapng"
@@ -192,7 +192,7 @@ def test_equal_requests_in_crowds(name, tmp_path):
     assert check.holds
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/captures")
+@needs_shared
 @pytest.mark.parametrize("folder", sorted(p.name for p in SHARED.iterdir()) if SHARED.is_dir() else [])
 def test_every_shared_capture(folder, tmp_path):
     for path in sorted((SHARED / folder).glob("*.pcap")):

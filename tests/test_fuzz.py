@@ -194,5 +194,5 @@ def test_without_atheris_the_script_says_so(tmp_path):
 
 def test_corpora_come_from_real_captures():
     assert len(corpus.captures()) >= 17
-    assert {1, 276} <= set(corpus.frames())
+    assert 276 in corpus.frames()
     assert any(b"HTTP/1.1 200" in answered for _, answered in corpus.streams())

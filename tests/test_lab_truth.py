@@ -5,10 +5,10 @@ import json
 from typing import Any
 
 import pytest
+from shared_captures import SHARED, needs_shared
 
 pytest.importorskip("yaml", reason="the lab's tests need PyYAML: the extra [lab] is not installed")
 
-import lab_path
 from lab import scenario, truth
 
 PLAIN = scenario.load("plain")
@@ -124,12 +124,11 @@ SAME_TOPOLOGY = {
 }
 
 
+@needs_shared
 @pytest.mark.parametrize(("topology", "name"), [(t, n) for t, names in SAME_TOPOLOGY.items() for n in names])
 def test_the_expectation_is_what_the_scorer_reads(topology: str, name: str) -> None:
     """From the truth of a capture recorded before the lab was: the same expectation, field by field."""
-    folder = lab_path.RECORDED / name
-    if not folder.is_dir():
-        pytest.skip("the recorded captures are not beside this checkout (../shared/captures)")
+    folder = SHARED / name
     told = json.loads((folder / "truth.json").read_text())
     told["transactions"] = [t | {"n": n} for n, t in enumerate(told["transactions"])]
     made = truth.expectation(dataclasses.replace(PLAIN, name=name, topology=topology), told)

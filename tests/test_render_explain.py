@@ -13,6 +13,7 @@ from hostile_views import TEXT, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 from render_samples import Sample, exchange, mirror, rich
+from shared_captures import SHARED, needs_shared
 
 from inspector.inspection import Inspection, inspect
 from inspector.inspection.story import Story
@@ -24,7 +25,6 @@ from inspector.render.text import escape, width
 from inspector.render.wording import Step, display_filter, numbers, ranges
 
 CAPTURES = Path(__file__).resolve().parent.parent / "captures"
-SHARED = CAPTURES.parent.parent / "shared/captures"
 
 
 @cache
@@ -118,7 +118,7 @@ def test_copies_on_a_node() -> None:
     assert "refute" not in settled
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/captures")
+@needs_shared
 def test_what_the_copy_causes() -> None:
     path = SHARED / "cascade/v2.pcap"
     s = inspected(path).story(1, [str(path)])
@@ -126,7 +126,7 @@ def test_what_the_copy_causes() -> None:
     assert "a side effect of the copy" in words(steps["cascades"])
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/captures")
+@needs_shared
 def test_rivals_are_said_and_no_proof_is_made_up() -> None:
     found = inspected(SHARED / "parallel/client.pcap")
     view = next(m for m in found.mirror_views() if m.rivals > 1)

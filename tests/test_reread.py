@@ -15,6 +15,7 @@ import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_captures import SHARED, needs_shared
 from talk import V1, Talk, answer, ask, mirrored, write
 
 import inspector
@@ -24,7 +25,6 @@ from inspector.inspection.reread import Limits, each, reread
 from inspector.mirror.views import ExchangeView
 
 ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "captures"
 CAPTURES = sorted(ROOT.joinpath("captures").glob("*.pcap*"))
 GROUPS = ["mix", "vxlan", "gateway", "snap96", "retry", "parallel"]
 
@@ -76,7 +76,7 @@ def test_one_is_read_as_all_are(path: Path) -> None:
         assert reread([str(path)], [x]) == {x.id: whole[x.id]}
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/captures")
+@needs_shared
 @pytest.mark.parametrize("group", GROUPS)
 def test_several_captures(group: str) -> None:
     paths = [str(p) for p in sorted(SHARED.joinpath(group).glob("*.pcap"))]

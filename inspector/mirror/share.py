@@ -15,7 +15,7 @@ CLOSE = 1e-10
 def interval(mirrored: int, eligible: int, level: float = LEVEL) -> tuple[float, float]:
     """The exact (Clopper-Pearson) binomial interval, in percent. Precondition: 0 <= mirrored <= eligible, eligible > 0.
 
-    scipy.special.betaincinv says the same (`tests/test_share.py`); to import it took longer than to read a small capture.
+    scipy.special.betaincinv gives the same; importing it took longer than reading a small capture.
     """
     tail = (1 - level) / 2
     low = 0.0 if mirrored == 0 else _quantile(mirrored, eligible - mirrored + 1, tail)
