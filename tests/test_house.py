@@ -11,18 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "inspector"
 ROOMS = [
     [
-        "errors",
-        "lang",
-        "limits",
-        "redact",
-        "seq",
-        "native",
-        "cache",
-        "kernel",
-        "instructions",
-        "gather",
-        "ragged",
-        "table",
+        *("errors", "lang", "disk", "storable", "limits", "redact", "seq"),
+        *("native", "cache", "kernel", "instructions", "gather", "ragged", "table"),
     ],
     ["capture"],
     ["tcp"],

@@ -16,6 +16,7 @@ from inspector.referee import packets, reasons
 from inspector.referee.model import KEPT, Agreement, Difference
 from inspector.render.markdown import safe
 from inspector.render.text import cut_middle, shown, width, wrap
+from inspector.storable import everything
 
 SCHEMA = "mirror-inspector-verify/1"
 SHOWN = 10  # differences of one reason that a table lists without --all
@@ -231,7 +232,7 @@ def as_json(found: Sequence[Agreement]) -> Iterator[str]:
         "total": _counts(total),
         "finding": finding(found),
     }
-    yield json.dumps(report, indent=2) + "\n"
+    yield json.dumps(everything(report), indent=2) + "\n"
 
 
 def _counts(one: Agreement) -> dict[str, Any]:

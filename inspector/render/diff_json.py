@@ -14,6 +14,7 @@ from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render import json_v1
 from inspector.render.source import Summed
 from inspector.render.text import readable
+from inspector.storable import everything
 
 
 def document(source: Summed, key: str, found: dict[str, Any]) -> Iterator[str]:
@@ -24,7 +25,7 @@ def document(source: Summed, key: str, found: dict[str, Any]) -> Iterator[str]:
         "summary": json_v1.summary(source.summary),
         key: found,
     }
-    yield json.dumps(head, indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
+    yield json.dumps(everything(head), indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def difference(m: MirrorView, d: Difference) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.redact import Redactor
 from inspector.render.source import Shown
 from inspector.render.text import readable, rfc3339
+from inspector.storable import everything
 
 UNKNOWN_TYPE = "x-unknown"  # what the specification's example writes where there is no content type
 TEXTUAL = ("json", "xml", "javascript", "x-www-form-urlencoded", "graphql", "yaml")
@@ -50,7 +51,7 @@ def _joined(items: Iterable[str]) -> Iterator[str]:
 
 
 def _dump(value: Json) -> str:
-    return json.dumps(value, allow_nan=False).replace("\x7f", "\\u007f")
+    return json.dumps(everything(value), allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def page(m: MirrorView) -> Json:

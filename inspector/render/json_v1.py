@@ -1,7 +1,8 @@
 """The JSON contract `mirror-inspector/1`: times RFC 3339 in UTC with nine digits, durations exact microseconds.
 
 Output is ASCII, so that no captured character reaches a terminal. Header text that is valid UTF-8 is read as UTF-8,
-other bytes become the code point of the same value. Columns are turned into JSON text one at a time and put into templates
+other bytes become the code point of the same value. No string holds half of a surrogate pair, which many readers refuse (see
+`inspector.storable`). Columns are turned into JSON text one at a time and put into templates
 made once from the lists of keys: dicts and `json.dumps` would take most of the time of a long listing. The pretty and the
 one-line form share keys and cells.
 """
@@ -23,6 +24,7 @@ from inspector.ragged import Ragged
 from inspector.render.source import VERDICTS, Summed
 from inspector.render.text import microseconds, readable, rfc3339
 from inspector.render.times import rfc3339_json
+from inspector.storable import everything, storable
 from inspector.table import I64
 
 SCHEMA = "mirror-inspector/1"
@@ -67,7 +69,7 @@ def text(value: str | None) -> str:
     if value.isascii():
         out = encode_basestring_ascii(value)
         return out.replace("\x7f", "\\u007f") if "\x7f" in out else out
-    return encode_basestring_ascii(readable(value)).replace("\x7f", "\\u007f")
+    return encode_basestring_ascii(storable(readable(value))).replace("\x7f", "\\u007f")
 
 
 def _texts(values: tuple[str, ...]) -> str:
@@ -262,7 +264,7 @@ def _percent(value: float | None) -> float | None:
 
 
 def _dump(value: Any, indent: int | None) -> str:
-    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f").replace("\n", "\n ")
+    return json.dumps(everything(value), indent=indent, allow_nan=False).replace("\x7f", "\\u007f").replace("\n", "\n ")
 
 
 def document(

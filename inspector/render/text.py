@@ -33,7 +33,10 @@ def readable(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Every character that acts instead of showing, as `\xNN` or `\u{...}`; the result is one line of visible text."""
+    r"""Every character that acts instead of showing, as `\xNN` or `\u{...}`; the result is one line of visible text.
+
+    A surrogate that stands for a byte which is no UTF-8 shows as this byte, `\xNN`.
+    """
     if text.isascii() and text.isprintable():
         return text
     return _ACTIVE.sub(_visible, text)
@@ -41,6 +44,8 @@ def escape(text: str) -> str:
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}"
 
 

@@ -8,6 +8,7 @@ from html import escape as html_escape
 from typing import Any
 
 from inspector.render.text import escape
+from inspector.storable import everything
 
 VOID = frozenset(("br", "col", "hr", "input", "link", "meta"))
 
@@ -62,7 +63,7 @@ def ascii_only(markup: str) -> Html:
 
 def data(value: Any) -> Html:
     """JSON for a `<script type="application/json">`: nothing in it can end the element or begin another."""
-    out = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    out = json.dumps(everything(value), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     for char in "<>&\x7f":
         out = out.replace(char, f"\\u{ord(char):04x}")
     return Html(out)
