@@ -5,11 +5,10 @@ The standard library's tarfile reads names of any length into memory; here nothi
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from inspector import limits
+from inspector import disk, limits
 from inspector.capture.source import CHUNK, Damaged, FileSource, Peeked, Shared
 from inspector.lang import _
 
@@ -56,7 +55,7 @@ class Archive:
         self.told = 0
         inner = source.inner
         plain = isinstance(inner, FileSource) and inner.size is not None
-        self.file: Any = inner.file if isinstance(inner, FileSource) and plain else tempfile.TemporaryFile()  # noqa: SIM115
+        self.file: Any = inner.file if isinstance(inner, FileSource) and plain else disk.temporary_file()
         self.shared = Shared(self.file)
         self.spooled: int | None = None if plain else 0
         self.at = 0  # bytes of the archive consumed
@@ -75,7 +74,7 @@ class Archive:
             kind = header[156:157]
             if kind in (b"L", b"x"):  # a long name (GNU, POSIX.1-2001) for the next member
                 body = self._take(min(size, MAX_NAME))
-                name = body.rstrip(b"\0").decode("utf-8", "replace") if kind == b"L" else pax_path(body) or name
+                name = as_text(body.rstrip(b"\0")) if kind == b"L" else pax_path(body) or name
                 self._skip(padded(size) - min(size, MAX_NAME))
                 continue
             if kind in (b"0", b"\0", b"7"):
@@ -135,7 +134,12 @@ def plain_name(header: bytes) -> str:
     """The name in a header, with ustar's prefix."""
     name = header[:100].split(b"\0")[0]
     prefix = header[345:500].split(b"\0")[0] if header[257:262] == b"ustar" and header[262:263] == b"\0" else b""
-    return (prefix + b"/" + name if prefix else name).decode("utf-8", "replace")
+    return as_text(prefix + b"/" + name if prefix else name)
+
+
+def as_text(name: bytes) -> str:
+    """A name as Python has the names of files: bytes that are no UTF-8 are surrogates, and can be bytes again."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 def pax_path(body: bytes) -> str:
@@ -146,6 +150,6 @@ def pax_path(body: bytes) -> str:
             return ""
         key, _, value = body[len(digits) + 1 : int(digits) - 1].partition(b"=")
         if key == b"path":
-            return value.decode("utf-8", "replace")
+            return as_text(value)
         body = body[int(digits) :]
     return ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from inspector import disk
 from inspector.cli import streams
-from inspector.errors import InspectorError, UsageError
+from inspector.errors import UsageError
 from inspector.lang import _, several
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def write(
     """Write the evidence of mirror `number` (None: of all) to `target`, and say on stderr what was written. Without a target
     nothing is done.
 
-    captures: what was inspected, to be read again. Raises InspectorError where it cannot be written.
+    captures: what was inspected, to be read again. Raises Unwritable.
     """
     if target is None:
         return
@@ -104,7 +105,7 @@ def write(
     application = f"mirror-inspector {inspector.__version__}"
     with _private(target) as plain:
         while True:
-            _fill(plain, evidence.blocks(captures, application, named=not anonymise))
+            _fill(plain, evidence.blocks(captures, application, named=not anonymise), target)
             check = evidence.judge(plain)
             if not evidence.widen(check):
                 break
@@ -114,7 +115,7 @@ def write(
             return
         rewriter = Anonymiser(plain, suffix)
         with _private(target) as masked:
-            _fill(masked, rewriter.blocks(application))
+            _fill(masked, rewriter.blocks(application), target)
             check = evidence.judge(masked)
             _rename(masked, target)
         _tell(target, rewriter.packets, check, evidence, rewriter)
@@ -126,34 +127,36 @@ def _private(target: str) -> Iterator[str]:
     # The name is known before the file is there, so that a signal at any moment leaves none.
     path = os.path.join(os.path.dirname(target) or ".", f".inspect-{secrets.token_hex(8)}.pcapng")
     try:
-        try:
+        with _writing(target):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise _cannot(target, error) from error
         yield path
     finally:
         with suppress(OSError):
             os.unlink(path)
 
 
-def _fill(path: str, blocks: Iterable[bytes]) -> None:
-    with open(path, "wb") as file:
+def _fill(path: str, blocks: Iterable[bytes], target: str) -> None:
+    """Write the blocks to `path`. Reading goes on between two of them: only what goes wrong while writing is told of `target`."""
+    with _writing(target):
+        file = open(path, "wb")  # noqa: SIM115 - closed below
+    try:
         for block in blocks:
-            try:
+            with _writing(target):
                 file.write(block)
-            except OSError as error:
-                raise _cannot(path, error) from error
+        with _writing(target):
+            file.flush()
+    finally:
+        with suppress(OSError):  # what could not be flushed is told already
+            file.close()
 
 
 def _rename(path: str, target: str) -> None:
-    try:
+    with _writing(target):
         os.replace(path, target)
-    except OSError as error:
-        raise _cannot(target, error) from error
 
 
-def _cannot(path: str, error: OSError) -> InspectorError:
-    return InspectorError(_("{file}: cannot be written: {error}").format(file=path, error=error.strerror or error))
+def _writing(target: str) -> AbstractContextManager[None]:
+    return disk.writing(target, "evidence")
 
 
 def _tell(target: str, packets: int, check: Check, evidence: Evidence, rewriter: Anonymiser | None) -> None:

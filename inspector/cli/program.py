@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from inspector import lang, limits
+from inspector import disk, lang, limits
 from inspector.cli import difference, evidence, options, report, speech, streams, work
 from inspector.cli.work import Asked
 from inspector.errors import InspectorError, UsageError
@@ -278,6 +278,10 @@ def subcommand(name: str) -> click.Command:
 def _unexpected(error: Exception) -> int:
     if os.environ.get("INSPECTOR_DEBUG"):
         raise error
+    if disk.refused(error):  # of a file that nobody here has opened: a library's
+        told = disk.unwritable(error.filename or disk.temporary_folder(), error, "temporary")
+        streams.say(told.message, told.hint)
+        return USAGE
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     streams.say(
         _("unexpected error ({what}); this is a bug in mirror-inspector, please report it").format(what=what),

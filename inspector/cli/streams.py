@@ -13,6 +13,7 @@ from typing import TextIO
 
 import click
 
+from inspector.disk import unwritable
 from inspector.errors import InspectorError
 from inspector.lang import _
 
@@ -171,7 +172,11 @@ class Output:
     def write(self, text: str) -> None:
         """Hand over text."""
         with self._errors():
-            self.file.write(_encodable(text, self.encoding, self.narrow))
+            text = _encodable(text, self.encoding, self.narrow)
+            try:
+                self.file.write(text)
+            except UnicodeEncodeError:  # half of a surrogate pair, which no renderer should let through
+                self.file.write(_encodable(text, self.encoding, True))
 
     def flush(self) -> None:
         """See it on its way."""
@@ -196,9 +201,7 @@ class Output:
                 abandon_stdout()
                 if isinstance(error, BrokenPipeError):
                     raise ClosedPipe from error
-            raise InspectorError(
-                _("{name}: cannot be written: {why}").format(name=self.name, why=error.strerror or error)
-            ) from error
+            raise unwritable(self.name, error, "stdout" if self.target is None else "output") from error
 
 
 def _for_the_user_only(fd: int, name: str) -> None:

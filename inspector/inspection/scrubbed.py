@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from inspector import disk
 from inspector.capture import open_captures
 from inspector.capture.rewriting import Found
 from inspector.http.parser import Parser, Read
@@ -66,13 +66,13 @@ class Stream:
 
 
 class Scrubbed:
-    """The streams of the capture at `path`, scrubbed. Raises CaptureError."""
+    """The streams of the capture at `path`, scrubbed. Raises CaptureError, Unwritable."""
 
     def __init__(self, path: str, scrubber: Scrubber) -> None:
         self.scrubber = scrubber
         self.blanked: Counter[str] = Counter()  # bytes by what they were
         self._streams: dict[int, Stream] = {}
-        self._raw, self._new = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - `close` does it
+        self._raw, self._new = disk.temporary_file(), disk.temporary_file()
         self._size = 0
         connections = self._learn(path)
         os.ftruncate(self._new.fileno(), self._size)  # zeros

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspector import disk
 from inspector.errors import InspectorError
 from inspector.lang import _
 
@@ -53,9 +54,11 @@ class Limits:
 
 @contextmanager
 def private() -> Iterator[Path]:
-    """An empty folder (mode 0700) for one comparison; it is removed with what is in it."""
-    with tempfile.TemporaryDirectory(prefix="inspect-verify-") as folder:
-        yield Path(folder)
+    """An empty folder (mode 0700) for one comparison; it is removed with what is in it. Raises Unwritable."""
+    with disk.writing(disk.temporary_folder(), "temporary"):
+        folder = tempfile.TemporaryDirectory(prefix="inspect-verify-")
+    with folder as name:
+        yield Path(name)
 
 
 def surroundings(folder: Path) -> dict[str, str]:
