@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, BinaryIO
 
+from inspector import disk
 from inspector.batch import remote
 from inspector.batch.units import Piece
 from inspector.capture.opening import MAX_LAYERS
@@ -125,11 +125,11 @@ class _Spool:
         self.file: BinaryIO | Any = None
 
     def fill(self, path: str, stamp: str) -> None:
-        """Unpack another one. Raises CaptureError where it is too large."""
+        """Unpack another one. Raises CaptureError where it is too large, Unwritable where there is no room for it."""
         self.of = ("", "")
         if self.file is not None:
             self.file.close()
-        self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - kept for the next member
+        self.file = disk.temporary_file(buffered=False)  # kept for the next member
         total = 0
         with _unpacked(path) as source:
             try:

@@ -17,8 +17,10 @@ from typing import Any, Protocol
 from inspector.batch.fetch import private_folder
 from inspector.batch.reading import read
 from inspector.batch.units import Outcome, Task
+from inspector.disk import Unwritable
 from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
+from inspector.storable import storable
 
 SMALL = 24 << 20  # bytes of captures (packed ones count several times) that are read before workers would have started
 PACKED = 6  # times its size a packed capture counts
@@ -271,7 +273,7 @@ class _Cluster:
         self.handle(task, Outcome("killer"))
 
     def _submit(self, task: Task) -> None:
-        name = f"{task.unit.paths[0]}-{time.monotonic_ns()}"
+        name = f"{storable(task.unit.paths[0])}-{time.monotonic_ns()}"
         future = self.client.submit(read, task, key=name, pure=False, retries=0)
         self.running[future] = task
 
@@ -307,6 +309,8 @@ class _Cluster:
             return found
         except (KilledWorker, FutureCancelledError):
             return None
+        except Unwritable as error:
+            raise error.again() from None
 
     def _room(self) -> int:
         """How many units may be on their way: a few more than threads, so that none waits for us."""

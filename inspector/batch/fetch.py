@@ -15,6 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from inspector import disk
 from inspector.batch.units import Piece
 from inspector.lang import _
 
@@ -79,8 +80,12 @@ def stamp_of(path: str) -> str:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A new folder that only this user may enter; it goes when the context ends, or at the next `sweep` where that was killed."""
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    """A new folder that only this user may enter; it goes when the context ends, or at the next `sweep` where that was killed.
+
+    Raises Unwritable where there is no place for it.
+    """
+    with disk.writing(disk.temporary_folder(), "temporary"):
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         with _held(folder, wait=True):
             yield folder
@@ -90,13 +95,18 @@ def private_folder() -> Iterator[Path]:
 
 @contextmanager
 def _held(folder: Path, wait: bool) -> Iterator[bool]:
-    """A lock on a folder, which goes with the process; False where another one has it."""
+    """A lock on a folder, which goes with the process; False where another one has it.
+
+    Where the file system has no locks, the maker of the folder (`wait`) goes on without, and `sweep` leaves it alone.
+    """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield True
-    except BlockingIOError:
-        yield False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            ours = True
+        except OSError:
+            ours = wait
+        yield ours
     finally:
         os.close(fd)
 
@@ -109,7 +119,7 @@ def settled(stamp: str) -> bool:
 
 def sweep() -> None:
     """Remove the private folders of this user's processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(disk.temporary_folder()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             status = folder.lstat()
             if (
@@ -181,7 +191,11 @@ def _copied(found: Local, piece: Piece, to: Path) -> None:
                 content = _hashed(file, out)
     except FileNotFoundError:
         raise Vanished(piece.path) from None
+    except disk.Unwritable:
+        raise
     except Exception as error:  # each object store has exceptions of its own
+        if disk.refused(error):
+            raise disk.unwritable(disk.temporary_folder(), error, "temporary") from None
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         found.errors[piece.path] = _("cannot be fetched: {why}").format(why=why)
         path, content = None, None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from inspector.batch.rows import system
 from inspector.batch.schema import PARTITIONS, TABLES, schema
 from inspector.batch.store import Folder
 from inspector.errors import UsageError
@@ -137,7 +138,7 @@ class Store:
             )
         days, sources = _set(day), _set(source)
         files = [
-            str(self.folder.file(place, table))
+            self.folder.file(place, table)
             for place in self.folder.places()
             if (days is None or place.day in days) and (sources is None or place.source in sources)
         ]
@@ -146,8 +147,9 @@ class Store:
         if not files:
             return ds.dataset(whole.empty_table())
         hive = ds.partitioning(parts, flavor="hive")
+        there = system(self.root)
         return ds.dataset(
-            files, schema=whole, format="parquet", partitioning=hive, partition_base_dir=str(self.root / "data")
+            files, schema=whole, format="parquet", partitioning=hive, partition_base_dir="data", filesystem=there
         )
 
     def table(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inspector.batch.rows import system
 from inspector.batch.schema import TABLES, VERSION, schema
 
 Step = Callable[[Path], None]
@@ -53,11 +54,11 @@ def complete(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     for table in TABLES:
-        path, wanted = folder / f"{table}.parquet", schema(table)
+        path, wanted, there = folder / f"{table}.parquet", schema(table), system(folder)
         if not path.exists():
             _replace(path, wanted.empty_table())
             continue
-        held = pq.read_table(path, partitioning=None)
+        held = pq.read_table(path.name, partitioning=None, filesystem=there)
         if held.schema.equals(wanted):
             continue
         columns = [
@@ -71,7 +72,7 @@ def _replace(path: Path, table: Any) -> None:
     import pyarrow.parquet as pq
 
     partial = path.with_suffix(".part")
-    pq.write_table(table, partial, compression="zstd")
+    pq.write_table(table, partial.name, filesystem=system(path.parent), compression="zstd")
     os.replace(partial, path)
 
 

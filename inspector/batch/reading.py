@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import shutil
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspector import cache, kernel, lang, limits
+from inspector import cache, disk, kernel, lang, limits
 from inspector.batch import fetch, rows
 from inspector.batch.schema import TABLES
 from inspector.batch.units import Outcome, Task, day_of, key_of
 from inspector.errors import CaptureError, InspectorError
 from inspector.lang import _
 from inspector.redact import Redactor
+from inspector.storable import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,15 +34,20 @@ KEY_BYTES = 1 << 16  # of each capture that the key of redacted words is made fr
 
 
 def read(task: Task) -> Outcome:
-    """Read a unit and write its folder beside the store's; what cannot be read becomes a row with its error."""
+    """Read a unit and write its folder beside the store's; what cannot be read becomes a row with its error.
+
+    Raises Unwritable where there is no room for what is written.
+    """
     begun = time.monotonic()
     if task.compiled and cache.warmed():
         kernel.use("compiled")
-    with _english(), _sparing():
-        try:
+    try:
+        with _english(), _sparing():
             outcome = _read(task)
-        except fetch.Vanished as error:
-            outcome = Outcome("hidden" if error.hidden else "vanished", error=str(error))
+    except fetch.Vanished as error:
+        outcome = Outcome("hidden" if error.hidden else "vanished", error=str(error))
+    except disk.Unwritable as error:
+        raise error.again() from None
     outcome.seconds, outcome.host = time.monotonic() - begun, socket.gethostname()
     return outcome
 
@@ -98,7 +103,8 @@ def _once(task: Task, last: bool) -> Outcome | None:
                 stage.empty()
                 if not last:
                     return None
-                told.moving(stage.folder)
+                with stage.writing():
+                    told.moving(stage.folder)
             return stage.hand_over(told)
 
 
@@ -108,10 +114,13 @@ class _Stage:
     def __init__(self, task: Task, stack: ExitStack) -> None:
         home = Path(task.store) / "work" / task.run
         self.shared = _same(home / "token", task.token)
+        # What a message names where there is no room: the disk.
+        self.blamed = (task.store, "store") if self.shared else (disk.temporary_folder(), "temporary")
         if self.shared:
             self.name = f"{os.getpid()}-{time.monotonic_ns()}"
             self.folder = home / self.name
-            self.folder.mkdir(mode=0o755)
+            with self.writing():
+                self.folder.mkdir(mode=0o755)
         else:
             self.folder = stack.enter_context(fetch.private_folder())
         self.relative = f"work/{task.run}/{self.folder.name}"
@@ -119,8 +128,13 @@ class _Stage:
 
     def empty(self) -> None:
         """Begin again."""
-        for path in self.folder.iterdir():
-            path.unlink()
+        with self.writing():
+            for path in self.folder.iterdir():
+                path.unlink()
+
+    def writing(self) -> AbstractContextManager[None]:
+        """A context that does nothing but write here. Raises Unwritable."""
+        return disk.writing(*self.blamed)
 
     def hand_over(self, told: _Told) -> Outcome:
         """The outcome, with the folder's place or its bytes."""
@@ -153,10 +167,11 @@ def _write(told: _Told, stage: _Stage) -> None:
     try:
         told.write(stage.folder)
         stage.check()
+    except disk.Unwritable:
+        raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # the disk is to blame, not the capture
-            said = _("{path}: cannot be written: {why}").format(path=stage.folder, why=error.strerror)
-            raise InspectorError(said) from None
+        if disk.refused(error):  # the disk is to blame, not the capture
+            raise disk.unwritable(stage.blamed[0], error, stage.blamed[1]) from None
         _fail(told, stage, error)
         told.for_now()
     except Exception as error:
@@ -171,7 +186,7 @@ def _fail(told: _Told, stage: _Stage, error: Exception) -> None:
         why = (_("out of memory"), _("split the capture: editcap -c 1000000 in.pcap out.pcap"))
     else:
         why = (_("unexpected error ({what})").format(what=f"{type(error).__name__}: {error}"), None)
-    with rows.Writer(stage.folder) as writer:
+    with stage.writing(), rows.Writer(stage.folder) as writer:
         told.fail(writer, dict.fromkeys(told.task.unit.paths, why))
 
 
@@ -286,7 +301,8 @@ class _Told:
             i = names.index(path)
             writer.row(
                 "captures",
-                {"capture": number, "path": path, "bytes": self.task.unit.pieces[i].size, "content": self.local.contents[i],
+                {"capture": number, "path": named(path), "bytes": self.task.unit.pieces[i].size,
+                 "content": self.local.contents[i],
                  "packets": 0, "copies": 0, "link_types": [], "dropped_tail": False, "warnings": [why]},
             )  # fmt: skip
             writer.row("faults", {"capture": number, "code": "unreadable", "packets": 0})

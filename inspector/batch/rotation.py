@@ -27,6 +27,7 @@ from inspector.capture.opening import MAX_LAYERS
 from inspector.capture.pcap import MAGICS
 from inspector.capture.sniff import sniff
 from inspector.capture.source import Damaged, Decompressed, FileSource, Peeked, Zstandard
+from inspector.disk import Unwritable
 from inspector.errors import InspectorError
 from inspector.lang import _
 
@@ -197,6 +198,8 @@ def _look(piece: Piece) -> tuple[int, str] | tuple[()]:
             if len(block.packets):
                 names = sorted({f.name for f in reader.info.interfaces}) if reader.info.format == "pcapng" else []
                 return int(block.packets.time[0]), " ".join((*reader.info.link_types, *names))
+    except Unwritable:  # there is no room to unpack it: this says nothing of the capture
+        raise
     except (InspectorError, OSError, ValueError):
         pass
     except Exception as error:  # of an object store's library: the piece is read by itself, and says then what is wrong

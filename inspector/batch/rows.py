@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from inspector.mirror.compare_json import path_text
 from inspector.mirror.differences import change_of
 from inspector.mirror.views import CaptureView
 from inspector.ragged import Ragged
+from inspector.storable import everything, named
 from inspector.table import I64
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ class Writer:
 
         writer = self._open.get(table)
         if writer is None:
-            path = self.folder / f"{table}.parquet"
-            writer = self._open[table] = pq.ParquetWriter(path, schema(table), compression="zstd")
+            name, there = f"{table}.parquet", system(self.folder)
+            writer = self._open[table] = pq.ParquetWriter(name, schema(table), filesystem=there, compression="zstd")
         if self._held[table]:
             writer.write_table(pa.Table.from_batches(self._held[table]).unify_dictionaries())
             self._held[table] = []
@@ -93,14 +95,27 @@ def _without_rows(table: str) -> bytes:
 
 
 def array(values: Any, kind: pa.DataType) -> pa.Array:
-    """Values, an array or a list, as an array of Arrow of this type."""
+    """Values, an array or a list, as an array of Arrow of this type: all that a store holds comes through here.
+
+    Text that Arrow cannot hold is made storable; looking for it in all other text would cost more.
+    """
     import pyarrow as pa
 
     if isinstance(values, pa.Array):
         if pa.types.is_dictionary(kind) and values.type == kind.value_type:
             values = values.dictionary_encode()
         return values if values.type == kind else values.cast(kind)
-    return pa.array(values, type=kind)
+    try:
+        return pa.array(values, type=kind)
+    except UnicodeEncodeError:
+        return pa.array(everything(list(values)), type=kind)
+
+
+def system(folder: Path) -> Any:
+    """A folder as a file system of Arrow, which takes names in UTF-8 only: the folder's own may be none."""
+    import pyarrow.fs
+
+    return pyarrow.fs.SubTreeFileSystem(os.fsencode(folder), pyarrow.fs.LocalFileSystem())
 
 
 def _moments(values: np.ndarray) -> pa.Array:
@@ -189,7 +204,7 @@ def _evidence(m: MirrorColumns) -> pa.Array:
 
     e, kind = m.evidence, schema("mirrors").field("evidence").type
     steps = pa.StructArray.from_arrays(
-        [pa.array(e.capture, pa.int16()), pa.array(e.packet, pa.int64()), pa.array(e.says, pa.string())],
+        [pa.array(e.capture, pa.int16()), pa.array(e.packet, pa.int64()), array(e.says, pa.string())],
         fields=[kind.value_type.field(i) for i in range(3)],
     )
     return pa.ListArray.from_arrays(pa.array(e.offsets, pa.int32()), steps).cast(kind)
@@ -295,7 +310,7 @@ def captures(writer: Writer, views: Sequence[CaptureView], contents: Sequence[st
         writer.row(
             "captures",
             {
-                "capture": number, "path": view.path, "bytes": view.bytes, "content": content, "format": view.format,
+                "capture": number, "path": named(view.path), "bytes": view.bytes, "content": content, "format": view.format,
                 "compression": view.compression, "link_types": view.link_types, "packets": view.packets,
                 "copies": view.copies, "first": view.first, "last": view.last, "dropped_tail": view.dropped_tail,
                 "warnings": view.warnings,

@@ -1,4 +1,4 @@
-"""What the store holds: six tables of Parquet files, one set of files for each unit.
+r"""What the store holds: six tables of Parquet files, one set of files for each unit.
 
 A unit is what is read as one: a capture, or the pieces of a rotated one. Its files stand in one folder, which gets its
 name when all of them are complete; a rename is atomic, so a reader never sees half a unit:
@@ -17,7 +17,8 @@ three are columns of every table that is read with Hive partitioning. A table wi
 
 Ids of exchanges and mirrors count within a unit, `capture` counts its files from 0, packets count from 1 within a file. Times are
 timestamp[ns, UTC], durations int64 ns (`*_ns`). Captured text is as redacted as in every file that `inspect` writes; it is not
-escaped: whoever shows it must.
+escaped: whoever shows it must. Only what UTF-8 has no bytes for is there as words (`inspector/storable.py`): a byte that is no
+UTF-8 as `\xe9`, half of an emoji as `\ud83d`; `storable.path_of` makes the path of a capture out of its name in the store.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from inspector.batch.fetch import stamp_of
 from inspector.batch.store import MARK, Memory
 from inspector.batch.units import Piece
 from inspector.capture.sniff import LOOK, sniff
+from inspector.disk import Unwritable
 from inspector.errors import CaptureError, UsageError
 from inspector.lang import _, several
 
@@ -166,6 +167,8 @@ class Finder:
                         kept.append((piece.path, piece.size, piece.start))
                     else:
                         self.found.left_out += 1
+            except Unwritable:
+                raise
             except Exception as error:  # object stores have exceptions of their own
                 broken = error.message if isinstance(error, CaptureError) else f"{path}: {error}"
             known = (kept, broken)

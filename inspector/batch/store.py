@@ -13,17 +13,20 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from inspector import disk
 from inspector.batch import migrate
 from inspector.batch.fetch import sweep
+from inspector.batch.rows import system
 from inspector.batch.schema import TABLES, VERSION
 from inspector.batch.units import Outcome
-from inspector.errors import InspectorError, UsageError
+from inspector.errors import UsageError
 from inspector.lang import _
+from inspector.storable import path_of
 
 MARK = "store.json"
 SEEN = "seen.json"  # what is known of paths: a memory that saves hashing, never a truth
@@ -75,9 +78,9 @@ class Folder:
                     if _FOLDER.fullmatch(unit.name):
                         yield Place(day.name[4:], source.name[7:], unit.name[5:])
 
-    def file(self, place: Place, table: str) -> Path:
-        """A table's file of a unit."""
-        return self.root / place.relative / f"{table}.parquet"
+    def file(self, place: Place, table: str) -> str:
+        """A table's file of a unit, below the store."""
+        return f"{place.relative}/{table}.parquet"
 
 
 def _named(folder: Path, prefix: str) -> list[Path]:
@@ -124,26 +127,26 @@ class Keeper(Folder):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        there = system(self.root)
         try:
-            paths = pq.read_table(self.file(place, "captures"), columns=["path"], partitioning=None)
-            state = pq.read_table(self.file(place, "units"), columns=["state"], partitioning=None)
+            paths = pq.read_table(self.file(place, "captures"), columns=["path"], partitioning=None, filesystem=there)
+            state = pq.read_table(self.file(place, "units"), columns=["state"], partitioning=None, filesystem=there)
             for table in TABLES:
-                pq.read_metadata(self.file(place, table))
-            return tuple(paths.column(0).to_pylist()), str(state.column(0)[0].as_py())
+                pq.read_metadata(self.file(place, table), filesystem=there)
+            return tuple(map(path_of, paths.column(0).to_pylist())), str(state.column(0)[0].as_py())
         except (OSError, pa.ArrowException, IndexError):
             return (), ""
 
     def commit(self, outcome: Outcome, source: str, paths: tuple[str, ...]) -> int:
         """Let a unit that was written take its place; what the store held of the same captures goes first: how many units.
 
-        Raises InspectorError where the store cannot be written.
+        Raises Unwritable where the store cannot be written.
         """
-        try:
+        with self._writing():
             return self._commit(outcome, Place(outcome.day, source, outcome.key), paths)
-        except OSError as error:
-            raise InspectorError(
-                _("{path}: cannot be written: {why}").format(path=self.root, why=error.strerror or error)
-            ) from None
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return disk.writing(self.root, "store")
 
     def _commit(self, outcome: Outcome, place: Place, paths: tuple[str, ...]) -> int:
         staged = self.root / outcome.staged if outcome.staged else self._written(outcome)
@@ -170,14 +173,14 @@ class Keeper(Folder):
         return folder
 
     def retire(self, paths: Iterable[str], keep: str | None) -> int:
-        """Remove the units that hold one of these paths, but for the unit `keep`: how many."""
+        """Remove the units that hold one of these paths, but for the unit `keep`: how many. Raises Unwritable."""
         old = {key for path in paths for key in self.by_path.get(path, ()) if key != keep}
         for key in old:
             self.remove(key)
         return len(old)
 
     def remove(self, key: str) -> None:
-        """Take a unit out of the store."""
+        """Take a unit out of the store. Raises Unwritable."""
         place, paths, _state = self.units.pop(key)
         self.memory.fresh = True
         for path in paths:
@@ -188,14 +191,15 @@ class Keeper(Folder):
         """One rename, then the folder goes at leisure."""
         aside = self.work / f"old-{secrets.token_hex(8)}"
         folder = self.root / place.relative
-        os.rename(folder, aside)
+        with self._writing():
+            os.rename(folder, aside)
         shutil.rmtree(aside, ignore_errors=True)
         for parent in (folder.parent, folder.parent.parent):
             with suppress(OSError):  # not empty
                 parent.rmdir()
 
     def remember(self) -> None:
-        """Write down what saves work next time, where there is something new."""
+        """Write down what saves work next time, where there is something new. Raises Unwritable."""
         if not self.memory.fresh:
             return
         self.memory.fresh = False
@@ -203,8 +207,9 @@ class Keeper(Folder):
         held = {path for paths, _state in units.values() for path in paths}
         text = json.dumps({"schema": VERSION, "paths": self.memory.kept(held), "units": units})
         partial = self.work / SEEN
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, self.root / SEEN)
+        with self._writing():
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, self.root / SEEN)
 
 
 class Memory:
@@ -244,24 +249,34 @@ def _read_seen(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def keeping(root: str | os.PathLike[str]) -> Iterator[Keeper]:
-    """The store, made where there is none, for one run. Raises UsageError where another run holds it, or it is no store."""
+    """The store, made where there is none, for one run.
+
+    Raises UsageError where another run holds it, or it is no store, Unwritable where it cannot be written.
+    """
     path = Path(os.path.abspath(root))
-    _make(path)
+    with disk.writing(path, "store"):
+        _make(path)
     with _locked(path):
-        migrate.run(path)
         sweep()
-        for left in (path / "work").iterdir():  # of runs that were killed: nobody else holds the lock
-            shutil.rmtree(left, ignore_errors=True)
         run, token = secrets.token_hex(8), secrets.token_hex(16)
         work = path / "work" / run
-        work.mkdir()
-        (work / "token").write_text(token)
-        keeper = Keeper(path, run, token)
         try:
+            with disk.writing(path, "store"):
+                migrate.run(path)
+                _set_up(work, token)
+            keeper = Keeper(path, run, token)
             yield keeper
             keeper.remember()
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _set_up(work: Path, token: str) -> None:
+    """The folder of a run; what killed runs left goes: nobody else holds the lock."""
+    for left in work.parent.iterdir():
+        shutil.rmtree(left, ignore_errors=True)
+    work.mkdir()
+    (work / "token").write_text(token)
 
 
 def _make(path: Path) -> None:
@@ -272,37 +287,33 @@ def _make(path: Path) -> None:
             raise UsageError(
                 _("{path}: holds other files, and is no store").format(path=path), _("name a new folder for the store")
             )
-        try:
-            (path / "work").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InspectorError(
-                _("{path}: cannot be written: {why}").format(path=path, why=error.strerror or error)
-            ) from None
+        (path / "work").mkdir(parents=True, exist_ok=True)
         migrate.mark(path, VERSION)
     with suppress(OSError):
         (path / "work").mkdir(exist_ok=True)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
-    try:
-        file = open(path / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise InspectorError(
-            _("{path}: cannot be written: {why}").format(path=path, why=error.strerror or error)
-        ) from None
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    with disk.writing(path, "store"):
+        file = open(path / "lock", "a+b", buffering=0)  # noqa: SIM115 - closed below
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             file.seek(0)
-            who = file.read(200).strip()
+            who = file.read(200).decode("utf-8", "replace").strip()
             raise UsageError(
                 _("{path}: another run is at work in this store ({who})").format(path=path, who=who or "?"),
                 _("wait for it, or end it"),
             ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        file.flush()
+        except OSError as error:
+            said = _("{path}: cannot be locked, so two runs could write to it at once: {why}")
+            raise UsageError(
+                said.format(path=path, why=error.strerror or error),
+                _("name a folder on a local disk, or on a file system that has locks, with --store"),
+            ) from None
+        with disk.writing(path, "store"):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {os.uname().nodename}\n".encode())
         yield file

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from inspector.batch.schema import VERSION
+from inspector.storable import storable
 
 NAME = 64  # characters of a source's name
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
@@ -109,7 +110,7 @@ class Outcome:
 def key_of(contents: tuple[str | None, ...], how: How, version: str, otherwise: str = "") -> str:
     """16 hex digits: of the content, the tool's version and the options. otherwise: stands for content that could not be read."""
     text = json.dumps([VERSION, version, how.text(), contents, otherwise])
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8, person=b"unit").hexdigest()
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"unit").hexdigest()
     return "abcdef"[int(digest[0], 16) % 6] + digest[1:]  # a letter first: no reader takes a folder's name for a number
 
 
@@ -118,7 +119,7 @@ def source_name(text: str) -> str:
     name = _ODD.sub("-", text).strip("-.")[:NAME]
     if name == text:
         return name
-    mark = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    mark = hashlib.blake2b(storable(text).encode(), digest_size=3).hexdigest()
     return f"{name}-{mark}" if name else f"source-{mark}"
 
 

@@ -219,9 +219,11 @@ class _Runner:
         return library.open(self.store)
 
     def _build(self, found: Store) -> None:
+        from inspector.render.text import escape
+
         assert self.report is not None
         import_module("inspector.batch.report").build(found, self.report, since=self.since)
-        streams.write([[_("The report is in {folder}.").format(folder=self.report) + "\n"]], None)
+        streams.write([[_("The report is in {folder}.").format(folder=escape(self.report)) + "\n"]], None)
 
     def _status(self, done: Round | None) -> int:
         """What was asked for by --fail-on comes before what happened to the input."""

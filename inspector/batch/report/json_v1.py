@@ -25,6 +25,7 @@ from inspector.batch.report.model import RouteLine, Site, UnitLine
 from inspector.batch.report.names import command
 from inspector.mirror.views import Share
 from inspector.render.text import rfc3339
+from inspector.storable import everything
 
 SCHEMA = "mirror-inspector-report/1"
 UNITS = 20_000  # captures listed, those that could not be read first
@@ -73,7 +74,7 @@ def _list(key: str, items: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(everything(value), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _time(value: int | None) -> str | None:

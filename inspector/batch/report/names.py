@@ -12,6 +12,7 @@ from inspector.batch.report.columns import Unit
 from inspector.batch.units import How
 from inspector.lang import _, several
 from inspector.render.text import cut_middle, escape
+from inspector.storable import path_of
 
 MAX_SLUG = 40
 MAX_NAME = 60  # columns of a capture's name
@@ -40,10 +41,11 @@ def unit_name(unit: Unit) -> str:
 def command(unit: Unit, *words: str) -> str:
     """`inspect CAPTURE... WORDS` with the options that the unit was read with, as bash and zsh take it, in visible characters."""
     asked = [*words, *_options(unit)]
-    member = _MEMBER.fullmatch(unit.paths[0]) if len(unit.paths) == 1 else None
+    paths = [path_of(path) for path in unit.paths]
+    member = _MEMBER.fullmatch(paths[0]) if len(paths) == 1 else None
     if member and "://" not in member[1]:
         return " ".join(["tar -xOf", quoted(member[1]), quoted(member[2]), "| inspect -", *asked])
-    return " ".join(["inspect", *(quoted(path) for path in unit.paths), *asked])
+    return " ".join(["inspect", *(quoted(path) for path in paths), *asked])
 
 
 def before(unit: Unit) -> str:
@@ -84,5 +86,6 @@ def word(text: str) -> str:
         elif escape(char) == char:
             out.append(char)
         else:
-            out += [f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass")]
+            how = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
+            out += [f"\\x{byte:02x}" for byte in char.encode("utf-8", how)]
     return "$'" + "".join(out) + "'"

@@ -17,6 +17,7 @@ import numpy as np
 
 from inspector.batch import library
 from inspector.batch.library import Moment
+from inspector.batch.rows import system
 from inspector.batch.schema import TABLES, schema
 from inspector.batch.store import Folder
 from inspector.errors import InspectorError, UsageError
@@ -55,19 +56,17 @@ def moment(since: Moment, now: datetime | None = None) -> int | None:
 
 @dataclass(frozen=True)
 class Files:
-    """The complete units of a store: (day, source, key, folder) of each, in that order."""
+    """The complete units of a store: (day, source, key, folder below the store) of each, in that order."""
 
-    system: Any  # a pyarrow filesystem
+    system: Any  # the store as a file system of Arrow
     units: tuple[tuple[str, str, str, str], ...]
 
 
 def files(store: str | os.PathLike[str] | Folder) -> Files:
     """The units of a store. Raises UsageError where there is no store."""
-    import pyarrow.fs
-
     folder = store if isinstance(store, Folder) else Folder(store)
-    places = ((p.day, p.source, p.unit, str(folder.root / p.relative)) for p in folder.places())
-    return Files(pyarrow.fs.LocalFileSystem(), tuple(places))
+    places = ((p.day, p.source, p.unit, p.relative) for p in folder.places())
+    return Files(system(folder.root), tuple(places))
 
 
 def read_again(read: Callable[[], T]) -> T:

@@ -12,10 +12,11 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from inspector import disk
 from inspector.errors import UsageError
 from inspector.lang import _
 from inspector.render.text import escape
@@ -32,7 +33,8 @@ _HALF = re.compile(r"\.[a-z0-9][a-z0-9.-]{0,120}\.[0-9a-f]{8}\.half")
 class Folder:
     """A report's folder, to be used as a context: at its end what an earlier report made and this one did not is removed.
 
-    A kill at any moment leaves pages that are whole, and a manifest that names all of them.
+    A kill at any moment leaves pages that are whole, and a manifest that names all of them. Everything that writes raises
+    Unwritable where the folder cannot be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -43,6 +45,14 @@ class Folder:
         self._before: set[str] = set()
 
     def __enter__(self) -> Folder:
+        with self._writing():
+            self._enter()
+        return self
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return disk.writing(self.path, "report")
+
+    def _enter(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._before = self._read()
         for name in FOLDERS:
@@ -50,7 +60,6 @@ class Folder:
             place.mkdir(mode=0o700, exist_ok=True)
             if not stat.S_ISDIR(place.lstat().st_mode):
                 raise UsageError(_("{path} is no folder of a report").format(path=escape(str(place))), _empty())
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -58,10 +67,11 @@ class Folder:
         if kind is not None:
             return
         for name in sorted(self._before - set(self.written)):
-            with suppress(FileNotFoundError):
+            with self._writing(), suppress(FileNotFoundError):
                 (self.path / name).unlink()
                 self.removed += 1
-        self._sweep()
+        with self._writing():
+            self._sweep()
         self._manifest(self.written)
 
     def announce(self, names: Iterable[str]) -> None:
@@ -76,7 +86,7 @@ class Folder:
 
     def write(self, name: str, parts: Iterable[str]) -> None:
         """Write a file, unless it holds this already."""
-        content = "".join(parts).encode()
+        content = "".join(parts).encode("utf-8", "backslashreplace")
         self.written.append(name)
         if self._holds(self.path / name, content):
             return
@@ -86,11 +96,12 @@ class Folder:
     def _replace(self, name: str, content: bytes) -> None:
         target = self.path / name
         half = target.with_name(f".{target.name}.{secrets.token_hex(4)}.half")
-        number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
-            os.replace(half, target)
+            with self._writing():
+                number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(number, "wb") as file:
+                    file.write(content)
+                os.replace(half, target)
         except BaseException:
             with suppress(OSError):
                 half.unlink()
