@@ -7,12 +7,14 @@ found.mirrors          # pandas DataFrame
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CaptureError", "Inspection", "InspectorError", "UsageError", "__version__", "inspect", "stream"]
+__all__ = ["CaptureError", "Inspection", "InspectorError", "UsageError", "__version__", "batch", "inspect", "limits", "stream"]
 
 if TYPE_CHECKING:
+    from inspector import batch, limits
     from inspector.errors import CaptureError, InspectorError, UsageError
     from inspector.inspection import Inspection, inspect, stream
 
@@ -23,6 +25,8 @@ def __getattr__(name: str) -> Any:
         from inspector import inspection
 
         return getattr(inspection, name)
+    if name in ("batch", "limits"):
+        return import_module(f"inspector.{name}")
     if name in ("CaptureError", "InspectorError", "UsageError"):
         from inspector import errors
 

@@ -205,7 +205,7 @@ def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert library(tmp_path / "s3").captures()["path"].min() == "s3://bucket/items.pcap"
     with pytest.raises(UsageError, match="gs:// needs") as error:
         found("gs://bucket/x.pcap")
-    assert "mirror-inspector[batch,gs]" in (error.value.hint or "")
+    assert ".[batch,gs]" in (error.value.hint or "")
     with pytest.raises(UsageError, match="not known"):
         found("nonsense://x")
 

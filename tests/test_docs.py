@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -105,3 +107,26 @@ def test_the_signs_are_those_of_the_pipeline() -> None:
     from inspector.inspection import SIGN_WORDS
 
     assert set(SIGNS) == set(SIGN_WORDS)
+
+
+LIBRARY = sorted(
+    {
+        name
+        for page in (ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("*.md")))
+        for name in re.findall(r"\binspector((?:\.\w+)+)\(", page.read_text())
+    }
+)
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_library_is_where_the_pages_say(name: str) -> None:
+    """With no import but `import inspector`."""
+    code = f"import inspector; assert callable(inspector{name})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_variables_of_the_environment_are_documented() -> None:
+    sources = "".join(p.read_text() for p in (ROOT / "inspector").rglob("*.py"))
+    told = "".join((ROOT / page).read_text() for page in ("README.md", "docs/options.md"))
+    hidden = {"INSPECTOR_KERNELS"}  # for developers: which speed tests and benchmarks run at
+    assert set(re.findall(r"\bINSPECTOR_[A-Z]+\b", sources)) - hidden <= set(re.findall(r"\bINSPECTOR_[A-Z]+\b", told))

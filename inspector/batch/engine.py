@@ -93,7 +93,8 @@ def _client(where: Where, tasks: int, notice: Callable[[str], None], version: st
         import distributed  # noqa: F401
     except ImportError:
         raise UsageError(
-            _("this needs Dask, which is not installed"), _("install it: pip install 'mirror-inspector[batch]'")
+            _("this needs Dask, which is not installed"),
+            _("install it from a clone of mirror-inspector: pip install '.[batch]'"),
         ) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     logging.getLogger("tornado").setLevel(logging.CRITICAL)

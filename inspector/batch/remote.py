@@ -46,7 +46,7 @@ def _system(scheme: str) -> Any:
         if extra is None:
             hint = str(error)
         else:
-            hint = _("install it: pip install 'mirror-inspector[batch,{extra}]'").format(extra=extra)
+            hint = _("install it from a clone of mirror-inspector: pip install '.[batch,{extra}]'").format(extra=extra)
         raise UsageError(_("{scheme}:// needs a library that is not installed").format(scheme=scheme), hint) from None
     except ValueError:
         raise UsageError(

@@ -151,7 +151,7 @@ def _check(
     if missing:
         raise UsageError(
             _("batch needs {names}").format(names=", ".join(missing)),
-            _("install it: pip install 'mirror-inspector[batch]'"),
+            _("install it from a clone of mirror-inspector: pip install '.[batch]'"),
         )
     if not sources and not watch:
         raise UsageError(
