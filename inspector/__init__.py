@@ -11,7 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CaptureError", "Inspection", "InspectorError", "UsageError", "__version__", "batch", "inspect", "limits", "stream"]
+__all__ = [
+    "CaptureError",
+    "Inspection",
+    "InspectorError",
+    "UsageError",
+    "__version__",
+    "batch",
+    "inspect",
+    "limits",
+    "stream",
+]
 
 if TYPE_CHECKING:
     from inspector import batch, limits
