@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import BinaryIO
 
 from inspector.capture.faults import warn
@@ -9,7 +11,7 @@ from inspector.capture.following import Following, Stop, Waiting
 from inspector.capture.pcap import FILE_HEADER
 from inspector.capture.reader import BLOCK_BYTES, Progress, Reader
 from inspector.capture.sniff import HINT, LOOK, describe, sniff
-from inspector.capture.source import Damaged, Decompressed, Peeked, RangeSource, Source, Zstandard, open_input
+from inspector.capture.source import Damaged, Decompressed, FileSource, Peeked, RangeSource, Source, Zstandard
 from inspector.capture.tables import CaptureInfo
 from inspector.capture.tar import Archive
 from inspector.errors import CaptureError
@@ -35,6 +37,34 @@ def open_captures(
     if follow is not None:
         return [_open_growing(source, name, first_number, block_bytes, follow)]
     return _open(source if isinstance(source, Peeked) else Peeked(source), name, first_number, block_bytes, progress)
+
+
+def open_input(path: str | BinaryIO) -> tuple[Source, str]:
+    """The source of a path, "-" or an open binary file, and what to call it. Raises CaptureError."""
+    if not isinstance(path, str):
+        return FileSource(path), str(getattr(path, "name", "<stream>"))
+    if path == "-":
+        if sys.stdin.isatty():
+            raise CaptureError(
+                "-", _("standard input is a terminal"), _("Pipe a capture in: tcpdump -U -w - | inspect -")
+            )
+        return FileSource(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)), "-"
+    try:
+        return FileSource(open(path, "rb", buffering=0)), path
+    except FileNotFoundError:
+        raise CaptureError(
+            path, _("no such file"), _("Check the path; a capture can also be piped in with -.")
+        ) from None
+    except IsADirectoryError:
+        raise CaptureError(
+            path, _("is a directory"), _("Name the captures in it: {path}").format(path=os.path.join(path, "*.pcap"))
+        ) from None
+    except PermissionError:
+        raise CaptureError(
+            path, _("permission denied"), _("tcpdump writes as root: chown or chmod the file.")
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CaptureError(path, str(getattr(error, "strerror", None) or error)) from None
 
 
 def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop: Stop) -> Reader:

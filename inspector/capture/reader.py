@@ -65,6 +65,7 @@ class Reader:
         self._filled = 0
         self._base = 0  # offset in the capture of the buffer's first byte
         self._final = False  # the input has ended
+        self._early: tuple[str, str] | None = None  # fault code and reason, where the input ended before its end
         self._lost_from = -1  # offset where damage begins, while the next sound record is searched
 
     def close(self) -> None:
@@ -145,7 +146,7 @@ class Reader:
         except Damaged as error:
             self._stop_early(faults.DECOMPRESSION, str(error))
         except OSError as error:
-            self._stop_early(faults.READ_ERROR, _("cannot be read on: {why}").format(why=error.strerror))
+            self._stop_early(faults.READ_ERROR, _("cannot be read on: {why}").format(why=error.strerror or error))
         if self.progress and self.source.position > self._told:
             self.progress(self.source.position - self._told)
             self._told = self.source.position
@@ -153,10 +154,7 @@ class Reader:
 
     def _stop_early(self, code: str, why: str) -> None:
         self._final = True
-        self.info.dropped_tail = True
-        count_faults(self.info, code, 1)
-        said = _("{path}: {why}, after {n} bytes; what was read until there is used.")
-        warn(self.info, said.format(path=self.info.path, why=why, n=f"{self.info.bytes:,}"))
+        self._early = (code, why)
 
     def _search(self) -> None:
         """Look for the next sound record from `_at` on; `_lost_from` becomes -1 when one is found.
@@ -218,6 +216,12 @@ class Reader:
 
     def _finish(self, decoder: Decoder) -> None:
         decoder.reassembler.finish()
+        if self._early:  # told after what was read before it, wherever blocks end
+            code, why = self._early
+            self.info.dropped_tail = True
+            count_faults(self.info, code, 1)
+            said = _("{path}: {why}, after {n} bytes; what was read until there is used.")
+            warn(self.info, said.format(path=self.info.path, why=why, n=f"{self.info.bytes:,}"))
         if self._lost_from < 0 and self._at < self._filled:
             self.info.dropped_tail = True
             count_faults(self.info, faults.TRUNCATED_RECORD, 1)

@@ -6,14 +6,17 @@ import io
 import os
 import select
 import stat
-import sys
 import zlib
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
-from inspector.errors import CaptureError
+from inspector.capture.zstdwalk import ZstdWalk
 from inspector.lang import _
 
 CHUNK = 1 << 17  # compressed bytes read at once
+FIRST_PIECE = 1 << 8  # of them, handed to a decompressor at once: twice as many each time ...
+LAST_PIECE = 1 << 14  # ... up to so many
+# Bytes unpacked at once. In xz and lz4 so many at most are lost of what stands before damage, in gz one byte, in zst none.
+STEPS = {"gz": 1 << 16, "zst": 1 << 16, "xz": 1 << 12, "lz4": 1 << 14}
 XZ_MEMORY = 1 << 28  # an xz file that needs more is refused
 ZSTD_WINDOW = 1 << 27
 
@@ -64,12 +67,15 @@ class FileSource:
         return done
 
     def _once(self, view: memoryview) -> int:
-        if hasattr(self.file, "readinto"):
-            count = self.file.readinto(view) or 0
-        else:
-            chunk = self.file.read(len(view))
-            count = len(chunk)
-            view[:count] = chunk
+        try:
+            if hasattr(self.file, "readinto"):
+                count = self.file.readinto(view) or 0
+            else:
+                chunk = self.file.read(len(view))
+                count = len(chunk)
+                view[:count] = chunk
+        except (EOFError, zlib.error) as error:  # of an open gzip, bz2 or lzma file, as are their OSErrors
+            raise Damaged(str(error)) from None
         self.position += count
         return count
 
@@ -160,14 +166,118 @@ class Peeked:
         self.inner.close()
 
 
+class _Feed:
+    """The compressed bytes, in pieces whose lengths depend on nothing but what has been taken so far.
+
+    A pipe, or a compression around this one, gives bytes in portions of its own. A decompressor whose calls differ gives
+    other bytes before damage, so it never sees those portions. What ends the input (`failed`) is told when all before it is used.
+    """
+
+    def __init__(self, inner: Peeked) -> None:
+        self.inner = inner
+        self.chunk = b""
+        self.at = 0  # of the first byte in the chunk that is not taken
+        self.ended = False
+        self.failed: Exception | None = None
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes, fewer only at the end."""
+        while len(self.chunk) - self.at < count and self._refill():
+            pass
+        piece = self.chunk[self.at : self.at + count]
+        self.at += len(piece)
+        return piece
+
+    def give_back(self, count: int) -> None:
+        """The last `count` bytes taken are to be taken again."""
+        self.at -= count
+
+    def skip_zeros(self) -> None:
+        """Zeros pad archives on tapes; there may be any number of them."""
+        while True:
+            rest = len(self.chunk) - self.at
+            if rest and self.chunk[self.at]:
+                return
+            self.at += rest - len(self.chunk[self.at :].lstrip(b"\0"))
+            if self.at < len(self.chunk) or not self._refill():
+                return
+
+    def _refill(self) -> bool:
+        if self.ended:
+            return False
+        more = b""
+        try:
+            more = self.inner.read(CHUNK)
+        except (Damaged, OSError) as error:
+            self.failed = error
+        self.ended = not more
+        self.chunk = self.chunk[self.at :] + more
+        self.at = 0
+        return not self.ended
+
+
+class _Unpacked:
+    """A decompressor as a source. It works in steps of its own size whatever is asked for: the libraries drop what a
+    call had unpacked when it meets damage, so the caller's sizes would decide what can be read."""
+
+    kind = ""
+
+    def __init__(self, inner: Peeked) -> None:
+        self.inner = inner
+        self.size = inner.size
+        self.feed = _Feed(inner)
+        self.ready = b""  # unpacked, but not yet asked for
+        self.failed: Exception | None = None  # what ends the data, once it was met
+
+    @property
+    def position(self) -> int:
+        return self.inner.position
+
+    def readinto(self, view: memoryview) -> int:
+        """As Source.readinto."""
+        if not self.ready and self.failed is None:
+            try:
+                self.ready = self._step()
+            except (Damaged, OSError) as error:
+                self.failed = error
+        if not self.ready and self.failed is not None:
+            raise self.failed
+        count = min(len(view), len(self.ready))
+        view[:count] = self.ready[:count]
+        self.ready = self.ready[count:]
+        return count
+
+    def _step(self) -> bytes:
+        """The next bytes, b"" at the end. Raises what ends them early."""
+        raise NotImplementedError
+
+    def _ends_early(self) -> Exception:
+        return self.feed.failed or Damaged(_("the {kind} data ends early").format(kind=self.kind))
+
+    def _is_damaged(self, why: object) -> Exception:
+        return Damaged(_("the {kind} data is damaged: {why}").format(kind=self.kind, why=why))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
 class _Gzip:
-    """zlib's decompressor with the shape of lzma's."""
+    """zlib's decompressor with the shape of lzma's. It gives every byte before damage, but the last."""
 
     def __init__(self) -> None:
         self.z = zlib.decompressobj(31)
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self.z.decompress(self.z.unconsumed_tail + data, max_length)
+        data = self.z.unconsumed_tail + data
+        before = self.z.copy()
+        while True:
+            try:
+                return self.z.decompress(data, max_length)
+            except zlib.error:
+                if max_length == 1:
+                    raise
+                self.z = before.copy()
+                max_length //= 2
 
     @property
     def needs_input(self) -> bool:
@@ -188,168 +298,91 @@ def _decompressor(kind: str) -> Any:
     if kind == "xz":
         import lzma
 
-        return lzma.LZMADecompressor(memlimit=XZ_MEMORY)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
     import lz4.frame
 
     return lz4.frame.LZ4FrameDecompressor()
 
 
-class Decompressed:
-    """gz, xz or lz4, several members one after another. What one call expands to is bounded by the view."""
+class Decompressed(_Unpacked):
+    """gz, xz or lz4, several members one after another."""
 
     def __init__(self, inner: Peeked, kind: str) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.kind = kind
-        self.size = inner.size
-        self.member: Any = _decompressor(kind)
-        self.rest = b""  # read, but not yet handed to the member
-        self.started = False  # the member has been given bytes
+        self.most = STEPS[kind]
+        self.member: Any = None
+        self.piece = 0  # compressed bytes to hand over next: few at first, since a member may be tiny
 
-    @property
-    def position(self) -> int:
-        return self.inner.position
-
-    def readinto(self, view: memoryview) -> int:
-        """As Source.readinto."""
+    def _step(self) -> bytes:
         while True:
-            if self.member.eof:
-                self.rest = (self.member.unused_data or b"").lstrip(b"\0")  # zeros pad archives on tapes
+            if self.member is None:
+                self.feed.skip_zeros()
+            piece = b""
+            if self.member is None or self.member.needs_input:
+                piece = self.feed.take(self.piece or FIRST_PIECE)
+            if self.member is None:
+                if not piece:
+                    if self.feed.failed:
+                        raise self.feed.failed
+                    return b""
                 self.member = _decompressor(self.kind)
-                self.started = False
-            chunk = b""
-            if self.member.needs_input:
-                chunk = self.rest or self.inner.read(CHUNK)
-                self.rest = b""
-                if not self.started:
-                    chunk = chunk.lstrip(b"\0")
-                if not chunk:
-                    if self.started:
-                        raise Damaged(_("the {kind} data ends early").format(kind=self.kind))
-                    return 0
-            self.started = True
+            waits = not piece and self.member.needs_input  # the input has ended, the member has not
+            self.piece = min(2 * (self.piece or FIRST_PIECE), LAST_PIECE)
             try:
-                out = self.member.decompress(chunk, len(view))
+                out: bytes = self.member.decompress(piece, self.most)
             except Exception as error:  # zlib.error, LZMAError, RuntimeError (lz4): each library has its own
-                raise Damaged(_("the {kind} data is damaged: {why}").format(kind=self.kind, why=error)) from None
+                raise self._is_damaged(error) from None
+            if self.member.eof:
+                self.feed.give_back(len(self.member.unused_data or b""))
+                self.member = None
+                self.piece = 0
+            elif waits and not out:
+                raise self._ends_early()
             if out:
-                view[: len(out)] = out
-                return len(out)
-
-    def close(self) -> None:
-        self.inner.close()
+                return out
 
 
-class Zstandard:
+class _Frames:
+    """What zstandard's stream reader reads from. It is not the Zstandard itself: the library's object is not seen by the
+    collector of circles, so one that held its owner would never be freed, and a window may be 128 MiB."""
+
+    def __init__(self, feed: _Feed) -> None:
+        self.feed = feed
+        self.walk = ZstdWalk()
+        self.piece = FIRST_PIECE
+
+    def read(self, count: int) -> bytes:
+        """Compressed bytes, of one block at most: the library has then given all of it when it meets damage in the next."""
+        chunk = self.feed.take(self.piece)
+        end = self.walk.advance(chunk, 0)
+        if self.walk.cut:  # too few bytes for a header: the last ones
+            return chunk
+        self.feed.give_back(len(chunk) - end)
+        self.piece = FIRST_PIECE if end < len(chunk) else min(2 * self.piece, LAST_PIECE)
+        return chunk[:end]
+
+
+class Zstandard(_Unpacked):
     """zst, several frames one after another."""
+
+    kind = "zst"
 
     def __init__(self, inner: Peeked) -> None:
         import zstandard
 
-        self.inner = inner
-        self.size = inner.size
-        self.walk = ZstdWalk()
+        super().__init__(inner)
+        self.frames = _Frames(self.feed)
         self.error = zstandard.ZstdError
         context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
-        self.stream = context.stream_reader(self, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+        self.stream = context.stream_reader(self.frames, read_size=LAST_PIECE, read_across_frames=True)  # type: ignore[arg-type]
+        self.room = bytearray(STEPS["zst"])
 
-    @property
-    def position(self) -> int:
-        return self.inner.position
-
-    def read(self, count: int = CHUNK) -> bytes:
-        """Compressed bytes, for the stream reader."""
-        chunk = self.inner.read(count)
-        self.walk.feed(chunk)
-        return chunk
-
-    def readinto(self, view: memoryview) -> int:
-        """As Source.readinto."""
+    def _step(self) -> bytes:
         try:
-            count = self.stream.readinto(view)
+            count = self.stream.readinto1(self.room)
         except self.error as error:
-            raise Damaged(_("the {kind} data is damaged: {why}").format(kind="zst", why=error)) from None
-        if count == 0 and self.walk.inside:
-            raise Damaged(_("the {kind} data ends early").format(kind="zst"))
-        return count
-
-    def close(self) -> None:
-        self.inner.close()
-
-
-class ZstdWalk:
-    """Follows frames and blocks of RFC 8878, section 3.1, to know whether the bytes end inside a frame.
-
-    The library does not say so: a frame that is cut off at a block looks to it like one that is complete.
-    """
-
-    def __init__(self) -> None:
-        self.inside = False
-        self.left = b""  # of a header that is not whole
-        self.skip = 0
-        self.checksum = 0
-        self.at_block = False
-
-    def feed(self, chunk: bytes) -> None:
-        """The next compressed bytes."""
-        at = 0
-        chunk = self.left + chunk
-        while True:
-            step = min(self.skip, len(chunk) - at)
-            at += step
-            self.skip -= step
-            if self.skip or not (need := self._header(chunk, at)):
-                break
-            at += need
-        self.left = chunk[at:]
-        self.inside = bool(self.at_block or self.skip or self.left)
-
-    def _header(self, data: bytes, at: int) -> int:
-        """Read the frame or block header at `at`: its length, 0 where it is not whole."""
-        if self.at_block:
-            if len(data) - at < 3:
-                return 0
-            value = int.from_bytes(data[at : at + 3], "little")
-            self.skip = 1 if value >> 1 & 3 == 1 else value >> 3
-            if value & 1:
-                self.at_block = False
-                self.skip += self.checksum
-            return 3
-        if len(data) - at < 8:
-            return 0
-        if data[at + 1 : at + 4] == b"\x2a\x4d\x18":  # a skippable frame
-            self.skip = int.from_bytes(data[at + 4 : at + 8], "little")
-            return 8
-        descriptor = data[at + 4]
-        single = descriptor >> 5 & 1
-        self.checksum = 4 if descriptor & 4 else 0
-        self.at_block = True
-        self.skip = (0, 1, 2, 4)[descriptor & 3] + (single, 2, 4, 8)[descriptor >> 6] + (1 - single)
-        return 5
-
-
-def open_input(path: str | BinaryIO) -> tuple[Source, str]:
-    """The source of a path, "-" or an open binary file, and what to call it. Raises CaptureError."""
-    if not isinstance(path, str):
-        return FileSource(path), str(getattr(path, "name", "<stream>"))
-    if path == "-":
-        if sys.stdin.isatty():
-            raise CaptureError(
-                "-", _("standard input is a terminal"), _("Pipe a capture in: tcpdump -U -w - | inspect -")
-            )
-        return FileSource(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)), "-"
-    try:
-        return FileSource(open(path, "rb", buffering=0)), path
-    except FileNotFoundError:
-        raise CaptureError(
-            path, _("no such file"), _("Check the path; a capture can also be piped in with -.")
-        ) from None
-    except IsADirectoryError:
-        raise CaptureError(
-            path, _("is a directory"), _("Name the captures in it: {path}").format(path=os.path.join(path, "*.pcap"))
-        ) from None
-    except PermissionError:
-        raise CaptureError(
-            path, _("permission denied"), _("tcpdump writes as root: chown or chmod the file.")
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CaptureError(path, str(getattr(error, "strerror", None) or error)) from None
+            raise self._is_damaged(error) from None
+        if count == 0 and (self.feed.failed or self.frames.walk.inside):
+            raise self._ends_early()
+        return bytes(memoryview(self.room)[:count])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inspector import limits
-from inspector.capture.source import ZstdWalk
+from inspector.capture.zstdwalk import ZstdWalk
 from inspector.http.content import Part
 from inspector.lang import _
 
