@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspector.capture.decode import AT, CAPTURED, INTERFACE, KIND, LENGTH, LINK, TIME
+from inspector.capture.layers import BIG_ENDIAN
 from inspector.capture.octets import Octets, Rows, host16, host32
 from inspector.capture.records import BROKEN, DAMAGED, FULL, LONGEST, MORE, SOUND, SPECIAL, TO_THE_END, UNKNOWN
 from inspector.kernel import kernel
@@ -26,6 +27,19 @@ DIVIDE = 4
 SHIFT = 5
 OFFSET = 6  # ns
 INTERFACE_ROWS = 7
+
+# Columns of `state`, (1, n) int64: what is known of the file where the scan stands.
+BIG = 0  # byte order of the section
+KNOWN = 1  # interfaces of the section
+PREVIOUS = 2  # time of the packet before, -1 where there is none
+ODD = 3  # times that were replaced by it
+UNNAMED = 4  # INDEX of the interface that stands for those never described, -1 where none was needed yet
+INTERFACES_LEFT = 5  # that may still be described
+COMMENTS_LEFT = 6  # that may still be kept
+OMITTED = 7  # interfaces described beyond that
+STATE_COLUMNS = 8
+
+COMMENT = 1  # an option
 
 LAST_TIME = 1 << 62
 
@@ -88,66 +102,141 @@ def captured_and_time(
 
 
 @kernel
-def scan_blocks(
-    data: Octets, at: int, end: int, big: int, interfaces: Rows, known: int, previous: int, records: Rows, room: int
-) -> tuple[int, int, int, int, int]:
-    """Read packet blocks from `at` on: `(count, at, status, previous, odd)`; other blocks are passed over.
-
-    SPECIAL: a section, interface or secrets block stands at `at`, or a packet of an interface that was never described
-    and has no name yet. `known` is the number of interfaces. Where each block ends is left in row KIND, for comments.
-    """
-    count = 0
-    odd = 0
-    while True:
-        if count == room:
-            return count, at, FULL, previous, odd
-        if at + 12 > end:
-            return count, at, MORE, previous, odd
-        kind = host32(data, at, big)
-        if kind == SECTION:
-            return count, at, SPECIAL, previous, odd
-        size = block_size(data, at, end, big)
-        if size <= 0:
-            return count, at, DAMAGED if size < 0 else MORE, previous, odd
-        if kind == INTERFACE_BLOCK or kind == SECRETS:
-            return count, at, SPECIAL, previous, odd
-        if kind != ENHANCED_PACKET and kind != SIMPLE_PACKET and kind != OLD_PACKET:
-            at += size
-            continue
-        head = 12 if kind == SIMPLE_PACKET else 28
-        if size < head + 4:
-            return count, at, DAMAGED, previous, odd
-        column = interface_of(data, at, kind, big)
-        if column >= known:
-            column = known
-            if interfaces[INDEX, column] < 0:
-                return count, at, SPECIAL, previous, odd
-        length = host32(data, at + head - 4, big)
-        captured, time = captured_and_time(data, at, kind, size, big, interfaces, column)
-        if captured > size - head - 4 or length > LONGEST:
-            return count, at, DAMAGED, previous, odd
-        if time < 0:
-            time = max(previous, 0)
-            if kind != SIMPLE_PACKET:
-                odd += 1
-        records[TIME, count] = time
-        records[AT, count] = at + head
-        records[CAPTURED, count] = captured
-        records[LENGTH, count] = max(captured, length)
-        records[LINK, count] = interfaces[LINK_TYPE, column]
-        records[INTERFACE, count] = interfaces[INDEX, column]
-        records[KIND, count] = at + size - 4
-        count += 1
-        previous = time
-        at += size
-
-
-@kernel
 def section_order(data: Octets, at: int) -> int:
     """Byte order of the section header at `at`: 1 big-endian, 0 little-endian, -1 neither. Precondition: 12 bytes."""
     if host32(data, at + 8, 1) == BYTE_ORDER:
         return 1
     return 0 if host32(data, at + 8, 0) == BYTE_ORDER else -1
+
+
+@kernel
+def comment_in(data: Octets, at: int, end: int, big: int) -> int:
+    """Whether there is a comment among the options (section 3.5) in [at, end)."""
+    while at + 4 <= end:
+        code = host16(data, at, big)
+        size = host16(data, at + 2, big)
+        if code == 0 or at + 4 + size > end:
+            return 0
+        if code == COMMENT:
+            return 1
+        at += 4 + ((size + 3) & ~3)
+    return 0
+
+
+@kernel
+def stand_in(state: Rows, interfaces: Rows) -> None:
+    """The column behind the section's last interface stands for those never described."""
+    column = state[0, KNOWN]
+    interfaces[INDEX, column] = state[0, UNNAMED]
+    interfaces[LINK_TYPE, column] = 0xFFFF + BIG_ENDIAN * state[0, BIG]
+    interfaces[SNAPLEN, column] = 0
+    interfaces[MULTIPLY, column] = 1000
+    interfaces[DIVIDE, column] = 1
+    interfaces[SHIFT, column] = 0
+    interfaces[OFFSET, column] = 0
+
+
+@kernel
+def enter(data: Octets, at: int, end: int, state: Rows, interfaces: Rows) -> int:
+    """The section header at `at`: its length, 0 if more bytes are needed, -1 if it is none; the section is entered then."""
+    big = section_order(data, at)
+    if big < 0:
+        return -1
+    size = block_size(data, at, end, big)
+    if size <= 0 or size < 28:
+        return 0 if size == 0 else -1
+    state[0, BIG] = big
+    state[0, KNOWN] = 0
+    stand_in(state, interfaces)
+    return size
+
+
+@kernel
+def put_packet(
+    data: Octets, at: int, kind: int, size: int, state: Rows, interfaces: Rows, records: Rows, count: int
+) -> int:
+    """The packet block at `at` as row `count`: 0, or SPECIAL or DAMAGED where there is none."""
+    big = state[0, BIG]
+    head = 12 if kind == SIMPLE_PACKET else 28
+    if size < head + 4:
+        return DAMAGED
+    column = interface_of(data, at, kind, big)
+    if column >= state[0, KNOWN]:
+        column = state[0, KNOWN]
+        if interfaces[INDEX, column] < 0:
+            return SPECIAL
+    length = host32(data, at + head - 4, big)
+    captured, time = captured_and_time(data, at, kind, size, big, interfaces, column)
+    if captured > size - head - 4 or length > LONGEST:
+        return DAMAGED
+    if time < 0:
+        time = max(state[0, PREVIOUS], 0)
+        if kind != SIMPLE_PACKET:
+            state[0, ODD] += 1
+    records[TIME, count] = time
+    records[AT, count] = at + head
+    records[CAPTURED, count] = captured
+    records[LENGTH, count] = max(captured, length)
+    records[LINK, count] = interfaces[LINK_TYPE, column]
+    records[INTERFACE, count] = interfaces[INDEX, column]
+    records[KIND, count] = at + head if kind == SIMPLE_PACKET else at + size - 4
+    state[0, PREVIOUS] = time
+    return 0
+
+
+@kernel
+def scan_blocks(
+    data: Octets, at: int, end: int, state: Rows, interfaces: Rows, records: Rows, count: int, room: int
+) -> tuple[int, int, int]:
+    """Read blocks from `at` on, packets into `records` from row `count` on: `(count, at, status)`.
+
+    SPECIAL: at `at` stands what Python has to keep something of: an interface, secrets, a section with a comment, or a packet
+    of an interface that was never described and has no name yet. Other blocks are passed over, and so are descriptions
+    beyond what may be kept, so that a file of nothing else costs no more than its bytes. Where each packet's options end is
+    left in row KIND.
+    """
+    while True:
+        if count == room:
+            return count, at, FULL
+        if at + 12 > end:
+            return count, at, MORE
+        kind = host32(data, at, state[0, BIG])
+        if kind == SECTION:
+            size = enter(data, at, end, state, interfaces)
+            if size <= 0:
+                return count, at, DAMAGED if size < 0 else MORE
+            if state[0, COMMENTS_LEFT] > 0 and comment_in(data, at + 24, at + size - 4, state[0, BIG]):
+                return count, at, SPECIAL
+            at += size
+            continue
+        size = block_size(data, at, end, state[0, BIG])
+        if size <= 0:
+            return count, at, DAMAGED if size < 0 else MORE
+        if kind == INTERFACE_BLOCK:
+            if size < 20:
+                return count, at, DAMAGED
+            if state[0, INTERFACES_LEFT] > 0:
+                return count, at, SPECIAL
+            state[0, OMITTED] += 1
+        elif kind == SECRETS:
+            return count, at, SPECIAL
+        elif kind == ENHANCED_PACKET or kind == SIMPLE_PACKET or kind == OLD_PACKET:
+            status = put_packet(data, at, kind, size, state, interfaces, records, count)
+            if status:
+                return count, at, status
+            count += 1
+        at += size
+
+
+@kernel
+def next_comment(data: Octets, records: Rows, row: int, count: int) -> int:
+    """The first of the rows [row, count) whose packet has a comment, `count` where none has."""
+    while row < count:
+        at = records[AT, row] + ((records[CAPTURED, row] + 3) & ~3)
+        if comment_in(data, at, records[KIND, row], 1 if records[LINK, row] >= BIG_ENDIAN else 0):
+            return row
+        row += 1
+    return row
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from inspector.capture.decode import AT, CAPTURED, DEPTH, INTERFACE, KIND, LINK
 from inspector.capture.faults import count_faults
 from inspector.capture.layers import BIG_ENDIAN
 from inspector.capture.pcap import unknown_link_hint
-from inspector.capture.records import DAMAGED, MORE, SPECIAL
+from inspector.capture.records import SPECIAL
 from inspector.capture.tables import CaptureInfo, Interface
 from inspector.errors import CaptureError
 from inspector.lang import _, marked
@@ -25,7 +26,6 @@ MAX_COMMENTS = 100
 MAX_SECRETS = 1 << 24
 TLS_KEY_LOG = 0x544C534B
 
-COMMENT = 1
 IF_NAME = 2
 IF_TSRESOL = 9
 IF_TSOFFSET = 14
@@ -39,140 +39,146 @@ class Pcapng:
 
     def __init__(self, info: CaptureInfo) -> None:
         self.info = info
-        self.big = 0
-        self.previous = -1
-        self.known = 0  # interfaces of this section
-        self.unnamed = -1  # index of the interface that stands for those never described
+        self.state = np.zeros((1, blocks.STATE_COLUMNS), np.int64)
+        self.state[0, [blocks.PREVIOUS, blocks.UNNAMED]] = -1
         self.interfaces = np.zeros((blocks.INTERFACE_ROWS, 8), np.int64)
+        self.links: set[int] = set()  # link types described so far
+        self.told = 0  # rows of the batch whose comments are kept
         info.format = "pcapng"
-        self._new_section(0)
+        blocks.stand_in(self.state, self.interfaces)
 
-    def _new_section(self, big: int) -> None:
-        self.big = big
-        self.known = 0
-        self._stand_in()
-
-    def _stand_in(self) -> None:
-        """The column behind the last interface stands for those never described."""
-        if self.known + 1 > self.interfaces.shape[1]:
-            wider = np.zeros((blocks.INTERFACE_ROWS, 2 * self.interfaces.shape[1]), np.int64)
-            wider[:, : self.known] = self.interfaces[:, : self.known]
-            self.interfaces = wider
-        self.interfaces[:, self.known] = (self.unnamed, 0xFFFF, 0, 1000, 1, 0, 0)
+    @property
+    def big(self) -> int:
+        return int(self.state[0, blocks.BIG])
 
     def scan(self, data: U8, at: int, end: int, final: bool, records: I64, room: int) -> tuple[int, int, int]:
         """Fill the scanners' rows of `records`: `(count, at, status)`, as `Pcap.scan`."""
+        count = 0
+        self.told = 0
         while True:
-            count, at, status, self.previous, odd = blocks.scan_blocks(
-                data, at, end, self.big, self.interfaces, self.known, self.previous, records, room
-            )
-            count_faults(self.info, faults.RECORD_TIME, odd)
-            if count or status != SPECIAL:
-                break
-            at, status = self._special(data, at, end)
+            before = count
+            self.state[0, blocks.INTERFACES_LEFT] = MAX_INTERFACES - len(self.info.interfaces)
+            self.state[0, blocks.COMMENTS_LEFT] = MAX_COMMENTS - len(self.info.comments)
+            count, at, status = blocks.scan_blocks(data, at, end, self.state, self.interfaces, records, count, room)
+            if count > before:
+                self._refuse()
             if status != SPECIAL:
                 break
+            # The decoder numbers interfaces of LINUX_SLL2 where it meets them: those before this block come first.
+            if count and links.LINUX_SLL2 in self.links:
+                break
+            self._comments(data, records, count)
+            at = self._special(data, at, end)
+        self._comments(data, records, count)
+        self._count(records, count)
         records[DEPTH, :count] = 0
-        if count:
-            self._look_at(data, records, count)
         return count, at, status
 
-    def _look_at(self, data: U8, records: I64, count: int) -> None:
-        """Packets whose link type is not read, or is not known; comments of packets."""
-        if not any(i.link_type in links.READ for i in self.info.interfaces):
-            number = next((i.link_type for i in self.info.interfaces if i.link_type >= 0), None)
-            if number is not None:
-                name = links.link_type_name(number)
-                raise CaptureError(
-                    self.info.path,
-                    _("link type {number} ({name}) is not read").format(number=number, name=name),
-                    unknown_link_hint(),
-                )
-        unnamed = np.count_nonzero(records[INTERFACE, :count] == self.unnamed)
-        count_faults(self.info, faults.UNKNOWN_INTERFACE, int(unnamed))
-        if any(i.link_type not in links.READ and i.link_type >= 0 for i in self.info.interfaces):
-            read = np.isin(records[LINK, :count] & 0xFFFF, sorted(links.READ))
-            read |= records[INTERFACE, :count] == self.unnamed
+    def _refuse(self) -> None:
+        """Raise for a packet before which no interface was described whose link type is read."""
+        if self.links.isdisjoint(links.READ) and self.links:
+            number = next(i.link_type for i in self.info.interfaces if i.link_type >= 0)
+            name = links.link_type_name(number)
+            raise CaptureError(
+                self.info.path,
+                _("link type {number} ({name}) is not read").format(number=number, name=name),
+                unknown_link_hint(),
+            )
+
+    def _count(self, records: I64, count: int) -> None:
+        """The faults of a batch."""
+        odd, omitted, unnamed = (int(self.state[0, i]) for i in (blocks.ODD, blocks.OMITTED, blocks.UNNAMED))
+        self.state[0, [blocks.ODD, blocks.OMITTED]] = 0
+        count_faults(self.info, faults.RECORD_TIME, odd)
+        strange = records[INTERFACE, :count] == unnamed
+        count_faults(self.info, faults.UNKNOWN_INTERFACE, omitted + int(np.count_nonzero(strange)))
+        if not self.links <= links.READ:
+            read = np.isin(records[LINK, :count] & 0xFFFF, sorted(links.READ)) | strange
             count_faults(self.info, faults.UNKNOWN_LINK_TYPE, int(np.count_nonzero(~read)))
-        if len(self.info.comments) >= MAX_COMMENTS:
-            return
-        start = records[AT, :count] + (records[CAPTURED, :count] + 3 & ~3)
-        for row in np.flatnonzero(records[KIND, :count] - start >= 8):
-            for code, value in options(bytes(data[start[row] : records[KIND, row]]), self.big):
-                if code == COMMENT:
-                    self._comment(value)
 
-    def _comment(self, value: bytes) -> None:
-        if len(self.info.comments) < MAX_COMMENTS:
-            self.info.comments.append(text(value))
+    def _comments(self, data: U8, records: I64, count: int) -> None:
+        """Keep the comments of packets up to row `count`."""
+        row = self.told
+        self.told = count
+        while row < count and len(self.info.comments) < MAX_COMMENTS:
+            row = blocks.next_comment(data, records, row, count)
+            if row < count:
+                start = records[AT, row] + (records[CAPTURED, row] + 3 & ~3)
+                big = int(records[LINK, row] >= BIG_ENDIAN)
+                self._keep_comments(bytes(data[start : records[KIND, row]]), big)
+                row += 1
 
-    def _special(self, data: U8, at: int, end: int) -> tuple[int, int]:
-        """Read the block at `at` that is no packet: `(at, status)`, SPECIAL to go on."""
-        order = ">u4" if self.big else "<u4"
-        kind = int(np.frombuffer(data, order, 1, at)[0])
+    def _keep_comments(self, body: bytes, big: int) -> None:
+        for code, value in options(body, big):
+            if code == blocks.COMMENT and len(self.info.comments) < MAX_COMMENTS:
+                self.info.comments.append(text(value))
+
+    def _special(self, data: U8, at: int, end: int) -> int:
+        """Keep what is to be kept of the block at `at`, whose end is in the data; where to go on."""
+        order: Any = "big" if self.big else "little"
+        kind, size = (int.from_bytes(data[i : i + 4].tobytes(), order) for i in (at, at + 4))
+        if kind == blocks.SECRETS:
+            return self._secrets(data, at, end)
         if kind == blocks.SECTION:
-            big = blocks.section_order(data, at)
-            if big < 0:
-                return at, DAMAGED
-            size = blocks.block_size(data, at, end, big)
-            if size <= 0 or size < 28:
-                return at, MORE if size == 0 else DAMAGED
-            self._new_section(big)
-            for code, value in options(bytes(data[at + 24 : at + size - 4]), big):
-                if code == COMMENT:
-                    self._comment(value)
-            return at + size, SPECIAL
-        size = blocks.block_size(data, at, end, self.big)
-        body = bytes(data[at + 8 : at + size - 4])
-        if kind == blocks.INTERFACE_BLOCK:
-            if len(body) < 8:
-                return at, DAMAGED
-            self._interface(body)
-        elif kind == blocks.SECRETS:
-            self._secrets(body)
+            self._keep_comments(data[at + 24 : at + size - 4].tobytes(), self.big)
+        elif kind == blocks.INTERFACE_BLOCK:
+            self._interface(data[at + 8 : at + size - 4].tobytes())
         else:  # a packet of an interface never described
-            if self.unnamed < 0:
-                self.unnamed = len(self.info.interfaces)
-                self.info.interfaces.append(Interface("not described", -1))
-            self._stand_in()
-            return at, SPECIAL
-        return at + size, SPECIAL
+            self.state[0, blocks.UNNAMED] = len(self.info.interfaces)
+            self.info.interfaces.append(Interface("not described", -1))
+            blocks.stand_in(self.state, self.interfaces)
+            return at
+        return at + size
 
     def _interface(self, body: bytes) -> None:
-        if self.known >= MAX_INTERFACES or len(self.info.interfaces) >= MAX_INTERFACES:
-            count_faults(self.info, faults.UNKNOWN_INTERFACE, 1)
-            return
-        order = "big" if self.big else "little"
-        link = int.from_bytes(body[:2], order)  # type: ignore[arg-type]
-        snaplen = int.from_bytes(body[4:8], order)  # type: ignore[arg-type]
+        order: Any = "big" if self.big else "little"
+        link = int.from_bytes(body[:2], order)
+        snaplen = int.from_bytes(body[4:8], order)
         name, comment = "", ""
         multiply, divide, shift, offset = 1000, 1, 0, 0
         for code, value in options(body[8:], self.big):
             if code == IF_NAME:
                 name = text(value)
-            elif code == COMMENT:
+            elif code == blocks.COMMENT:
                 comment = text(value)
-                self._comment(value)
             elif code == IF_TSRESOL and len(value) == 1:
                 multiply, divide, shift = resolution(value[0])
             elif code == IF_TSOFFSET and len(value) == 8:
-                seconds = int.from_bytes(value, order, signed=True)  # type: ignore[arg-type]
+                seconds = int.from_bytes(value, order, signed=True)
                 offset = seconds * 1_000_000_000 if abs(seconds) < 1 << 32 else 0
+        self._keep_comments(body[8:], self.big)
         index = len(self.info.interfaces)
         self.info.interfaces.append(Interface(name, link, snaplen, comment))
-        if links.link_type_name(link) not in self.info.link_types:
-            self.info.link_types.append(links.link_type_name(link))
-        self.interfaces[:, self.known] = (index, link + BIG_ENDIAN * self.big, snaplen, multiply, divide, shift, offset)
-        self.known += 1
-        self._stand_in()
+        if link not in self.links:
+            self.links.add(link)
+            if links.link_type_name(link) not in self.info.link_types:
+                self.info.link_types.append(links.link_type_name(link))
+        known = int(self.state[0, blocks.KNOWN])
+        if known + 2 > self.interfaces.shape[1]:
+            wider = np.zeros((blocks.INTERFACE_ROWS, 2 * self.interfaces.shape[1]), np.int64)
+            wider[:, :known] = self.interfaces[:, :known]
+            self.interfaces = wider
+        self.interfaces[:, known] = (index, link + BIG_ENDIAN * self.big, snaplen, multiply, divide, shift, offset)
+        self.state[0, blocks.KNOWN] = known + 1
+        blocks.stand_in(self.state, self.interfaces)
 
-    def _secrets(self, body: bytes) -> None:
-        order = "big" if self.big else "little"
-        if len(body) < 8 or int.from_bytes(body[:4], order) != TLS_KEY_LOG:  # type: ignore[arg-type]
-            return
-        size = int.from_bytes(body[4:8], order)  # type: ignore[arg-type]
-        if len(self.info.tls_secrets) + size <= MAX_SECRETS:
-            self.info.tls_secrets += body[8 : 8 + size]
+    def _secrets(self, data: U8, at: int, end: int) -> int:
+        """The secrets blocks that stand in a row from `at` on; where the row ends."""
+        view = data.data
+        number = struct.Struct(">I" if self.big else "<I").unpack_from
+        sound = struct.Struct(">IIII" if self.big else "<IIII").unpack_from
+        while at + 12 <= end:
+            kind, size = number(view, at)[0], number(view, at + 4)[0]
+            whole = 12 <= size <= end - at and size <= blocks.LARGEST_BLOCK and size & 3 == 0
+            if kind != blocks.SECRETS or not whole or number(view, at + size - 4)[0] != size:
+                break
+            if size >= 20:
+                _kind, _size, what, length = sound(view, at)
+                length = min(length, size - 20)
+                if what == TLS_KEY_LOG and len(self.info.tls_secrets) + length <= MAX_SECRETS:
+                    self.info.tls_secrets += view[at + 16 : at + 16 + length]
+            at += size
+        return at
 
     def candidates(self, data: U8, at: int, end: int) -> NDArray[Any]:
         """(n,) int64: where in [at, end) a block might start, with 12 bytes of it in [at, end)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -102,7 +101,9 @@ class CaptureInfo:
     bytes: int = 0  # uncompressed bytes read
     snaplen: int = 0  # the snap length that cut packets, 0 where none was cut
     cut_packets: int = 0
-    tls_secrets: builtins.bytes = b""  # pcapng decryption secrets (TLS key log), one after another
+    tls_secrets: bytearray = field(
+        default_factory=bytearray
+    )  # pcapng decryption secrets (TLS key log), one after another
     first: int | None = None  # time of the earliest packet, ns
     last: int | None = None
     dropped_tail: bool = False  # the file ends inside a record

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from inspector.capture.blocks import block_size, chain_blocks, section_order
+from inspector.capture.blocks import chain_blocks
 from inspector.capture.records import chain
 from inspector.gather import FEW, take
 from inspector.mirror import standins
@@ -41,8 +41,6 @@ def _of_capture() -> None:
     data = np.frombuffer(SECTION * 4, np.uint8).copy()
     chain(data, 0, len(data), 1, 0, 1, 65536, 1)
     chain_blocks(data, 0, len(data), 1, 0, 1)
-    block_size(data, 0, len(data), 0)
-    section_order(data, 0)
 
 
 def _of_tcp() -> None:
