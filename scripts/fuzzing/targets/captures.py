@@ -88,7 +88,10 @@ def whole(source: object, block_bytes: int) -> object:
                 return "long"
         left -= reader.info.bytes
         assert reader.info.packets == len(rows)
-        out.append((rows, reader.info.faults, reader.info.compression, reader.info.format))
+        info = reader.info
+        out.append(
+            (rows, info.faults, info.compression, info.format, info.bytes, info.dropped_tail, len(info.warnings))
+        )
     return out
 
 
