@@ -29,22 +29,38 @@ PLAIN_FIELDS = _words(
 
 LONGEST_NAME = 200  # characters that are looked at
 
+# Schemes of credentials: the IANA registry (RFC 9110 section 16.4.1), and others in use. What comes behind one is the secret.
+SCHEMES = re.compile(
+    r"\s{0,8}(Basic|Bearer|Concealed|Digest|DPoP|GNAP|HOBA|Mutual|Negotiate|OAuth|PrivateToken|SCRAM-SHA-1|SCRAM-SHA-256|vapid|Token"
+    r"|ApiKey|Api-Key|Key|AWS4-HMAC-SHA256|AWS4-ECDSA-P256-SHA256|NTLM|Hawk|MAC|SharedAccessSignature|SharedKey|SharedKeyLite"
+    r"|GoogleLogin|SSWS|Splunk|Signature|Snowflake|GenieKey|JWT)[ \t+]{1,8}(?=\S)",
+    re.IGNORECASE | re.ASCII,
+)
+
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _ALWAYS = _words(
     "password passwords passwd pwd passphrase passcode secret secrets token tokens jwt jws credential credentials apikey "
     "authorization cookie cookies signature sig hmac sessionid sid csrf xsrf otp totp cvv cvc assertion jsessionid "
-    "phpsessid accesskey secretkey privatekey authtoken accesstoken refreshtoken idtoken clientsecret xsrftoken csrftoken"
+    "phpsessid accesskey secretkey privatekey authtoken accesstoken refreshtoken idtoken clientsecret xsrftoken csrftoken "
+    "pin puk passkey"
 )
+# What a name in one piece ends with: dbpassword, usertoken.
+_ENDS = tuple(
+    _words("password passwd passphrase passcode secret token apikey secretkey accesskey privatekey sessionid")
+)
+_ONE_VALUE = _words("pin puk")  # a pin on a map has parts, a PIN has none
 _KEYS = _words("api access private secret signing encryption shared account subscription auth")  # before "key"
 # A name with one of these words holds a secret where its value looks like one.
-_PERHAPS = _words("key auth code nonce session state ticket hash pin cert certificate")
+_PERHAPS = _words("key auth code nonce session state ticket hash cert certificate")
 # Last words of names that tell of a secret and hold none: token_type, password_policy.
 _ABOUT = _words(
     "type types count limit used usage name names expires expiry expiration in uri url endpoint ttl length policy method "
     "methods age at alg algorithm version status required enabled hint reset strength budget remaining total seconds ms "
     "date signedheaders"
 )
-_NUMBERED = _words("password passwd pwd passphrase passcode otp totp cvv cvc secret")  # a number is a secret too
+_NUMBERED = _words(
+    "password passwd pwd passphrase passcode otp totp cvv cvc secret pin puk"
+)  # a number is a secret too
 _COUNTED = _words("max min num prompt completion total used")  # max_tokens
 
 # Looks. A word boundary before each, and an end to each repetition, keep the search linear.
@@ -59,6 +75,8 @@ LOOKS = re.compile(
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _RANDOM = re.compile(r"[\w+/=.~-]{20,}", re.ASCII)
+_SIGNS = str.maketrans("", "", "_+/=.~-")
+_RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 
 
@@ -76,7 +94,8 @@ def _judge(name: str) -> tuple[bool, bool, bool]:
     counted = parts[-1] == "tokens" and not _COUNTED.isdisjoint(parts)
     if parts[-1] in _ABOUT or counted:
         return False, False, False
-    always = not _ALWAYS.isdisjoint(parts) or "".join(parts) in _ALWAYS or parts[-1] == "session"
+    always = not _ALWAYS.isdisjoint(parts) or "".join(parts) in _ALWAYS or parts[-1] == "session" or parts == ["pass"]
+    always = always or any(part.endswith(_ENDS) for part in parts)
     always = always or any((b == "key" and a in _KEYS) or (a, b) == ("session", "id") for a, b in pairwise(parts))
     return always, always or not _PERHAPS.isdisjoint(parts), always and not _NUMBERED.isdisjoint(parts)
 
@@ -96,6 +115,11 @@ def may_be_number(name: str) -> bool:
     return _judge(name[:LONGEST_NAME])[2]
 
 
+def of_one_value(name: str) -> bool:
+    """Whether what is called `name` is a secret only where it is a single value."""
+    return not _ONE_VALUE.isdisjoint(parts_of(name[:LONGEST_NAME]))
+
+
 def looks_secret(value: str) -> bool:
     """Whether a value with a suspicious name, or alone in a query or a header, looks like a secret: long and random."""
     if len(value) < 20 or _UUID.fullmatch(value):
@@ -109,10 +133,8 @@ def looks_secret(value: str) -> bool:
 
 def is_mixed(value: str) -> bool:
     """Lower case, upper case and digits in quick change, as random text has them and words and names have not."""
-    kinds = [_kind(c) for c in value[:200] if c.isalnum()]
-    changes = sum(a != b for a, b in pairwise(kinds))
-    return len(set(kinds)) == 3 and 3 * changes >= len(kinds)
-
-
-def _kind(c: str) -> int:
-    return 0 if c.islower() else 1 if c.isupper() else 2
+    alone = value[:200].translate(_SIGNS)
+    runs = _RUNS.findall(alone)
+    if 3 * (len(runs) - 1) < len(alone):
+        return False
+    return any(map(str.islower, runs)) and any(map(str.isupper, runs)) and any(map(str.isdigit, runs))
