@@ -41,9 +41,13 @@ def _times(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 
 def redacted(frame: pd.DataFrame, redactor: Redactor) -> pd.DataFrame:
-    """The same with secrets in request targets replaced; a copy where there are any. Other columns hold none."""
-    changes = redactor.changes(path if isinstance(path, str) else None for path in frame["path"])
-    return frame.assign(path=[changes.get(path, path) for path in frame["path"]]) if changes else frame
+    """The same with secrets in request targets, hosts and ids replaced; a copy where there are any. Other columns hold none."""
+    for column, change in (("path", redactor.changes), ("host", redactor.named), ("request_id", redactor.named)):
+        if column in frame.columns and (
+            changes := change(text if isinstance(text, str) else None for text in frame[column])
+        ):
+            frame = frame.assign(**{column: [changes.get(text, text) for text in frame[column]]})
+    return frame
 
 
 def exchanges_frame(views: Iterable[ExchangeView]) -> pd.DataFrame:

@@ -109,24 +109,24 @@ def _content(p: Part) -> tuple[object, ...]:
 def compare_bodies(a: Part | None, b: Part | None, redactor: Redactor) -> BodyDiff:
     """Compare the contents of two messages. What is shown of them goes through the redactor."""
     if a is None or b is None:
-        sides = [_side(p, decoded(p), False) if p else None for p in (a, b)]
+        sides = [_side(p, decoded(p), False, redactor) if p else None for p in (a, b)]
         return BodyDiff("unknown", None, False, sides[0], sides[1])
     one, two = decoded(a), decoded(b)
     same = _equal(a, b, one, two)
     kind = _kind(a, b, one, two)
     binary = kind == "binary"
     first = first_difference(one.body, two.body) if binary and same is False else None
-    found = BodyDiff(kind, same, False, _side(a, one, binary), _side(b, two, binary), first=first)
+    found = BodyDiff(kind, same, False, _side(a, one, binary, redactor), _side(b, two, binary, redactor), first=first)
     if same or kind in ("empty", "binary"):
         return found
     return _shown(found, a, b, _seen(a, one), _seen(b, two), redactor)
 
 
-def _side(p: Part, d: Decoded, digest: bool) -> Side:
+def _side(p: Part, d: Decoded, digest: bool, redactor: Redactor) -> Side:
     return Side(
         captured=len(p.body) + p.dropped,
         decoded=None if d.opaque else len(d.body),
-        type=as_text(b", ".join(p.values(b"content-type"))),
+        type=as_text(redactor.header(b"content-type", b", ".join(p.values(b"content-type")))),
         codings=tuple(as_text(coding.encode("latin-1")) for coding in d.codings),
         missing=p.missing,
         dropped=p.dropped,

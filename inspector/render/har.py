@@ -169,7 +169,7 @@ def request(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
     }
     if part is not None and part.body:
         text, encoding, said, _ = body(part, redactor)
-        out["postData"] = {"mimeType": content_type(part), "params": [], "text": text}
+        out["postData"] = {"mimeType": content_type(part, redactor), "params": [], "text": text}
         if encoding:
             out["postData"]["_encoding"] = encoding  # HAR 1.2 has such a field for responses only
         if said:
@@ -181,7 +181,7 @@ def response(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
     """The response; status 0 where none was seen, as browsers write it."""
     fields = headers(part, redactor)
     size = x.response_body_bytes or 0
-    content: Json = {"size": size, "mimeType": content_type(part)}
+    content: Json = {"size": size, "mimeType": content_type(part, redactor)}
     if part is not None and part.body:
         text, encoding, said, length = body(part, redactor)
         content |= {"size": length, "text": text}
@@ -193,7 +193,7 @@ def response(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
             content["comment"] = said
     return {
         "status": x.status or 0,
-        "statusText": reason(x.status, part),
+        "statusText": reason(x.status, part, redactor),
         "httpVersion": VERSIONS.get(x.protocol, "") if x.status else "",
         "cookies": [set_cookie(f["value"]) for f in fields if f["name"].lower() == "set-cookie"],
         "headers": fields,
@@ -212,16 +212,19 @@ def headers(part: Part | None, redactor: Redactor) -> list[Json]:
     ]
 
 
-def reason(status: int | None, part: Part | None) -> str:
+def reason(status: int | None, part: Part | None, redactor: Redactor) -> str:
     """The reason phrase that was sent, else the usual one."""
     if part is not None and part.start.count(b" ") >= 2:
-        return readable(part.start.split(b" ", 2)[2].decode("latin-1"))
+        return readable(redactor.header(b"", part.start.split(b" ", 2)[2]).decode("latin-1"))
     return REASONS.get(status or 0, "")
 
 
-def content_type(part: Part | None) -> str:
+def content_type(part: Part | None, redactor: Redactor) -> str:
     """The media type with its parameters."""
-    return readable(part.text(b"content-type")) if part is not None and part.text(b"content-type") else UNKNOWN_TYPE
+    given = part.text(b"content-type") if part is not None else ""
+    return (
+        readable(redactor.header(b"content-type", given.encode("latin-1")).decode("latin-1")) if given else UNKNOWN_TYPE
+    )
 
 
 def url_of(x: ExchangeView, redactor: Redactor) -> str:

@@ -1,8 +1,8 @@
-"""An inspection as it may leave the terminal: secrets in request targets are replaced (see inspector.redact)."""
+"""An inspection as it may leave the terminal: secrets in targets, hosts and ids are replaced (see inspector.redact)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from inspector.inspection.story import Story
@@ -61,17 +61,30 @@ def exchanges(views: Iterator[ExchangeView], redactor: Redactor) -> Iterator[Exc
 
 def mirror_columns(m: MirrorColumns, redactor: Redactor) -> MirrorColumns:
     """Columns of mirrors with their exchanges: most need no change, and a path is looked at once."""
-    changes = redactor.changes((*m.path, *m.exchanges.path))
-    if not changes:
-        return m
-    x = replace(m.exchanges, path=[changes.get(path, path) for path in m.exchanges.path])
-    return replace(m, path=[changes.get(path, path) for path in m.path], exchanges=x)
+    x = m.exchanges
+    paths = redactor.changes((*m.path, *x.path))
+    names = redactor.named((*m.host, *m.request_id, *x.host, *x.request_id))
+    if paths:
+        x = replace(x, path=[paths.get(path, path) for path in x.path])
+        m = replace(m, path=[paths.get(path, path) for path in m.path], exchanges=x)
+    if names:
+        x = _renamed(x, names)
+        host, request_id = ([names.get(name, name) for name in column] for column in (m.host, m.request_id))
+        m = replace(m, host=host, request_id=request_id, exchanges=x)
+    return m
 
 
 def exchange_columns(x: ExchangeColumns, redactor: Redactor) -> ExchangeColumns:
     """Columns of exchanges."""
     changes = redactor.changes(x.path)
-    return replace(x, path=[changes.get(path, path) for path in x.path]) if changes else x
+    names = redactor.named((*x.host, *x.request_id))
+    x = replace(x, path=[changes.get(path, path) for path in x.path]) if changes else x
+    return _renamed(x, names) if names else x
+
+
+def _renamed(x: ExchangeColumns, names: Mapping[str | None, str | None]) -> ExchangeColumns:
+    host, request_id = ([names.get(name, name) for name in column] for column in (x.host, x.request_id))
+    return replace(x, host=host, request_id=request_id)
 
 
 def mirror(m: MirrorView, redactor: Redactor) -> MirrorView:
@@ -79,6 +92,8 @@ def mirror(m: MirrorView, redactor: Redactor) -> MirrorView:
     return replace(
         m,
         path=m.path and redactor.target(m.path),
+        host=m.host and redactor.name(m.host),
+        request_id=m.request_id and redactor.name(m.request_id),
         original=m.original and exchange(m.original, redactor),
         mirror=exchange(m.mirror, redactor),
         downstream=m.downstream and exchange(m.downstream, redactor),
@@ -92,4 +107,9 @@ def told(s: Story, redactor: Redactor) -> Story:
 
 def exchange(x: ExchangeView, redactor: Redactor) -> ExchangeView:
     """One exchange."""
-    return replace(x, path=x.path and redactor.target(x.path))
+    return replace(
+        x,
+        path=x.path and redactor.target(x.path),
+        host=x.host and redactor.name(x.host),
+        request_id=x.request_id and redactor.name(x.request_id),
+    )
