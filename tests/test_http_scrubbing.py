@@ -109,7 +109,7 @@ def test_the_suffix_stays_readable(suffix):
 
 
 def test_names_of_fields():
-    for known in (b"Host", b"x-request-id", b"X-ENVOY-anything", b"Content-Length"):
+    for known in (b"Host", b"x-request-id", b"X-ENVOY-Attempt-Count", b"Content-Length"):
         assert SCRUB.name(known) == known
     assert SCRUB.name(b"X-Acme-Team")[:2] == b"X-"
     assert SCRUB.name(b"X-Acme-Team") != b"X-Acme-Team"

@@ -17,7 +17,8 @@ MAX_TUNNELS = 8
 FRAME, IP, PPP_FRAME = 0x6558, 1, 0x880B  # what follows, as capture.layers has it
 IPV4, IPV6, VLANS = 0x0800, 0x86DD, (0x8100, 0x88A8, 0x9100)
 TCP, UDP, GRE, AH, IN_4, IN_6 = 6, 17, 47, 51, 4, 41
-KNOWN_OPTIONS = frozenset((0, 1, 2, 3, 4, 5, 8))  # of TCP: end, no-op, MSS, window scale, SACK (permitted), timestamps
+# Of TCP, with the lengths they have: no-op, MSS, window scale, SACK permitted, SACK, timestamps. Any other may hold anything.
+KNOWN_OPTIONS = {1: (1,), 2: (4,), 3: (3,), 4: (2,), 5: (10, 18, 26, 34), 8: (10,)}
 BARE_HARDWARE = (512, 519, 768, 769, 776, 778, 65534)  # ARPHRD_* without a link header, see capture.layers.cooked
 
 
@@ -108,7 +109,8 @@ class Rewriter:
                 break
             if kind & 0x3FFF == 9:
                 return at + 4
-            new[at + 4 : min(at + size, len(old))] = bytes(min(at + size, len(old)) - at - 4)
+            stop = min((at + size + 3) & ~3, len(old))  # what fills up to the next one may hold anything
+            new[at + 4 : stop] = bytes(stop - at - 4)
             at += (size + 3) & ~3
         raise Refused("not-ip")
 
@@ -173,6 +175,8 @@ class Rewriter:
             need(old, at, 8, cap)
             following, size = old[at], (old[at + 1] + 1) * 8
             need(old, at, size, cap)
+            for i, length in extension_options(old, at + 2, at + size):  # a home address, say (RFC 6275 section 6.3)
+                new[i : i + length] = bytes(length)
             at += size
         if following in (43, 44):
             raise Refused("fragment" if following == 44 else "ip-options")
@@ -250,12 +254,26 @@ def gre(old: memoryview, at: int, cap: int) -> tuple[int, int]:
 
 
 def unknown_options(old: memoryview, at: int, end: int) -> list[tuple[int, int]]:
-    """Where the values of TCP options lie that may hold anything: (at, length)."""
+    """Where the values of TCP options lie that may hold anything, and what stands behind the last one: (at, length)."""
     out = []
-    while at < end and old[at] != 0:
+    while at < end:
+        if old[at] == 0:
+            out.append((at, end - at))
+            break
         size = 1 if old[at] == 1 else max(old[at + 1] if at + 1 < end else 2, 2)
-        if old[at] not in KNOWN_OPTIONS and size > 2:
+        if size not in KNOWN_OPTIONS.get(old[at], ()) and size > 2:
             out.append((at + 2, min(size - 2, end - at - 2)))
+        at += size
+    return [(i, size) for i, size in out if size > 0]
+
+
+def extension_options(old: memoryview, at: int, end: int) -> list[tuple[int, int]]:
+    """Where the values of the options of an IPv6 extension header lie (RFC 8200 section 4.2): (at, length)."""
+    out = []
+    while at < end:
+        size = 1 if old[at] == 0 else 2 + (old[at + 1] if at + 1 < end else 0)
+        if old[at] != 5:  # a router alert is one of a few numbers
+            out.append((at + 2, min(size, end - at) - 2))
         at += size
     return [(i, size) for i, size in out if size > 0]
 

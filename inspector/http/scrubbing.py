@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from inspector.capture.masking import Mask
-from inspector.http.harmless import METHODS, REASONS, VALUES, WORDS, known
+from inspector.http.harmless import METHODS, REASONS, VALUES, WORDS, family, known
 
 SHORT_BODY = 16  # bytes up to which a body is turned byte by byte: of a longer one the filler depends on all of it
 FILLER = 1 << 14  # bytes of it made at once
@@ -20,14 +20,15 @@ PRINTABLE = bytes(range(0x20, 0x7F))
 OTHERS = bytes(i for i in range(256) if i not in PRINTABLE)
 
 _PIECE = re.compile(
-    rb"(?P<v4>(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]))"
-    rb"|(?P<v6>(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,36}[0-9A-Fa-f:](?![\w:.]))"
+    rb"(?P<v4>(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\w))"  # a sentence may end behind one
+    rb"|(?P<v6>(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,36}[0-9A-Fa-f:](?![\w:]|\.\w))"
     rb"|(?P<escape>(?:%[0-9A-Fa-f]{2})+)"
     rb"|(?P<word>[0-9A-Za-z]+)"
     rb"|(?P<high>[\x80-\xff]+)"
 )
 _HEX = re.compile(rb"(?=.*[0-9])[0-9a-f]{4,}|[0-9a-f]{8,}")
 _WORD = re.compile(rb"[0-9A-Za-z]+")
+_DIGEST = re.compile(rb"(?<=xxh64:)[0-9a-f]{16}(?![0-9a-f])")
 _HOSTS = (b"host", b"x-forwarded-host", b":authority")
 _TRACE = {  # where in a field of several parts flags stand
     b"traceparent": re.compile(rb"([0-9a-f]{2}-)([0-9a-f]{32}-[0-9a-f]{16})(-[0-9a-f]{2}.*)", re.S),
@@ -50,8 +51,9 @@ class Scrubber:
         """Any text: addresses and words replaced, punctuation kept."""
         return _PIECE.sub(self._piece, value)
 
-    def addresses(self, value: bytes) -> bytes:
-        """Text of our own: only addresses are replaced."""
+    def sentence(self, value: bytes) -> bytes:
+        """Text of our own: addresses in it are somebody's, and so are hashes of bodies, which can be looked up."""
+        value = _DIGEST.sub(lambda m: self.mask.word(m[0], True), value)
         return _PIECE.sub(lambda m: self._piece(m) if m.lastgroup in ("v4", "v6") else m[0], value)
 
     def _piece(self, match: re.Match[bytes]) -> bytes:
@@ -122,7 +124,7 @@ class Scrubber:
         lower = name.strip().lower()
         if known(lower):
             return name
-        start = 2 if lower[:2] == b"x-" else 0
+        start = len(family(lower)) or (2 if lower[:2] == b"x-" else 0)
         new, salt = name[:start] + self.text(name[start:]), b""
         while known(new.strip().lower()):  # a short name may turn into one that means something
             salt += b"."

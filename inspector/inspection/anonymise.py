@@ -18,11 +18,13 @@ from inspector.capture.masking import Mask
 from inspector.capture.rewriting import Found, Refused, Rewriter
 from inspector.capture.writer import WrittenInterface, WrittenPacket
 from inspector.http.scrubbing import Scrubber
+from inspector.inspection.evidence import ORIGIN
 from inspector.inspection.scrubbed import Scrubbed
 from inspector.lang import _
 
-_USUAL_NAME = re.compile(
-    r"any|lo|(eth|ens|enp|eno)[\w]{1,8}|if\d{1,10}|docker0|cni0|cbr0|flannel\.1|vxlan\.calico|tunl0"
+_USUAL_NAME = re.compile(  # numbers only behind a usual beginning: an administrator may have named one after a customer
+    r"any|lo\d?|(eth|ens|eno|wlan|bond|if)\d{1,4}(\.\d{1,4})?|enp\d{1,3}s\d{1,3}(f\d{1,3})?(np\d{1,2})?|docker0|cni0|cbr0|flannel\.1"
+    r"|vxlan\.calico|tunl0"
 )
 
 
@@ -39,6 +41,8 @@ class Anonymiser:
         self.left_out: Counter[str] = Counter()
         self.blanked: Counter[str] = Counter()
         self.packets = 0
+        self._captures: dict[str, str] = {}  # names of files, and what they are called instead
+        self._origins = [_pattern(ORIGIN), _pattern(_(ORIGIN))]
 
     def blocks(self, application: str = "mirror-inspector") -> Iterator[bytes]:
         """The capture anew, block by block. Raises CaptureError."""
@@ -62,7 +66,8 @@ class Anonymiser:
         for item in writer.written(file):
             if isinstance(item, WrittenInterface):
                 name = item.name if _USUAL_NAME.fullmatch(item.name) else ""
-                yield writer.interface(WrittenInterface(item.link_type, item.snaplen, name, item.description))
+                described = self._capture(item.description) if item.description else ""
+                yield writer.interface(WrittenInterface(item.link_type, item.snaplen, name, described))
                 links.append(item.link_type)
                 continue
             time = item.time
@@ -76,5 +81,18 @@ class Anonymiser:
             self.packets += 1
 
     def _comment(self, comment: str) -> str:
-        """Our own sentence: only addresses in it are anybody's."""
-        return self.scrubber.addresses(comment.encode("utf-8")).decode("utf-8", "replace")
+        """Our own sentence: where a packet comes from, or what it shows."""
+        origin = next(filter(None, (pattern.fullmatch(comment) for pattern in self._origins)), None)
+        if origin:
+            return _(ORIGIN).format(number=origin["number"], capture=self._capture(origin["capture"]))
+        return self.scrubber.sentence(comment.encode("utf-8")).decode("utf-8", "replace")
+
+    def _capture(self, name: str) -> str:
+        """What a capture is called: the name of a file is somebody's own."""
+        return self._captures.setdefault(name, _("capture {number}").format(number=len(self._captures) + 1))
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """What the sentence of a packet's origin looks like."""
+    text = re.escape(template).replace(re.escape("{number}"), r"(?P<number>\d+)")
+    return re.compile(text.replace(re.escape("{capture}"), r"(?P<capture>.*)"), re.DOTALL)

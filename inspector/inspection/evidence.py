@@ -25,13 +25,14 @@ from inspector.inspection.again import Capture
 from inspector.inspection.choosing import Choice, Endpoint, Reach, Told, Window, choose, spans_of
 from inspector.inspection.pipeline import Pipeline
 from inspector.inspection.roles import Part, Views, general, message, part_of
-from inspector.lang import _, several
+from inspector.lang import _, marked, several
 from inspector.mirror.lost import effective_time
 from inspector.mirror.signs import blend
 from inspector.mirror.tables import NONE, Exchanges, Mirrors
 from inspector.table import I64, U16, U64, Bool
 
 BLOCK_BYTES = 4 << 20
+ORIGIN = marked("packet {number} of {capture}")
 MOST_COMMENTS = 24  # of a packet; a handshake may open the connection of a thousand mirrors
 
 
@@ -219,7 +220,7 @@ class _Taker:
         self.views = views
         self.readers = readers
         self.names = names
-        self._origin = _("packet {number} of {capture}")
+        self._origin = _(ORIGIN)
         self.asked = told.exchanges.request_time
         self.named, self.owner, self.side = choice.packets(told)
         clients = np.array(list(choice.windows), np.uint64).reshape(-1, 3)
