@@ -137,10 +137,11 @@ class Kernel(Generic[P, R]):
         code, space = function.__code__, function.__globals__
         key = hashlib.sha256(code.co_code + bytes([self._inline]))
         key.update(repr(code.co_consts).encode())
+        modules = [space[name] for name in code.co_names if isinstance(space.get(name), types.ModuleType)]
         for name in code.co_names:
-            value = space.get(name)
-            told = value.digest if isinstance(value, Kernel) else str(value) if isinstance(value, int) else ""
-            key.update(f"{name}={told};".encode())
+            key.update(f"{name}={_made_of(space.get(name))};".encode())
+            for module in modules:  # a column is read through its module
+                key.update(f"{module.__name__}.{name}={_made_of(getattr(module, name, None))};".encode())
         return key.hexdigest()[:24]
 
     def _native(self, key: tuple[Any, ...]) -> native.Entry:
@@ -157,9 +158,27 @@ class Kernel(Generic[P, R]):
         if _compiled:
             key, flat = native.lay_out(args)
             return cast(R, (self._entries.get(key) or self._native(key))(flat))
-        views = [memoryview(cast(Any, a)) if isinstance(a, np.ndarray) else a for a in args]
+        views = [viewed(a) for a in args]
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             return cast(R, self.plain(*views, **kwargs))
+
+
+def _made_of(value: Any) -> str:
+    """What a global that a kernel reads adds to the kernel's machine code."""
+    if isinstance(value, Kernel):
+        return value.digest
+    if isinstance(value, type) and issubclass(value, tuple):
+        return str(getattr(value, "_fields", ""))
+    return str(value) if isinstance(value, int) else ""
+
+
+def viewed(argument: Any) -> Any:
+    """What the plain speed is given: a memoryview of an array, and of each array of a bundle (a NamedTuple of arrays)."""
+    if isinstance(argument, np.ndarray):
+        return memoryview(cast(Any, argument))
+    if isinstance(argument, tuple):
+        return type(argument)(*map(viewed, argument))
+    return argument
 
 
 def kernel(function: Callable[P, R]) -> Kernel[P, R]:

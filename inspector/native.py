@@ -80,10 +80,22 @@ def lay_out(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
             else:
                 rows, columns = shape
                 flat += (0, 0, rows * columns, item, face["data"][0], rows, columns, columns * item, item)
+        elif isinstance(a, tuple):
+            inner, more = lay_out(a)
+            key.append((type(a), inner))
+            flat += more
         else:
             key.append(0)
             flat.append(int(a))
     return tuple(key), flat
+
+
+def named(key: tuple[Any, ...]) -> list[Any]:
+    """A signature as it is written down: bundles by the names of their class and of its fields."""
+    return [
+        part if not isinstance(part, tuple) else [part[0].__qualname__, list(part[0]._fields), named(part[1])]
+        for part in key
+    ]
 
 
 def load(folder: Path, name: str, key: tuple[Any, ...]) -> Entry | None:
@@ -95,7 +107,7 @@ def load(folder: Path, name: str, key: tuple[Any, ...]) -> Entry | None:
                 return None
             about = json.loads(file.readline())
             code = file.read()
-        if _sum(code) != about["sum"] or about["key"] != list(key):
+        if _sum(code) != about["sum"] or about["key"] != named(key):
             return None
         _touch(head)
         return _entry(code, about["symbol"], key, about["result"])
@@ -116,14 +128,14 @@ def make(folder: Path | None, name: str, key: tuple[Any, ...], dispatcher: Any) 
         symbol = compiled.fndesc.llvm_func_name
         code = compiled.library.serialize_using_object_code()[2][0]
         if folder is not None:
-            about = {"symbol": symbol, "key": list(key), "result": result, "sum": _sum(code)}
+            about = {"symbol": symbol, "key": named(key), "result": result, "sum": _sum(code)}
             _write(_file(folder, name, key), json.dumps(about).encode() + b"\n" + code)
             _prune_once(folder)
         return _entry(code, symbol, key, result)
 
 
 def _file(folder: Path, name: str, key: tuple[Any, ...]) -> Path:
-    words = "".join(str(part).strip("<|=") for part in key)
+    words = "".join(str(part).strip("<|=") for part in named(key))
     if len(words) > 150:
         words = hashlib.sha256(words.encode()).hexdigest()[:40]
     return folder / f"{name}-{words}.o"
@@ -198,6 +210,9 @@ def _type(types: Any, part: Any) -> Any:
     """One part of a signature as numba's type."""
     if part == 0:
         return types.int64
+    if isinstance(part, tuple):
+        kind, inner = part
+        return types.NamedTuple([_type(types, field) for field in inner], kind)
     from numba.np.numpy_support import from_dtype
 
     return types.Array(from_dtype(np.dtype(part[:-1])), int(part[-1]), "C")
@@ -212,7 +227,15 @@ def _words(types: Any, result: Any) -> list[str]:
 
 
 def _entry(code: bytes, symbol: str, key: tuple[Any, ...], result: list[str]) -> Entry:
-    return Entry(_address(code, symbol), tuple(0 if part == 0 else int(part[-1]) for part in key), result)
+    return Entry(_address(code, symbol), tuple(_dims(key)), result)
+
+
+def _dims(key: tuple[Any, ...]) -> list[int]:
+    """Of each argument its dimensions, 0 for an integer; the parts of a bundle one after another."""
+    out: list[int] = []
+    for part in key:
+        out += _dims(part[1]) if isinstance(part, tuple) else [0 if part == 0 else int(part[-1])]
+    return out
 
 
 def _address(code: bytes, symbol: str) -> int:

@@ -8,7 +8,7 @@ import pytest
 from inspector import kernel
 from inspector.capture.tables import Segments
 from inspector.table import dtypes
-from inspector.tcp import layout as at
+from inspector.tcp import layout as col
 from inspector.tcp.copies import fill, hash_rows
 
 
@@ -26,10 +26,10 @@ def segments(n: int, seed: int) -> Segments:
 @pytest.mark.parametrize("n", [0, 1, 300])
 def test_rows_and_columns_give_the_same_hashes(n: int) -> None:
     s, seed = segments(n, n), 0xFEDCBA9876543210
-    by_column, by_row, compiled = (np.empty((at.T_WIDTH, n), np.int64) for _ in range(3))
+    by_column, by_row, compiled = (np.empty((col.T_WIDTH, n), np.int64) for _ in range(3))
     fill(s, seed, by_column)
     by_row[:] = by_column
-    hashes = [at.T_SRC, at.T_DST, at.T_KEY, at.T_PRINT]
+    hashes = [col.T_SRC, col.T_DST, col.T_KEY, col.T_PRINT]
     by_row[hashes] = 0
     hash_rows.plain(memoryview(by_row.view(np.uint64)), memoryview(s.tsval), [seed])
     before = kernel.compiled()
@@ -40,4 +40,4 @@ def test_rows_and_columns_give_the_same_hashes(n: int) -> None:
         kernel.use("compiled" if before else "plain")
     assert (by_column == by_row).all()
     assert (by_column == compiled).all()
-    assert len(np.unique(by_column[at.T_PRINT])) == n
+    assert len(np.unique(by_column[col.T_PRINT])) == n

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from inspector.http.layout import (
-    BAD_CHUNK,
-    BODY,
-    BODY_GAP,
-    CHUNK_DATA,
-    CHUNK_END,
-    CHUNK_SIZE,
-    CUT,
-    HAS_TRAILERS,
-    HEAD_BYTES,
-    HEAD_TOO_LONG,
-    L_CHUNK_LINE,
-    L_HEAD,
-    MODE,
-    POS,
-    R_BODY,
-    R_FACTS,
-    R_GAP,
-    REMAIN,
-    ROW,
-    SCANNED,
-    TRAILERS,
-)
+from inspector.http import layout as col
+from inspector.http.layout import Http
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE, find_line_end
 from inspector.http.trace import hex_digit
 from inspector.http.xxh64 import add_sum
 from inspector.kernel import cold, kernel
-from inspector.table import I64, U8, U64
+from inspector.table import U8
 
 # What a step of the body came to.
 WAITING = 0  # all that can be read was read
@@ -39,13 +18,13 @@ BROKEN = 3  # the framing cannot be read: facts are noted
 
 
 @kernel
-def take(s: int, data: U8, at: int, size: int, state: I64, rows: I64, lanes: U64, tails: U8) -> None:
+def take(http: Http, s: int, data: U8, at: int, size: int) -> None:
     """`data[at : at + size]` are content of stream `s`'s message."""
-    row = state[s, ROW]
-    if rows[R_FACTS, row] & BODY_GAP == 0:
-        add_sum(lanes, tails, s, rows[R_BODY, row], data, at, size)
-    rows[R_BODY, row] += size
-    state[s, POS] += size
+    row = http.state[s, col.ROW]
+    if http.rows[col.R_FACTS, row] & col.BODY_GAP == 0:
+        add_sum(http.lanes, http.tails, s, http.rows[col.R_BODY, row], data, at, size)
+    http.rows[col.R_BODY, row] += size
+    http.state[s, col.POS] += size
 
 
 @kernel
@@ -74,27 +53,27 @@ def chunk_size(data: U8, at: int, end: int, limit: int) -> tuple[int, int, int]:
 
 
 @kernel
-def read_chunk_size(s: int, data: U8, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
+def read_chunk_size(http: Http, s: int, data: U8, at: int, end: int) -> int:
     """A chunk's first line."""
-    found, size, after = chunk_size(data, at, end, limits[L_CHUNK_LINE])
+    found, size, after = chunk_size(data, at, end, http.limits[col.L_CHUNK_LINE])
     if found == PARTIAL_LINE:
         return WAITING
     if found == INVALID_LINE:
-        rows[R_FACTS, state[s, ROW]] |= BAD_CHUNK
+        http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.BAD_CHUNK
         return BROKEN
-    state[s, POS] += after - at
-    state[s, REMAIN] = size
+    http.state[s, col.POS] += after - at
+    http.state[s, col.REMAIN] = size
     if size > 0:
-        state[s, MODE] = CHUNK_DATA
+        http.state[s, col.MODE] = col.CHUNK_DATA
     else:
-        state[s, MODE] = TRAILERS
-        state[s, HEAD_BYTES] = 0
-        state[s, SCANNED] = 0
+        http.state[s, col.MODE] = col.TRAILERS
+        http.state[s, col.HEAD_BYTES] = 0
+        http.state[s, col.SCANNED] = 0
     return MOVED
 
 
 @kernel
-def read_chunk_end(s: int, data: U8, at: int, end: int, state: I64, rows: I64) -> int:
+def read_chunk_end(http: Http, s: int, data: U8, at: int, end: int) -> int:
     """The CRLF (or LF) after a chunk's data."""
     i = at
     if data[i] == 13:
@@ -102,83 +81,83 @@ def read_chunk_end(s: int, data: U8, at: int, end: int, state: I64, rows: I64) -
         if i >= end:
             return WAITING
     if data[i] != 10:
-        rows[R_FACTS, state[s, ROW]] |= BAD_CHUNK
+        http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.BAD_CHUNK
         return BROKEN
-    state[s, POS] += i + 1 - at
-    state[s, MODE] = CHUNK_SIZE
+    http.state[s, col.POS] += i + 1 - at
+    http.state[s, col.MODE] = col.CHUNK_SIZE
     return MOVED
 
 
 @cold
-def read_trailers(s: int, data: U8, at: int, end: int, state: I64, rows: I64, limits: I64) -> int:
+def read_trailers(http: Http, s: int, data: U8, at: int, end: int) -> int:
     """Trailer lines up to the empty one (RFC 9112 section 7.1.2)."""
     while True:
-        i = find_line_end(data, at + state[s, SCANNED], end)
-        if state[s, HEAD_BYTES] + i - at > limits[L_HEAD]:
-            rows[R_FACTS, state[s, ROW]] |= HEAD_TOO_LONG
+        i = find_line_end(data, at + http.state[s, col.SCANNED], end)
+        if http.state[s, col.HEAD_BYTES] + i - at > http.limits[col.L_HEAD]:
+            http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.HEAD_TOO_LONG
             return BROKEN
         if i >= end:
-            state[s, SCANNED] = end - at
+            http.state[s, col.SCANNED] = end - at
             return WAITING
-        state[s, SCANNED] = 0
-        state[s, POS] += i + 1 - at
-        state[s, HEAD_BYTES] += i + 1 - at
+        http.state[s, col.SCANNED] = 0
+        http.state[s, col.POS] += i + 1 - at
+        http.state[s, col.HEAD_BYTES] += i + 1 - at
         if i == at or (i == at + 1 and data[at] == 13):
             return ENDED_HERE
-        rows[R_FACTS, state[s, ROW]] |= HAS_TRAILERS
+        http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.HAS_TRAILERS
         at = i + 1
 
 
 @kernel
-def read_body(s: int, data: U8, at: int, end: int, state: I64, rows: I64, lanes: U64, tails: U8, limits: I64) -> int:
+def read_body(http: Http, s: int, data: U8, at: int, end: int) -> int:
     """One step of a body. Precondition: at < end."""
-    mode = state[s, MODE]
-    if mode == CHUNK_SIZE:
-        return read_chunk_size(s, data, at, end, state, rows, limits)
-    if mode == CHUNK_END:
-        return read_chunk_end(s, data, at, end, state, rows)
-    if mode == TRAILERS:
-        return read_trailers(s, data, at, end, state, rows, limits)
-    if mode != BODY and mode != CHUNK_DATA:
-        take(s, data, at, end - at, state, rows, lanes, tails)
+    mode = http.state[s, col.MODE]
+    if mode == col.CHUNK_SIZE:
+        return read_chunk_size(http, s, data, at, end)
+    if mode == col.CHUNK_END:
+        return read_chunk_end(http, s, data, at, end)
+    if mode == col.TRAILERS:
+        return read_trailers(http, s, data, at, end)
+    if mode != col.BODY and mode != col.CHUNK_DATA:
+        take(http, s, data, at, end - at)
         return MOVED
-    size = min(end - at, state[s, REMAIN])
-    take(s, data, at, size, state, rows, lanes, tails)
-    state[s, REMAIN] -= size
-    if state[s, REMAIN] > 0:
+    size = min(end - at, http.state[s, col.REMAIN])
+    take(http, s, data, at, size)
+    http.state[s, col.REMAIN] -= size
+    if http.state[s, col.REMAIN] > 0:
         return MOVED
-    if mode == BODY:
+    if mode == col.BODY:
         return ENDED_HERE
-    state[s, MODE] = CHUNK_END
+    http.state[s, col.MODE] = col.CHUNK_END
     return MOVED
 
 
 @cold
-def skip_gap(s: int, size: int, cut: bool, state: I64, rows: I64) -> int:
+def skip_gap(http: Http, s: int, size: int, cut: bool) -> int:
     """`size` bytes are missing in a body: how many of them are known to belong to it, -1 where the framing is lost."""
-    row = state[s, ROW]
-    mode = state[s, MODE]
-    rows[R_FACTS, row] |= (CUT if cut else 0) | (0 if mode == TRAILERS else BODY_GAP)
-    if mode == BODY or mode == CHUNK_DATA:
-        inside = min(size, state[s, REMAIN])
-        if mode == CHUNK_DATA and inside < size:
+    row = http.state[s, col.ROW]
+    mode = http.state[s, col.MODE]
+    http.rows[col.R_FACTS, row] |= (col.CUT if cut else 0) | (0 if mode == col.TRAILERS else col.BODY_GAP)
+    if mode == col.BODY or mode == col.CHUNK_DATA:
+        inside = min(size, http.state[s, col.REMAIN])
+        if mode == col.CHUNK_DATA and inside < size:
             inside = -1
-    elif mode == CHUNK_SIZE or mode == CHUNK_END or mode == TRAILERS:
+    elif mode == col.CHUNK_SIZE or mode == col.CHUNK_END or mode == col.TRAILERS:
         inside = -1
     else:
         inside = size
-    rows[R_GAP, row] += size if inside < 0 else inside
+    http.rows[col.R_GAP, row] += size if inside < 0 else inside
     if inside < 0:
         return inside
-    state[s, POS] += inside
-    if mode == BODY or mode == CHUNK_DATA:
-        state[s, REMAIN] -= inside
-        if mode == CHUNK_DATA and state[s, REMAIN] == 0:
-            state[s, MODE] = CHUNK_END
+    http.state[s, col.POS] += inside
+    if mode == col.BODY or mode == col.CHUNK_DATA:
+        http.state[s, col.REMAIN] -= inside
+        if mode == col.CHUNK_DATA and http.state[s, col.REMAIN] == 0:
+            http.state[s, col.MODE] = col.CHUNK_END
     return inside
 
 
 @kernel
-def body_complete(s: int, state: I64) -> bool:
+def body_complete(http: Http, s: int) -> bool:
     """Whether a gap went exactly to the end of a length-delimited body, or beyond."""
-    return state[s, MODE] == BODY and state[s, REMAIN] == 0
+    return http.state[s, col.MODE] == col.BODY and http.state[s, col.REMAIN] == 0

@@ -2,36 +2,8 @@
 
 from __future__ import annotations
 
-from inspector.http.layout import (
-    BARE_LF,
-    C_TEXT,
-    CODING,
-    CODING_CHUNKED,
-    CODING_NONE,
-    CODING_OTHER,
-    FLAG_CLOSE,
-    FLAG_KEEP_ALIVE,
-    FLAG_UPGRADE,
-    FLAGS,
-    FOLDED,
-    H_HEADERS,
-    H_METHOD,
-    INVALID,
-    L_FIELD,
-    L_TARGET,
-    LENGTH,
-    LENGTH_CONFLICT,
-    NONE,
-    R_AT,
-    R_ATTEMPT,
-    R_FACTS,
-    R_LENGTH,
-    R_MARKS,
-    T_CONTENT_TYPE,
-    T_REQUEST_ID,
-    T_TARGET,
-    T_XFF,
-)
+from inspector.http import layout as col
+from inspector.http.layout import Http
 from inspector.http.names import (
     CONNECTION,
     CONTENT_ENCODING,
@@ -51,7 +23,7 @@ from inspector.http.trace import note_trace
 from inspector.http.xxh64 import M, xxh64
 from inspector.instructions import move
 from inspector.kernel import cold, kernel
-from inspector.table import I64, U8, U64
+from inspector.table import U8
 
 REQUEST_ID_MARK = int(Mark.REQUEST_ID)
 XFF_MARK = int(Mark.XFF)
@@ -153,56 +125,50 @@ def field_value(data: U8, i: int, end: int, folded: bool, line: U8, size: int) -
 
 
 @kernel
-def store(
-    data: U8, i: int, end: int, field: int,
-    rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
-) -> None:  # fmt: skip
+def store(http: Http, data: U8, i: int, end: int, field: int, row: int) -> None:
     """Field `field` of a row becomes `data[i:end]`, as far as its limit goes. Precondition: `text` has room for it."""
-    limit = limits[L_TARGET] if field == T_TARGET else limits[L_FIELD]
+    limit = http.limits[col.L_TARGET] if field == col.T_TARGET else http.limits[col.L_FIELD]
     size = min(end - i, limit)
-    at = counters[C_TEXT]
-    move(text, at, data, i, size)
-    counters[C_TEXT] = at + size
-    rows[R_AT + field, row] = at
-    rows[R_LENGTH + field, row] = size
-    if field < T_CONTENT_TYPE:
-        hashes[H_METHOD + field, row] = xxh64(data, i, size, cell)
+    at = http.counters[col.C_TEXT]
+    move(http.text, at, data, i, size)
+    http.counters[col.C_TEXT] = at + size
+    http.rows[col.R_AT + field, row] = at
+    http.rows[col.R_LENGTH + field, row] = size
+    if field < col.T_CONTENT_TYPE:
+        http.hashes[col.H_METHOD + field, row] = xxh64(data, i, size, http.cell)
 
 
 @cold
-def append_forwarded(
-    line: U8, i: int, end: int,
-    rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
-) -> None:  # fmt: skip
+def append_forwarded(http: Http, line: U8, i: int, end: int, row: int) -> None:
     """A further x-forwarded-for line: its value follows the others after a "," (RFC 9110 section 5.3)."""
-    old = rows[R_AT + T_XFF, row]
-    size = rows[R_LENGTH + T_XFF, row]
-    at = counters[C_TEXT]
+    old = http.rows[col.R_AT + col.T_XFF, row]
+    size = http.rows[col.R_LENGTH + col.T_XFF, row]
+    at = http.counters[col.C_TEXT]
     if old + size != at:
         for k in range(size):
-            text[at + k] = text[old + k]
-        rows[R_AT + T_XFF, row] = at
+            http.text[at + k] = http.text[old + k]
+        http.rows[col.R_AT + col.T_XFF, row] = at
         old = at
-    limit = limits[L_FIELD]
+    limit = http.limits[col.L_FIELD]
     if size < limit:
-        text[old + size] = 44
+        http.text[old + size] = 44
         size += 1
     more = min(end - i, limit - size)
     for k in range(more):
-        text[old + size + k] = line[i + k]
+        http.text[old + size + k] = line[i + k]
     size += more
-    counters[C_TEXT] = old + size
-    rows[R_LENGTH + T_XFF, row] = size
+    http.counters[col.C_TEXT] = old + size
+    http.rows[col.R_LENGTH + col.T_XFF, row] = size
     for k in range(size):
-        line[k] = text[old + k]
-    hashes[H_METHOD + T_XFF, row] = xxh64(line, 0, size, cell)
+        line[k] = http.text[old + k]
+    http.hashes[col.H_METHOD + col.T_XFF, row] = xxh64(line, 0, size, http.cell)
 
 
 @kernel
-def note_length(line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: int) -> None:
+def note_length(http: Http, line: U8, i: int, end: int, s: int, row: int) -> None:
     """Content-Length (RFC 9110 section 8.6): a number, or a list of the same number (RFC 9112 section 6.3 item 5)."""
     while True:
-        value = NONE
+        value = col.NONE
         while i < end and (line[i] == 32 or line[i] == 9):
             i += 1
         while i < end and 48 <= line[i] <= 57:
@@ -210,13 +176,13 @@ def note_length(line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: 
             i += 1
         while i < end and (line[i] == 32 or line[i] == 9):
             i += 1
-        if value == NONE or value >= 1 << 58 or (i < end and line[i] != 44):
-            value = INVALID
-        if state[s, LENGTH] != NONE and state[s, LENGTH] != value:
-            value = INVALID
-        state[s, LENGTH] = value
-        if value == INVALID:
-            rows[R_FACTS, row] |= LENGTH_CONFLICT
+        if value == col.NONE or value >= 1 << 58 or (i < end and line[i] != 44):
+            value = col.INVALID
+        if http.state[s, col.LENGTH] != col.NONE and http.state[s, col.LENGTH] != value:
+            value = col.INVALID
+        http.state[s, col.LENGTH] = value
+        if value == col.INVALID:
+            http.rows[col.R_FACTS, row] |= col.LENGTH_CONFLICT
             return
         if i >= end:
             return
@@ -224,7 +190,7 @@ def note_length(line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: 
 
 
 @cold
-def note_tokens(line: U8, i: int, end: int, state: I64, s: int, connection: bool) -> None:
+def note_tokens(http: Http, line: U8, i: int, end: int, s: int, connection: bool) -> None:
     """The comma-separated tokens of Connection, or of Transfer-Encoding (the last coding counts)."""
     while i < end:
         while i < end and (line[i] == 32 or line[i] == 9 or line[i] == 44):
@@ -237,108 +203,99 @@ def note_tokens(line: U8, i: int, end: int, state: I64, s: int, connection: bool
             word = word_at(line, begin, i)
             if connection:
                 if size == 5 and word == WORD_CLOSE:
-                    state[s, FLAGS] |= FLAG_CLOSE
+                    http.state[s, col.FLAGS] |= col.FLAG_CLOSE
                 elif size == 10 and word == WORD_KEEP_AL:
-                    state[s, FLAGS] |= FLAG_KEEP_ALIVE
+                    http.state[s, col.FLAGS] |= col.FLAG_KEEP_ALIVE
             elif size == 7 and word == WORD_CHUNKED:
-                state[s, CODING] = CODING_CHUNKED
-            elif size != 8 or word != WORD_IDENTIT or state[s, CODING] != CODING_NONE:
-                state[s, CODING] = CODING_OTHER
+                http.state[s, col.CODING] = col.CODING_CHUNKED
+            elif size != 8 or word != WORD_IDENTIT or http.state[s, col.CODING] != col.CODING_NONE:
+                http.state[s, col.CODING] = col.CODING_OTHER
         while i < end and line[i] != 44:
             i += 1
 
 
 @kernel
-def note_sign(name: int, line: U8, i: int, end: int, rows: I64, row: int) -> None:
+def note_sign(http: Http, name: int, line: U8, i: int, end: int, row: int) -> None:
     """Fields of which only a mark or a small number is kept."""
     if name == CONTENT_ENCODING:
         if end > i:
-            rows[R_MARKS, row] |= CONTENT_ENCODING_MARK
+            http.rows[col.R_MARKS, row] |= CONTENT_ENCODING_MARK
     elif name == SERVER:
         word = word_at(line, i, end)
         if (end - i == 5 and word == WORD_ENVOY) or (end - i == 11 and word == WORD_ISTIO_E):
-            rows[R_MARKS, row] |= SERVER_ENVOY_MARK
+            http.rows[col.R_MARKS, row] |= SERVER_ENVOY_MARK
     elif name == X_ENVOY_INTERNAL:
         if end - i == 4 and word_at(line, i, end) == WORD_TRUE:
-            rows[R_MARKS, row] |= ENVOY_INTERNAL_MARK
+            http.rows[col.R_MARKS, row] |= ENVOY_INTERNAL_MARK
     elif name == X_ENVOY_UPSTREAM_SERVICE_TIME:
-        rows[R_MARKS, row] |= UPSTREAM_TIME_MARK
+        http.rows[col.R_MARKS, row] |= UPSTREAM_TIME_MARK
     elif name == X_ENVOY_ATTEMPT_COUNT and 0 < end - i < 5:
         value = 0
         for k in range(i, end):
             if line[k] < 48 or line[k] > 57:
                 return
             value = value * 10 + line[k] - 48
-        rows[R_ATTEMPT, row] = value
+        http.rows[col.R_ATTEMPT, row] = value
 
 
 @kernel
-def note_text(
-    line: U8, field: int, i: int, end: int,
-    rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
-) -> None:  # fmt: skip
+def note_text(http: Http, line: U8, field: int, i: int, end: int, row: int) -> None:
     """A text field: its first line counts, of x-forwarded-for all of them."""
-    if rows[R_AT + field, row] != NONE:
-        if field == T_XFF:
-            append_forwarded(line, i, end, rows, hashes, row, text, counters, limits, cell)
+    if http.rows[col.R_AT + field, row] != col.NONE:
+        if field == col.T_XFF:
+            append_forwarded(http, line, i, end, row)
         return
-    store(line, i, end, field, rows, hashes, row, text, counters, limits, cell)
-    if field == T_REQUEST_ID:
-        rows[R_MARKS, row] |= REQUEST_ID_MARK
-    elif field == T_XFF:
-        rows[R_MARKS, row] |= XFF_MARK
-    elif field == T_CONTENT_TYPE and end - i >= 16:
+    store(http, line, i, end, field, row)
+    if field == col.T_REQUEST_ID:
+        http.rows[col.R_MARKS, row] |= REQUEST_ID_MARK
+    elif field == col.T_XFF:
+        http.rows[col.R_MARKS, row] |= XFF_MARK
+    elif field == col.T_CONTENT_TYPE and end - i >= 16:
         application = word_at(line, i, end) == WORD_APPLICA and word_at(line, i + 7, end) == WORD_TION_GR
         if application and lower(line[i + 14]) == 112 and lower(line[i + 15]) == 99:  # pc
-            rows[R_MARKS, row] |= GRPC_MARK
+            http.rows[col.R_MARKS, row] |= GRPC_MARK
 
 
 @kernel
-def note_framing(name: int, line: U8, i: int, end: int, state: I64, s: int, rows: I64, row: int) -> None:
+def note_framing(http: Http, name: int, line: U8, i: int, end: int, s: int, row: int) -> None:
     """Fields that say how the message is read."""
     if name == CONTENT_LENGTH:
-        note_length(line, i, end, state, s, rows, row)
+        note_length(http, line, i, end, s, row)
     elif name == UPGRADE:
-        state[s, FLAGS] |= FLAG_UPGRADE
+        http.state[s, col.FLAGS] |= col.FLAG_UPGRADE
     else:
-        note_tokens(line, i, end, state, s, name == CONNECTION)
+        note_tokens(http, line, i, end, s, name == CONNECTION)
 
 
 @kernel
-def note_field(
-    name: int, line: U8, i: int, end: int,
-    state: I64, s: int, rows: I64, hashes: U64, row: int, text: U8, counters: I64, limits: I64, cell: U64,
-) -> None:  # fmt: skip
+def note_field(http: Http, name: int, line: U8, i: int, end: int, s: int, row: int) -> None:
     """The field `name` with the value `line[i:end]` is noted in its message's row or its stream's head."""
     if name <= CONTENT_TYPE:
-        note_text(line, name + 1, i, end, rows, hashes, row, text, counters, limits, cell)
+        note_text(http, line, name + 1, i, end, row)
     elif name <= UPGRADE:
-        note_framing(name, line, i, end, state, s, rows, row)
+        note_framing(http, name, line, i, end, s, row)
     elif name <= X_B3_SAMPLED:
-        note_trace(name, line, i, end, rows, hashes, row, cell)
+        note_trace(http, name, line, i, end, row)
     else:
-        note_sign(name, line, i, end, rows, row)
+        note_sign(http, name, line, i, end, row)
 
 
 @cold
-def field_line(
-    data: U8, at: int, end: int, folded: bool, line: U8, names: U8, table: I64,
-    rows: I64, hashes: U64, row: int, cell: U64,
-) -> tuple[int, int, int]:  # fmt: skip
+def field_line(http: Http, data: U8, at: int, end: int, folded: bool, line: U8, row: int) -> tuple[int, int, int]:
     """One field line `data[at:end]`, its LF left out: which field it is, and where its value begins and ends in `line`."""
     if data[end - 1] == 13:
         end -= 1
     else:
-        rows[R_FACTS, row] |= BARE_LF
+        http.rows[col.R_FACTS, row] |= col.BARE_LF
     if folded:
-        rows[R_FACTS, row] |= FOLDED
+        http.rows[col.R_FACTS, row] |= col.FOLDED
     length, i = field_name(data, at, end, line)
     if length == 0:
         return UNNAMED, 0, 0
-    name, touched = find_name(line, length, names, table)
+    name, touched = find_name(line, length, http.names, http.table)
     if touched != 0 and name == UNNAMED:
         return UNNAMED, 0, 0
     size = field_value(data, i, end, folded, line, length + 1)
     if touched == 0:
-        hashes[H_HEADERS, row] = (hashes[H_HEADERS, row] + xxh64(line, 0, size, cell)) & M
+        http.hashes[col.H_HEADERS, row] = (http.hashes[col.H_HEADERS, row] + xxh64(line, 0, size, http.cell)) & M
     return name, length + 1, size

@@ -5,7 +5,10 @@ Stream rows are by stream slot, connection rows by connection slot, message rows
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from inspector.http.tables import Fact
+from inspector.table import I64, U8, U64
 
 NONE = -1
 
@@ -199,3 +202,37 @@ LENGTH_CONFLICT = int(Fact.LENGTH_CONFLICT)
 HEAD_TOO_LONG = int(Fact.HEAD_TOO_LONG)
 CLOSE = int(Fact.CLOSE)
 BAD_CHUNK = int(Fact.BAD_CHUNK)
+
+
+class Near(NamedTuple):
+    """Rows of `chunks` that belong to a stream in this block (from low to high), and to the other direction."""
+
+    low: int
+    high: int
+    other_low: int
+    other_high: int
+
+
+class Http(NamedTuple):
+    """What the inner loops work on: one block's work, tables of names, state of streams and connections, and what they give."""
+
+    active: I64
+    runs: I64
+    chunks: I64
+    names: U8
+    table: I64
+    known: I64
+    known_words: U64
+    state: I64
+    conns: I64
+    pool: I64
+    rows: I64
+    hashes: U64
+    text: U8
+    lanes: U64
+    tails: U8
+    news: I64
+    unanswered: I64
+    counters: I64
+    limits: I64
+    cell: U64

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.http import layout as at
+from inspector.http import layout as col
 from inspector.http.connections import read_block
 from inspector.http.known import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
+from inspector.http.layout import Http
 from inspector.http.names import build
 from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.http.texts import copy_texts, lay_texts
@@ -57,33 +58,33 @@ class Read:
 
 
 _SIGNED = {
-    "id": at.R_ID,
-    "request": at.R_REQUEST,
-    "slot": at.R_SLOT,
-    "stream": at.R_STREAM,
-    "kind": at.R_KIND,
-    "version": at.R_VERSION,
-    "start": at.R_START,
-    "head_end": at.R_HEAD_END,
-    "end": at.R_END,
-    "facts": at.R_FACTS,
-    "marks": at.R_MARKS,
-    "status": at.R_STATUS,
-    "attempt": at.R_ATTEMPT,
-    "body_bytes": at.R_BODY,
-    "gap_bytes": at.R_GAP,
+    "id": col.R_ID,
+    "request": col.R_REQUEST,
+    "slot": col.R_SLOT,
+    "stream": col.R_STREAM,
+    "kind": col.R_KIND,
+    "version": col.R_VERSION,
+    "start": col.R_START,
+    "head_end": col.R_HEAD_END,
+    "end": col.R_END,
+    "facts": col.R_FACTS,
+    "marks": col.R_MARKS,
+    "status": col.R_STATUS,
+    "attempt": col.R_ATTEMPT,
+    "body_bytes": col.R_BODY,
+    "gap_bytes": col.R_GAP,
 }
 _HASHES = {
-    "body_hash": at.H_BODY,
-    "method": at.H_METHOD,
-    "target": at.H_TARGET,
-    "host": at.H_HOST,
-    "request_id": at.H_REQUEST_ID,
-    "xff": at.H_XFF,
-    "trace": at.H_TRACE,
-    "span": at.H_SPAN,
-    "parent": at.H_PARENT,
-    "headers": at.H_HEADERS,
+    "body_hash": col.H_BODY,
+    "method": col.H_METHOD,
+    "target": col.H_TARGET,
+    "host": col.H_HOST,
+    "request_id": col.H_REQUEST_ID,
+    "xff": col.H_XFF,
+    "trace": col.H_TRACE,
+    "span": col.H_SPAN,
+    "parent": col.H_PARENT,
+    "headers": col.H_HEADERS,
 }
 
 
@@ -138,17 +139,17 @@ class Parser:
             np.int64,
         )
         self._none = Protocols.empty()
-        self._counters = np.zeros(at.COUNTER_WIDTH, np.int64)
-        self._counters[at.C_FREE] = at.NONE
-        self._state = np.zeros((0, at.STREAM_WIDTH), np.int64)
+        self._counters = np.zeros(col.COUNTER_WIDTH, np.int64)
+        self._counters[col.C_FREE] = col.NONE
+        self._state = np.zeros((0, col.STREAM_WIDTH), np.int64)
         self._lanes = np.zeros((0, 4), np.uint64)
         self._tails = np.zeros(0, np.uint8)
-        self._conns = np.zeros((0, at.CONNECTION_WIDTH), np.int64)
-        self._pool = np.zeros((64, at.NODE_WIDTH), np.int64)
-        self._rows = np.zeros((at.ROW_WIDTH, 64), np.int64)
-        self._hashes = np.zeros((at.HASH_WIDTH, 64), np.uint64)
+        self._conns = np.zeros((0, col.CONNECTION_WIDTH), np.int64)
+        self._pool = np.zeros((64, col.NODE_WIDTH), np.int64)
+        self._rows = np.zeros((col.ROW_WIDTH, 64), np.int64)
+        self._hashes = np.zeros((col.HASH_WIDTH, 64), np.uint64)
         self._text = np.zeros(1 << 18, np.uint8)
-        self._news = np.zeros((64, at.NEWS_WIDTH), np.int64)
+        self._news = np.zeros((64, col.NEWS_WIDTH), np.int64)
         self._unanswered = np.zeros(4 * o.pending + 64, np.int64)
         self._line = np.zeros(max(o.head_limit, 65536) + 64, np.uint8)
         self._cell = np.zeros(1, np.uint64)
@@ -156,7 +157,7 @@ class Parser:
     @property
     def unconfirmed(self) -> int:
         """Packets behind a gap that begin like a message and were left out: nothing shows that one begins there."""
-        return int(self._counters[at.C_UNCONFIRMED])
+        return int(self._counters[col.C_UNCONFIRMED])
 
     def feed(self, block: StreamBlock, synced: Synced) -> Read:
         """Read one block of streams.
@@ -170,31 +171,51 @@ class Parser:
         data, line = np.ascontiguousarray(block.arena), self._line
         done = 0
         while True:
-            done = read_block(
-                done, active, data, runs, chunks, line, self._names, self._table,
-                self._known, self._known_words, self._state, self._conns,
-                self._pool, self._rows, self._hashes, self._text, self._lanes, self._tails, self._news,
-                self._unanswered, self._counters, self._limits, self._cell,
-            )  # fmt: skip
+            done = read_block(self._streams(active, runs, chunks), done, data, line)
             if done >= len(active):
                 break
             self._make_room()
         return self._hand_over(slots)
+
+    def _streams(self, active: I64, runs: I64, chunks: I64) -> Http:
+        """What the inner loops work on."""
+        return Http(
+            active,
+            runs,
+            chunks,
+            self._names,
+            self._table,
+            self._known,
+            self._known_words,
+            self._state,
+            self._conns,
+            self._pool,
+            self._rows,
+            self._hashes,
+            self._text,
+            self._lanes,
+            self._tails,
+            self._news,
+            self._unanswered,
+            self._counters,
+            self._limits,
+            self._cell,
+        )
 
     def _activate(self, block: StreamBlock, synced: Synced) -> tuple[I64, I64]:
         """The slots of the block's connections, and a row for each connection; new streams get a fresh state."""
         runs, chunks, ends = block.runs, block.chunks, block.ends
         conns = np.sort(np.concatenate([runs.slot, ends.slot]), kind="stable").astype(np.int64) >> 1
         conns = conns[first_of_each(conns)]
-        active = np.zeros((len(conns), at.ACTIVE_WIDTH), np.int64)
-        active[:, at.A_SLOT] = conns
+        active = np.zeros((len(conns), col.ACTIVE_WIDTH), np.int64)
+        active[:, col.A_SLOT] = conns
         slots = (2 * conns[:, None] + np.arange(2)).ravel()
         bounds = 2 * conns[:, None] + np.arange(3)
-        active[:, at.A_RUNS : at.A_RUNS + 3] = np.searchsorted(runs.slot, bounds)
-        active[:, at.A_CHUNKS : at.A_CHUNKS + 3] = np.searchsorted(chunks.slot, bounds)
+        active[:, col.A_RUNS : col.A_RUNS + 3] = np.searchsorted(runs.slot, bounds)
+        active[:, col.A_CHUNKS : col.A_CHUNKS + 3] = np.searchsorted(chunks.slot, bounds)
         where = np.searchsorted(conns, ends.slot >> 1)
-        active[where, at.A_HOW + (ends.slot & 1)] = ends.how
-        active[where, at.A_END + (ends.slot & 1)] = ends.offset
+        active[where, col.A_HOW + (ends.slot & 1)] = ends.how
+        active[where, col.A_END + (ends.slot & 1)] = ends.offset
         if len(conns):
             self._grow_slots(2 * int(conns[-1]) + 2)
         first = np.flatnonzero(first_of_each(runs.slot))
@@ -223,73 +244,73 @@ class Parser:
 
     def _blank(self, slots: I64) -> None:
         self._state[slots] = 0
-        self._state[slots, at.STREAM] = at.NONE
-        self._state[slots, at.ROW] = at.NONE
-        self._state[slots, at.PEERS :] = UNKNOWN
+        self._state[slots, col.STREAM] = col.NONE
+        self._state[slots, col.ROW] = col.NONE
+        self._state[slots, col.PEERS :] = UNKNOWN
 
     def _blank_connections(self, conns: I64) -> None:
         self._conns[conns] = 0
-        self._conns[conns, at.LOST_AT] = UNKNOWN
-        self._conns[conns, at.EARLY] = UNKNOWN
-        self._conns[conns, at.FRONT] = at.NONE
-        self._conns[conns, at.BACK] = at.NONE
-        self._conns[conns, at.LAST_PEER] = UNKNOWN
+        self._conns[conns, col.LOST_AT] = UNKNOWN
+        self._conns[conns, col.EARLY] = UNKNOWN
+        self._conns[conns, col.FRONT] = col.NONE
+        self._conns[conns, col.BACK] = col.NONE
+        self._conns[conns, col.LAST_PEER] = UNKNOWN
 
     def _renew(self, slots: I64, streams: I64, starts: I64, synced: Synced) -> None:
         """Streams that are new in their slots start afresh. A slot is blank before: both ends of a connection blank it."""
-        new = self._state[slots, at.STREAM] != streams
+        new = self._state[slots, col.STREAM] != streams
         if not new.any():
             return
         slots, streams, starts = slots[new], streams[new], starts[new]
         known = np.asarray(synced(slots.astype(np.int32)) if callable(synced) else synced[slots], bool)
         self._blank(slots)
         state = self._state
-        state[slots, at.STREAM] = streams
-        state[slots, at.POS] = starts
-        state[slots, at.FIRST_OFFSET] = starts
-        state[slots, at.SEEN] = starts
-        state[slots, at.SYNCED] = known
-        state[slots, at.NEXT_FACTS] = np.where(known, 0, at.MIDSTREAM)
-        self._conns[slots[~known] >> 1, at.LOST] = 1
+        state[slots, col.STREAM] = streams
+        state[slots, col.POS] = starts
+        state[slots, col.FIRST_OFFSET] = starts
+        state[slots, col.SEEN] = starts
+        state[slots, col.SYNCED] = known
+        state[slots, col.NEXT_FACTS] = np.where(known, 0, col.MIDSTREAM)
+        self._conns[slots[~known] >> 1, col.LOST] = 1
 
     def _make_room(self) -> None:
         counters = self._counters
-        rows = 2 * int(counters[at.C_ROWS]) + 64
+        rows = 2 * int(counters[col.C_ROWS]) + 64
         self._rows = _wider(self._rows, rows)
         self._hashes = _wider(self._hashes, rows)
-        self._text = _grown(self._text, int(2 * counters[at.C_TEXT]) + (1 << 18))
-        self._pool = _grown(self._pool, int(2 * counters[at.C_NODES]) + 64)
-        self._news = _grown(self._news, int(2 * counters[at.C_NEWS]) + 64)
-        self._unanswered = _grown(self._unanswered, int(2 * counters[at.C_UNANSWERED]) + 4 * self.options.pending + 64)
+        self._text = _grown(self._text, int(2 * counters[col.C_TEXT]) + (1 << 18))
+        self._pool = _grown(self._pool, int(2 * counters[col.C_NODES]) + 64)
+        self._news = _grown(self._news, int(2 * counters[col.C_NEWS]) + 64)
+        self._unanswered = _grown(self._unanswered, int(2 * counters[col.C_UNANSWERED]) + 4 * self.options.pending + 64)
 
     def _hand_over(self, slots: I64) -> Read:
         """The ended messages leave the working arrays, the open ones move to their front."""
         counters, state = self._counters, self._state
         protocols = self._protocols()
-        count = int(counters[at.C_ROWS])
-        done = self._rows[at.R_DONE, :count]
+        count = int(counters[col.C_ROWS])
+        done = self._rows[col.R_DONE, :count]
         messages = self._messages(np.flatnonzero(done == 1))
         self._keep(np.flatnonzero(done == 0))
-        unanswered = self._unanswered[: counters[at.C_UNANSWERED]].copy()
-        counters[at.C_NEWS] = 0
-        counters[at.C_UNANSWERED] = 0
+        unanswered = self._unanswered[: counters[col.C_UNANSWERED]].copy()
+        counters[col.C_NEWS] = 0
+        counters[col.C_UNANSWERED] = 0
         pairs = slots.reshape(-1, 2)
-        over = (state[pairs, at.ENDED] != 0).all(axis=1)
-        still = slots[(state[slots, at.STREAM] != at.NONE) & (state[slots, at.ENDED] == 0)]
-        stopped = state[still, at.MODE] == at.STOPPED
-        state[still[stopped], at.POS] = np.maximum(state[still[stopped], at.POS], state[still[stopped], at.SEEN])
-        consumed = state[still, at.POS].copy()
-        rows = state[still, at.ROW]
-        open_starts = np.where(rows >= 0, self._rows[at.R_START, np.maximum(rows, 0)], consumed)
+        over = (state[pairs, col.ENDED] != 0).all(axis=1)
+        still = slots[(state[slots, col.STREAM] != col.NONE) & (state[slots, col.ENDED] == 0)]
+        stopped = state[still, col.MODE] == col.STOPPED
+        state[still[stopped], col.POS] = np.maximum(state[still[stopped], col.POS], state[still[stopped], col.SEEN])
+        consumed = state[still, col.POS].copy()
+        rows = state[still, col.ROW]
+        open_starts = np.where(rows >= 0, self._rows[col.R_START, np.maximum(rows, 0)], consumed)
         self._blank(pairs[over].ravel())
         self._blank_connections(pairs[over, 0] >> 1)
         open_slots = still.astype(np.int32)
         return Read(messages, protocols, open_slots, consumed, open_slots, open_starts, unanswered)
 
     def _protocols(self) -> Protocols:
-        if not self._counters[at.C_NEWS]:
+        if not self._counters[col.C_NEWS]:
             return self._none
-        news = self._news[: self._counters[at.C_NEWS]]
+        news = self._news[: self._counters[col.C_NEWS]]
         names = gather(self._text, news[:, 3].copy(), news[:, 4].copy())
         return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], sni=names)
 
@@ -316,14 +337,14 @@ class Parser:
         """Only the rows at `index` and their text stay."""
         n = len(index)
         rows = self._rows[:, index]
-        lengths = rows[at.R_LENGTH : at.R_LENGTH + len(FIELDS)]
-        starts = rows[at.R_AT : at.R_AT + len(FIELDS)]
+        lengths = rows[col.R_LENGTH : col.R_LENGTH + len(FIELDS)]
+        starts = rows[col.R_AT : col.R_AT + len(FIELDS)]
         kept = gather(self._text, starts.ravel(), lengths.ravel())
         moved = kept.offsets[:-1].reshape(starts.shape)
-        rows[at.R_AT : at.R_AT + len(FIELDS)] = np.where(starts == at.NONE, at.NONE, moved)
+        rows[col.R_AT : col.R_AT + len(FIELDS)] = np.where(starts == col.NONE, col.NONE, moved)
         self._text[: len(kept.values)] = kept.values
         self._rows[:, :n] = rows
         self._hashes[:, :n] = self._hashes[:, index]
-        self._state[rows[at.R_SLOT], at.ROW] = np.arange(n)
-        self._counters[at.C_ROWS] = n
-        self._counters[at.C_TEXT] = len(kept.values)
+        self._state[rows[col.R_SLOT], col.ROW] = np.arange(n)
+        self._counters[col.C_ROWS] = n
+        self._counters[col.C_TEXT] = len(kept.values)

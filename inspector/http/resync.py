@@ -6,16 +6,7 @@ the other side has spoken knowing exactly what came before: one of its packets a
 
 from __future__ import annotations
 
-from inspector.http.layout import (
-    CARRIED,
-    CHUNK_OFFSET,
-    CHUNK_PEER,
-    CHUNK_TIME,
-    PEERS,
-    REQUEST,
-    RESPONSE,
-    STREAM,
-)
+from inspector.http import layout as col
 from inspector.http.startline import VALID_LINE, request_line, status_line
 from inspector.kernel import cold, kernel
 from inspector.table import I64, U8
@@ -37,7 +28,7 @@ def first_not_below(chunks: I64, column: int, low: int, high: int, value: int) -
 @cold
 def chunk_of(chunks: I64, low: int, high: int, offset: int) -> int:
     """The row of the chunk that holds the byte at `offset`, or -1."""
-    row = first_not_below(chunks, CHUNK_OFFSET, low, high, offset + 1) - 1
+    row = first_not_below(chunks, col.CHUNK_OFFSET, low, high, offset + 1) - 1
     return row if row >= low else -1
 
 
@@ -49,23 +40,23 @@ def confirmed(offset: int, time: int, state: I64, other: int, chunks: I64, low: 
     """
     if offset == UNKNOWN:
         return False
-    if state[other, STREAM] != -1:
-        for k in range(CARRIED):
-            if state[other, PEERS + k] == offset:
+    if state[other, col.STREAM] != -1:
+        for k in range(col.CARRIED):
+            if state[other, col.PEERS + k] == offset:
                 return True
-    row = first_not_below(chunks, CHUNK_PEER, low, high, offset)
-    return row < high and chunks[row, CHUNK_PEER] == offset and chunks[row, CHUNK_TIME] <= time
+    row = first_not_below(chunks, col.CHUNK_PEER, low, high, offset)
+    return row < high and chunks[row, col.CHUNK_PEER] == offset and chunks[row, col.CHUNK_TIME] <= time
 
 
 @cold
 def next_turn(offset: int, state: I64, other: int, chunks: I64, low: int, high: int) -> int:
     """The first offset above `offset` that stream `other` acknowledged with a packet of its own, UNKNOWN without one."""
-    if state[other, STREAM] != -1:
-        for k in range(CARRIED):
-            if state[other, PEERS + k] > offset:
-                return state[other, PEERS + k]
-    row = first_not_below(chunks, CHUNK_PEER, low, high, offset + 1)
-    return chunks[row, CHUNK_PEER] if row < high else UNKNOWN
+    if state[other, col.STREAM] != -1:
+        for k in range(col.CARRIED):
+            if state[other, col.PEERS + k] > offset:
+                return state[other, col.PEERS + k]
+    row = first_not_below(chunks, col.CHUNK_PEER, low, high, offset + 1)
+    return chunks[row, col.CHUNK_PEER] if row < high else UNKNOWN
 
 
 @cold
@@ -75,25 +66,25 @@ def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
     row = high - 1
     newest = UNKNOWN
     # Count first: as many old ones stay as there is room for.
-    while row >= low and found < CARRIED:
-        peer = chunks[row, CHUNK_PEER]
-        if peer != UNKNOWN and peer != newest and peer != state[s, PEERS + CARRIED - 1]:
+    while row >= low and found < col.CARRIED:
+        peer = chunks[row, col.CHUNK_PEER]
+        if peer != UNKNOWN and peer != newest and peer != state[s, col.PEERS + col.CARRIED - 1]:
             newest = peer
             found += 1
         row -= 1
     if found == 0:
         return
-    for k in range(CARRIED - found):
-        state[s, PEERS + k] = state[s, PEERS + k + found]
-    last = state[s, PEERS + CARRIED - 1]
+    for k in range(col.CARRIED - found):
+        state[s, col.PEERS + k] = state[s, col.PEERS + k + found]
+    last = state[s, col.PEERS + col.CARRIED - 1]
     row = high - 1
     newest = UNKNOWN
-    k = CARRIED - 1
+    k = col.CARRIED - 1
     while row >= low and found > 0:
-        peer = chunks[row, CHUNK_PEER]
+        peer = chunks[row, col.CHUNK_PEER]
         if peer != UNKNOWN and peer != newest and peer != last:
             newest = peer
-            state[s, PEERS + k] = peer
+            state[s, col.PEERS + k] = peer
             k -= 1
             found -= 1
         row -= 1
@@ -103,12 +94,12 @@ def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
 def start_line_at(data: U8, at: int, end: int, kind: int, other_kind: int) -> tuple[int, int]:
     """What stands at `at`, and which kind of message it begins; `kind` 0 leaves the choice to the bytes and the other side."""
     found = 0
-    if kind != RESPONSE and other_kind != REQUEST:
+    if kind != col.RESPONSE and other_kind != col.REQUEST:
         found = request_line(data, at, end)[0]
         if found == VALID_LINE:
-            return found, REQUEST
-    if kind != REQUEST and other_kind != RESPONSE:
+            return found, col.REQUEST
+    if kind != col.REQUEST and other_kind != col.RESPONSE:
         status = status_line(data, at, end)[0]
         if status >= found:
-            return status, RESPONSE
-    return found, REQUEST
+            return status, col.RESPONSE
+    return found, col.REQUEST

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from inspector.http import layout as at
+from inspector.http import layout as col
 from inspector.instructions import move
 from inspector.kernel import kernel
 from inspector.table import I32, I64, U8
 
-TEXTS = at.R_LENGTH - at.R_AT
+TEXTS = col.R_LENGTH - col.R_AT
 
 
 @kernel
@@ -16,7 +16,7 @@ def lay_texts(rows: I64, index: I64, ends: I32, offsets: I64) -> None:
     for i in range(len(index)):
         size = 0
         for k in range(TEXTS):
-            size += rows[at.R_LENGTH + k, index[i]]
+            size += rows[col.R_LENGTH + k, index[i]]
             ends[k, i] = size
         offsets[i + 1] = offsets[i] + size
 
@@ -27,8 +27,8 @@ def copy_texts(rows: I64, index: I64, text: U8, offsets: I64, out: U8) -> None:
     for i in range(len(index)):
         to = offsets[i]
         for k in range(TEXTS):
-            begin = rows[at.R_AT + k, index[i]]
-            size = rows[at.R_LENGTH + k, index[i]]
+            begin = rows[col.R_AT + k, index[i]]
+            size = rows[col.R_LENGTH + k, index[i]]
             if size > 0:
                 move(out, to, text, begin, size)
                 to += size

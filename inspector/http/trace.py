@@ -6,12 +6,13 @@ and parent must come from one source.
 
 from __future__ import annotations
 
-from inspector.http.layout import H_PARENT, H_SPAN, H_TRACE, R_MARKS, R_TRACE_LEVEL
+from inspector.http import layout as col
+from inspector.http.layout import Http
 from inspector.http.names import B3, TRACEPARENT, X_B3_PARENTSPANID, X_B3_SAMPLED, X_B3_SPANID, X_B3_TRACEID
 from inspector.http.tables import Mark
 from inspector.http.xxh64 import xxh64
 from inspector.kernel import cold, kernel
-from inspector.table import I64, U8, U64
+from inspector.table import U8
 
 TRACE_MARK = int(Mark.TRACE)
 SAMPLED_0 = int(Mark.SAMPLED_0)
@@ -33,15 +34,15 @@ def id_end(line: U8, i: int, end: int) -> int:
 
 
 @kernel
-def note_sampled(line: U8, i: int, end: int, rows: I64, row: int) -> None:
+def note_sampled(http: Http, line: U8, i: int, end: int, row: int) -> None:
     """A sampling decision: 0 or false; 1, true or d (debug)."""
     if i >= end:
         return
     c = line[i]
     if c == 48 or c == 102:
-        rows[R_MARKS, row] |= SAMPLED_0
+        http.rows[col.R_MARKS, row] |= SAMPLED_0
     elif c == 49 or c == 116 or c == 100:
-        rows[R_MARKS, row] |= SAMPLED_1
+        http.rows[col.R_MARKS, row] |= SAMPLED_1
 
 
 @kernel
@@ -57,64 +58,64 @@ def hex_digit(c: int) -> int:
 
 
 @cold
-def note_parts(line: U8, i: int, end: int, w3c: bool, rows: I64, hashes: U64, row: int, cell: U64) -> None:
+def note_parts(http: Http, line: U8, i: int, end: int, w3c: bool, row: int) -> None:
     """traceparent: version-trace-span-flags; b3: trace-span[-sampled[-parent]], or a sampling decision alone."""
     stop = id_end(line, i, end)
     if w3c:
         i = stop + 1
         stop = id_end(line, i, end)
     elif stop == end:
-        note_sampled(line, i, end, rows, row)
+        note_sampled(http, line, i, end, row)
         return
     if i >= stop:
         return
-    rows[R_MARKS, row] |= TRACE_MARK
-    hashes[H_TRACE, row] = xxh64(line, i, stop - i, cell)
+    http.rows[col.R_MARKS, row] |= TRACE_MARK
+    http.hashes[col.H_TRACE, row] = xxh64(line, i, stop - i, http.cell)
     i = stop + 1
     stop = id_end(line, i, end)
     if i < stop:
-        hashes[H_SPAN, row] = xxh64(line, i, stop - i, cell)
+        http.hashes[col.H_SPAN, row] = xxh64(line, i, stop - i, http.cell)
     i = stop + 1
     stop = id_end(line, i, end)
     if i >= stop:
         return
     if w3c:
         if stop - i == 2 and hex_digit(line[i + 1]) >= 0:
-            rows[R_MARKS, row] |= SAMPLED_1 if hex_digit(line[i + 1]) & 1 else SAMPLED_0
+            http.rows[col.R_MARKS, row] |= SAMPLED_1 if hex_digit(line[i + 1]) & 1 else SAMPLED_0
         return
-    note_sampled(line, i, stop, rows, row)
+    note_sampled(http, line, i, stop, row)
     i = stop + 1
     stop = id_end(line, i, end)
     if i < stop:
-        hashes[H_PARENT, row] = xxh64(line, i, stop - i, cell)
+        http.hashes[col.H_PARENT, row] = xxh64(line, i, stop - i, http.cell)
 
 
 @cold
-def note_trace(name: int, line: U8, i: int, end: int, rows: I64, hashes: U64, row: int, cell: U64) -> None:
+def note_trace(http: Http, name: int, line: U8, i: int, end: int, row: int) -> None:
     """One field of trace context with the value `line[i:end]` is noted in its message's row."""
     level = LEVEL_TRACEPARENT if name == TRACEPARENT else (LEVEL_B3 if name == B3 else LEVEL_X_B3)
-    if level < rows[R_TRACE_LEVEL, row] or i >= end:
+    if level < http.rows[col.R_TRACE_LEVEL, row] or i >= end:
         return
-    if level > rows[R_TRACE_LEVEL, row]:
-        rows[R_TRACE_LEVEL, row] = level
-        hashes[H_TRACE, row] = 0
-        hashes[H_SPAN, row] = 0
-        hashes[H_PARENT, row] = 0
-        rows[R_MARKS, row] &= ~(SAMPLED_0 | SAMPLED_1 | TRACE_MARK)
+    if level > http.rows[col.R_TRACE_LEVEL, row]:
+        http.rows[col.R_TRACE_LEVEL, row] = level
+        http.hashes[col.H_TRACE, row] = 0
+        http.hashes[col.H_SPAN, row] = 0
+        http.hashes[col.H_PARENT, row] = 0
+        http.rows[col.R_MARKS, row] &= ~(SAMPLED_0 | SAMPLED_1 | TRACE_MARK)
     elif level < LEVEL_X_B3:
         return  # a second line of the same field
     if level < LEVEL_X_B3:
-        note_parts(line, i, end, name == TRACEPARENT, rows, hashes, row, cell)
+        note_parts(http, line, i, end, name == TRACEPARENT, row)
         return
     if name == X_B3_SAMPLED:
-        note_sampled(line, i, end, rows, row)
+        note_sampled(http, line, i, end, row)
         return
     id_end(line, i, end)
-    value = xxh64(line, i, end - i, cell)
-    rows[R_MARKS, row] |= TRACE_MARK
+    value = xxh64(line, i, end - i, http.cell)
+    http.rows[col.R_MARKS, row] |= TRACE_MARK
     if name == X_B3_TRACEID:
-        hashes[H_TRACE, row] = value
+        http.hashes[col.H_TRACE, row] = value
     elif name == X_B3_SPANID:
-        hashes[H_SPAN, row] = value
+        http.hashes[col.H_SPAN, row] = value
     elif name == X_B3_PARENTSPANID:
-        hashes[H_PARENT, row] = value
+        http.hashes[col.H_PARENT, row] = value

@@ -28,7 +28,7 @@ from inspector.mirror.signs import is_loopback
 from inspector.ragged import Ragged
 from inspector.table import I64, U8, Bool, dtypes
 from inspector.tcp import TcpOptions, Tracker
-from inspector.tcp.layout import T_TIME
+from inspector.tcp import layout as col
 from inspector.tcp.places import Places
 from inspector.tcp.tables import End, Gap, StreamBlock
 
@@ -135,7 +135,7 @@ class Reading:
             with self.timed("tcp"):
                 streams = self.tracker.feed_rows(seg, first, last, data)
             self._step(streams)
-            self.clock = max(self.clock, int(seg[T_TIME, first:last].max()))
+            self.clock = max(self.clock, int(seg[col.T_TIME, first:last].max()))
             self.segments += last - first
             first = last
             if self.segments % EPOCH == 0:

@@ -11,7 +11,7 @@ from inspector.capture.records import chain
 from inspector.gather import FEW, take
 from inspector.mirror import standins
 from inspector.tcp import Tracker, gathering
-from inspector.tcp import layout as at
+from inspector.tcp import layout as col
 from inspector.tcp.flows import write_row
 from inspector.tcp.keys import rehash
 
@@ -48,11 +48,11 @@ def _of_tcp() -> None:
     tracker.tick(1)
     r = tracker.rooms
     found = np.empty(len(r.nodes), np.int64)
-    gathering.fresh_nodes(r.state, r.nodes, found)
-    gathering.stored_nodes(r.nodes, found)
-    gathering.keep(r.state, r.streams, r.nodes, np.empty((0, 5), np.int64), 0)
+    gathering.fresh_nodes(tracker._tcp(), found)
+    gathering.stored_nodes(tracker._tcp(), found)
+    gathering.keep(tracker._tcp(), np.empty((0, 5), np.int64), 0)
     rehash(r.table, np.zeros((2 * len(r.table), 2), np.int64))
-    write_row(r.conns, r.streams, np.zeros((1, at.Z_WIDTH), np.int64), 0, 0)
+    write_row(r.conns, r.streams, np.zeros((1, col.Z_WIDTH), np.int64), 0, 0)
 
 
 def _of_mirror() -> None:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from inspector.kernel import kernel
-from inspector.tcp.layout import (
-    NONE,
-    S_FORGET,
-    S_ID,
-    S_LOG,
-    S_LOG_COUNT,
-)
+from inspector.table import I64
+from inspector.tcp import layout as col
 
 # rows of a chunk log: (L_WIDTH, n), sorted by slot, then offset
 L_SLOT, L_STREAM, L_OFFSET, L_LENGTH, L_TIME, L_CAPTURE, L_PACKET, L_PEER, L_WIDTH = range(9)
@@ -19,16 +12,16 @@ FAR_SLOT = 1 << 62
 
 
 @kernel
-def merge_logs(streams: Any, old: Any, old_count: int, new: Any, new_count: int, log: Any, ends: int) -> int:
+def merge_logs(streams: I64, old: I64, old_count: int, new: I64, new_count: int, log: I64, ends: int) -> int:
     """Chunks of `old` that are still needed and those of `new` into `log`; returns how many.
 
     Of a stream's old chunks the first and last `ends` stay.
     """
     for j in range(old_count):
-        streams[old[L_SLOT, j], S_LOG_COUNT] = 0
+        streams[old[L_SLOT, j], col.S_LOG_COUNT] = 0
     for j in range(old_count):
         if needed(streams, old, j):
-            streams[old[L_SLOT, j], S_LOG_COUNT] += 1
+            streams[old[L_SLOT, j], col.S_LOG_COUNT] += 1
     total = 0
     i = 0
     j = 0
@@ -37,7 +30,7 @@ def merge_logs(streams: Any, old: Any, old_count: int, new: Any, new_count: int,
         if j < new_count:
             s = min(s, new[L_SLOT, j])
         begin = total
-        survivors = streams[s, S_LOG_COUNT]
+        survivors = streams[s, col.S_LOG_COUNT]
         nth = 0
         while i < old_count and old[L_SLOT, i] == s:
             if needed(streams, old, i):
@@ -52,26 +45,28 @@ def merge_logs(streams: Any, old: Any, old_count: int, new: Any, new_count: int,
                 log[row, total] = new[row, j]
             total += 1
             j += 1
-        streams[s, S_LOG] = begin
-        streams[s, S_LOG_COUNT] = total - begin
+        streams[s, col.S_LOG] = begin
+        streams[s, col.S_LOG_COUNT] = total - begin
     return total
 
 
 @kernel
-def needed(streams: Any, log: Any, j: int) -> bool:
+def needed(streams: I64, log: I64, j: int) -> bool:
     """Whether chunk j is of a stream that lives, and not forgotten."""
     s = log[L_SLOT, j]
-    return streams[s, S_ID] == log[L_STREAM, j] + 1 and log[L_OFFSET, j] + log[L_LENGTH, j] > streams[s, S_FORGET]
+    return (
+        streams[s, col.S_ID] == log[L_STREAM, j] + 1 and log[L_OFFSET, j] + log[L_LENGTH, j] > streams[s, col.S_FORGET]
+    )
 
 
 @kernel
-def find_chunks(streams: Any, log: Any, slots: Any, starts: Any, stops: Any, found: Any, ends: int) -> int:
+def find_chunks(streams: I64, log: I64, slots: I64, starts: I64, stops: I64, found: I64, ends: int) -> int:
     """The chunks of stream ranges: found[q] = first, last + 1, how many to list; returns the sum of the last."""
     total = 0
     for q in range(len(slots)):
         s = slots[q]
-        low = streams[s, S_LOG]
-        end = low + streams[s, S_LOG_COUNT]
+        low = streams[s, col.S_LOG]
+        end = low + streams[s, col.S_LOG_COUNT]
         high = end
         while low < high:  # the first that ends after the start
             middle = (low + high) >> 1
@@ -95,14 +90,14 @@ def find_chunks(streams: Any, log: Any, slots: Any, starts: Any, stops: Any, fou
 
 
 @kernel
-def list_chunks(log: Any, found: Any, captures: Any, packets: Any, offsets: Any, first: Any, last: Any) -> int:
+def list_chunks(log: I64, found: I64, captures: I64, packets: I64, offsets: I64, first: I64, last: I64) -> int:
     """Captures and packets of the ranges found, neighbours of the same packet once; returns how many."""
     total = 0
     for q in range(len(found)):
         offsets[q] = total
         count = found[q, 2]
-        first[q] = NONE
-        last[q] = NONE
+        first[q] = col.NONE
+        last[q] = col.NONE
         for nth in range(count):
             j = found[q, 0] + nth
             if 2 * nth >= count:

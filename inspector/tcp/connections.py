@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from inspector.tcp import chunklog
 from inspector.tcp import gathering as gather
-from inspector.tcp import layout as at
+from inspector.tcp import layout as col
 from inspector.tcp.rooms import unsigned
 from inspector.tcp.tables import Chunks, Connections, Ends, Runs, Streams
 
@@ -32,7 +32,7 @@ def chunk_table(log: I64, runs: I64, streams: I64) -> Chunks:
     first = np.ones(len(runs), bool)
     first[1:] = runs[1:, gather.U_SLOT] != runs[:-1, gather.U_SLOT]
     slot, offset = runs[first, gather.U_SLOT], runs[first, gather.U_OFFSET]
-    begin, count = streams[slot, at.S_LOG], streams[slot, at.S_LOG_COUNT]
+    begin, count = streams[slot, col.S_LOG], streams[slot, col.S_LOG_COUNT]
     if int(count.sum()) == log.shape[1]:
         index: I64 | slice = slice(None)
         chosen = log
@@ -66,57 +66,57 @@ def end_table(rows: I64) -> Ends:
 
 def connection_table(rows: I64) -> Connections:
     """Connections from rows of `done`, by number."""
-    rows = rows[np.argsort(rows[:, at.C_ID], kind="stable")]
+    rows = rows[np.argsort(rows[:, col.C_ID], kind="stable")]
     return Connections.build(
-        connection=rows[:, at.C_ID].copy(),
-        capture=rows[:, at.C_CAPTURE],
-        interface=rows[:, at.C_INTERFACE],
-        client_hi=unsigned(rows[:, at.C_CLIENT_HI]),
-        client_lo=unsigned(rows[:, at.C_CLIENT_LO]),
-        client_port=rows[:, at.C_CLIENT_PORT],
-        server_hi=unsigned(rows[:, at.C_SERVER_HI]),
-        server_lo=unsigned(rows[:, at.C_SERVER_LO]),
-        server_port=rows[:, at.C_SERVER_PORT],
-        wire_hi=unsigned(rows[:, at.C_WIRE_HI]),
-        wire_lo=unsigned(rows[:, at.C_WIRE_LO]),
-        wire_port=rows[:, at.C_WIRE_PORT],
-        joined=rows[:, at.C_JOINED] != 0,
-        handshake=rows[:, at.C_HANDSHAKE] != 0,
-        first=rows[:, at.C_FIRST].copy(),
-        last=rows[:, at.C_LAST].copy(),
-        packets=rows[:, at.C_PACKETS].copy(),
-        sent_bytes=rows[:, at.Z_SENT].copy(),
-        received_bytes=rows[:, at.Z_RECEIVED].copy(),
-        gap_bytes=rows[:, at.C_GAP_BYTES].copy(),
-        retransmissions=rows[:, at.C_RETRANSMISSIONS],
-        conflicts=rows[:, at.C_CONFLICTS],
-        end=rows[:, at.Z_END],
-        flags=rows[:, at.Z_FLAGS],
+        connection=rows[:, col.C_ID].copy(),
+        capture=rows[:, col.C_CAPTURE],
+        interface=rows[:, col.C_INTERFACE],
+        client_hi=unsigned(rows[:, col.C_CLIENT_HI]),
+        client_lo=unsigned(rows[:, col.C_CLIENT_LO]),
+        client_port=rows[:, col.C_CLIENT_PORT],
+        server_hi=unsigned(rows[:, col.C_SERVER_HI]),
+        server_lo=unsigned(rows[:, col.C_SERVER_LO]),
+        server_port=rows[:, col.C_SERVER_PORT],
+        wire_hi=unsigned(rows[:, col.C_WIRE_HI]),
+        wire_lo=unsigned(rows[:, col.C_WIRE_LO]),
+        wire_port=rows[:, col.C_WIRE_PORT],
+        joined=rows[:, col.C_JOINED] != 0,
+        handshake=rows[:, col.C_HANDSHAKE] != 0,
+        first=rows[:, col.C_FIRST].copy(),
+        last=rows[:, col.C_LAST].copy(),
+        packets=rows[:, col.C_PACKETS].copy(),
+        sent_bytes=rows[:, col.Z_SENT].copy(),
+        received_bytes=rows[:, col.Z_RECEIVED].copy(),
+        gap_bytes=rows[:, col.C_GAP_BYTES].copy(),
+        retransmissions=rows[:, col.C_RETRANSMISSIONS],
+        conflicts=rows[:, col.C_CONFLICTS],
+        end=rows[:, col.Z_END],
+        flags=rows[:, col.Z_FLAGS],
     )
 
 
 def stream_table(slots: I64, streams: I64, conns: I64) -> Streams:
     """What is known of stream slots."""
     rows = conns[slots >> 1]
-    stream = streams[slots, at.S_ID] - 1
+    stream = streams[slots, col.S_ID] - 1
     return Streams.build(
         slot=slots,
         stream=stream,
-        connection=rows[:, at.C_ID].copy(),
+        connection=rows[:, col.C_ID].copy(),
         mate=np.where(stream >= 0, stream ^ 1, -1),
-        from_client=rows[:, at.C_CLIENT] == slots,
-        client_hi=unsigned(rows[:, at.C_CLIENT_HI]),
-        client_lo=unsigned(rows[:, at.C_CLIENT_LO]),
-        client_port=rows[:, at.C_CLIENT_PORT],
-        server_hi=unsigned(rows[:, at.C_SERVER_HI]),
-        server_lo=unsigned(rows[:, at.C_SERVER_LO]),
-        server_port=rows[:, at.C_SERVER_PORT],
-        wire_hi=unsigned(rows[:, at.C_WIRE_HI]),
-        wire_lo=unsigned(rows[:, at.C_WIRE_LO]),
-        wire_port=rows[:, at.C_WIRE_PORT],
-        joined=rows[:, at.C_JOINED] != 0,
-        handshake=rows[:, at.C_HANDSHAKE] != 0,
-        synced=streams[slots, at.S_SYNCED] != 0,
-        capture=rows[:, at.C_CAPTURE],
-        interface=rows[:, at.C_INTERFACE],
+        from_client=rows[:, col.C_CLIENT] == slots,
+        client_hi=unsigned(rows[:, col.C_CLIENT_HI]),
+        client_lo=unsigned(rows[:, col.C_CLIENT_LO]),
+        client_port=rows[:, col.C_CLIENT_PORT],
+        server_hi=unsigned(rows[:, col.C_SERVER_HI]),
+        server_lo=unsigned(rows[:, col.C_SERVER_LO]),
+        server_port=rows[:, col.C_SERVER_PORT],
+        wire_hi=unsigned(rows[:, col.C_WIRE_HI]),
+        wire_lo=unsigned(rows[:, col.C_WIRE_LO]),
+        wire_port=rows[:, col.C_WIRE_PORT],
+        joined=rows[:, col.C_JOINED] != 0,
+        handshake=rows[:, col.C_HANDSHAKE] != 0,
+        synced=streams[slots, col.S_SYNCED] != 0,
+        capture=rows[:, col.C_CAPTURE],
+        interface=rows[:, col.C_INTERFACE],
     )

@@ -2,124 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from inspector.kernel import cold, kernel
 from inspector.seq import MASK, distance
+from inspector.tcp import layout as col
 from inspector.tcp.keys import add_pair, find_join, join_hash
-from inspector.tcp.layout import (
-    ACK,
-    C_CLIENT,
-    C_CLIENT_HI,
-    C_CLIENT_LO,
-    C_CLIENT_PORT,
-    C_JOINED,
-    C_SERVER_HI,
-    C_SERVER_LO,
-    C_SERVER_PORT,
-    C_WIRE_HI,
-    C_WIRE_LO,
-    C_WIRE_PORT,
-    G_JOINED,
-    K_VALUE,
-    KIND_SOURCE,
-    KIND_SYN,
-    KIND_TARGET,
-    S_BASE,
-    S_BASED,
-    S_LAST_ACK,
-    S_SYN,
-    S_TOP,
-    T_ACK,
-    T_DPORT,
-    T_DST,
-    T_DST_HI,
-    T_DST_LO,
-    T_FLAGS,
-    T_LENGTH,
-    T_SEQ,
-    T_SPORT,
-    T_SRC,
-    T_SRC_HI,
-    T_SRC_LO,
-)
+from inspector.tcp.layout import Tcp
 
 NEAR = 1 << 20  # joining by numbers: how far the second relation may be off
 
 
 @kernel
-def set_client(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
+def set_client(tcp: Tcp, c: int, hi: int, lo: int, port: int) -> None:
     """Who called."""
-    conns[c, C_CLIENT_HI] = hi
-    conns[c, C_CLIENT_LO] = lo
-    conns[c, C_CLIENT_PORT] = port
+    tcp.conns[c, col.C_CLIENT_HI] = hi
+    tcp.conns[c, col.C_CLIENT_LO] = lo
+    tcp.conns[c, col.C_CLIENT_PORT] = port
 
 
 @kernel
-def set_server(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
+def set_server(tcp: Tcp, c: int, hi: int, lo: int, port: int) -> None:
     """Whom the client dialled."""
-    conns[c, C_SERVER_HI] = hi
-    conns[c, C_SERVER_LO] = lo
-    conns[c, C_SERVER_PORT] = port
+    tcp.conns[c, col.C_SERVER_HI] = hi
+    tcp.conns[c, col.C_SERVER_LO] = lo
+    tcp.conns[c, col.C_SERVER_PORT] = port
 
 
 @kernel
-def set_wire(conns: Any, c: int, hi: int, lo: int, port: int) -> None:
+def set_wire(tcp: Tcp, c: int, hi: int, lo: int, port: int) -> None:
     """The address on the client's packets."""
-    conns[c, C_WIRE_HI] = hi
-    conns[c, C_WIRE_LO] = lo
-    conns[c, C_WIRE_PORT] = port
+    tcp.conns[c, col.C_WIRE_HI] = hi
+    tcp.conns[c, col.C_WIRE_LO] = lo
+    tcp.conns[c, col.C_WIRE_PORT] = port
 
 
 @cold
-def join_answer(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
+def join_answer(tcp: Tcp, i: int) -> int:
     """The slot for a SYN,ACK from an address that nobody was seen to call: of the SYN that it acknowledges."""
-    hi = seg[T_DST_HI, i]
-    lo = seg[T_DST_LO, i]
-    port = seg[T_DPORT, i]
-    number = seg[T_ACK, i]
-    k = find_join(table, keys, join_hash(seg[T_DST, i], number, KIND_SYN), hi, lo, port, number, KIND_SYN)
+    hi = tcp.seg[col.T_DST_HI, i]
+    lo = tcp.seg[col.T_DST_LO, i]
+    port = tcp.seg[col.T_DPORT, i]
+    number = tcp.seg[col.T_ACK, i]
+    k = find_join(tcp, join_hash(tcp.seg[col.T_DST, i], number, col.KIND_SYN), hi, lo, port, number, col.KIND_SYN)
     if k == 0:
         return 0
-    other = keys[k, K_VALUE]
-    join(state, table, keys, conns, seg, i, other ^ 1, True)
+    other = tcp.keys[k, col.K_VALUE]
+    join(tcp, i, other ^ 1, True)
     return other ^ 1
 
 
 @cold
-def join_numbers(state: Any, table: Any, keys: Any, conns: Any, streams: Any, seg: Any, i: int) -> int:
+def join_numbers(tcp: Tcp, i: int) -> int:
     """The slot for a segment of an unknown flow whose numbers fit a half connection that shares an endpoint with it."""
-    if seg[T_FLAGS, i] & ACK == 0:
+    if tcp.seg[col.T_FLAGS, i] & col.ACK == 0:
         return 0
-    hi = seg[T_DST_HI, i]
-    lo = seg[T_DST_LO, i]
-    port = seg[T_DPORT, i]
-    k = find_join(table, keys, join_hash(seg[T_DST, i], 0, KIND_SOURCE), hi, lo, port, 0, KIND_SOURCE)
-    if k != 0 and fits(streams, seg, i, keys[k, K_VALUE]):
-        other = keys[k, K_VALUE]
-        join(state, table, keys, conns, seg, i, other ^ 1, True)
+    hi = tcp.seg[col.T_DST_HI, i]
+    lo = tcp.seg[col.T_DST_LO, i]
+    port = tcp.seg[col.T_DPORT, i]
+    k = find_join(tcp, join_hash(tcp.seg[col.T_DST, i], 0, col.KIND_SOURCE), hi, lo, port, 0, col.KIND_SOURCE)
+    if k != 0 and fits(tcp, i, tcp.keys[k, col.K_VALUE]):
+        other = tcp.keys[k, col.K_VALUE]
+        join(tcp, i, other ^ 1, True)
         return other ^ 1
-    hi = seg[T_SRC_HI, i]
-    lo = seg[T_SRC_LO, i]
-    port = seg[T_SPORT, i]
-    k = find_join(table, keys, join_hash(seg[T_SRC, i], 0, KIND_TARGET), hi, lo, port, 0, KIND_TARGET)
-    if k != 0 and fits(streams, seg, i, keys[k, K_VALUE]):
-        other = keys[k, K_VALUE]
-        join(state, table, keys, conns, seg, i, other ^ 1, False)
+    hi = tcp.seg[col.T_SRC_HI, i]
+    lo = tcp.seg[col.T_SRC_LO, i]
+    port = tcp.seg[col.T_SPORT, i]
+    k = find_join(tcp, join_hash(tcp.seg[col.T_SRC, i], 0, col.KIND_TARGET), hi, lo, port, 0, col.KIND_TARGET)
+    if k != 0 and fits(tcp, i, tcp.keys[k, col.K_VALUE]):
+        other = tcp.keys[k, col.K_VALUE]
+        join(tcp, i, other ^ 1, False)
         return other ^ 1
     return 0
 
 
 @kernel
-def fits(streams: Any, seg: Any, i: int, other: int) -> bool:
+def fits(tcp: Tcp, i: int, other: int) -> bool:
     """Whether segment i can be of the other direction of stream `other`, by sequence and acknowledgement numbers."""
-    if streams[other, S_BASED] == 0:
+    if tcp.streams[other, col.S_BASED] == 0:
         return False
-    ahead = distance(seg[T_ACK, i], (streams[other, S_BASE] + streams[other, S_TOP]) & MASK)
-    if streams[other, S_LAST_ACK] < 0:
-        return streams[other, S_SYN] != 0 and ahead == 0
-    behind = distance(streams[other, S_LAST_ACK], seg[T_SEQ, i])
-    exact = behind == 0 or behind == seg[T_LENGTH, i]
+    ahead = distance(tcp.seg[col.T_ACK, i], (tcp.streams[other, col.S_BASE] + tcp.streams[other, col.S_TOP]) & MASK)
+    if tcp.streams[other, col.S_LAST_ACK] < 0:
+        return tcp.streams[other, col.S_SYN] != 0 and ahead == 0
+    behind = distance(tcp.streams[other, col.S_LAST_ACK], tcp.seg[col.T_SEQ, i])
+    exact = behind == 0 or behind == tcp.seg[col.T_LENGTH, i]
     return (ahead == 0 and -NEAR <= behind <= NEAR) or (exact and -NEAR <= ahead <= NEAR)
 
 
@@ -130,28 +94,30 @@ def local(hi: int, lo: int) -> bool:
 
 
 @cold
-def join(state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int, reply: bool) -> None:
+def join(tcp: Tcp, i: int, slot: int, reply: bool) -> None:
     """Segment i opens the other half, stream `slot`, of a connection that NAT gave different addresses.
 
     The endpoint that both halves share is the client. A REDIRECT sends its packets to a local address; then what it
     dialled is the address that the replies come from.
     """
     c = slot >> 1
-    add_pair(state, table, keys, conns, seg, i, slot)
-    conns[c, C_JOINED] = 1
-    state[G_JOINED] += 1
+    add_pair(tcp, i, slot)
+    tcp.conns[c, col.C_JOINED] = 1
+    tcp.state[col.G_JOINED] += 1
     if reply:
-        hi = conns[c, C_WIRE_HI]
-        lo = conns[c, C_WIRE_LO]
-        if local(hi, lo) or (hi == conns[c, C_CLIENT_HI] and lo == conns[c, C_CLIENT_LO]):
-            set_server(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
+        hi = tcp.conns[c, col.C_WIRE_HI]
+        lo = tcp.conns[c, col.C_WIRE_LO]
+        if local(hi, lo) or (hi == tcp.conns[c, col.C_CLIENT_HI] and lo == tcp.conns[c, col.C_CLIENT_LO]):
+            set_server(tcp, c, tcp.seg[col.T_SRC_HI, i], tcp.seg[col.T_SRC_LO, i], tcp.seg[col.T_SPORT, i])
         return
-    hi = seg[T_DST_HI, i]
-    lo = seg[T_DST_LO, i]
-    if conns[c, C_CLIENT] != slot:  # the reply was seen first and taken for the client
-        conns[c, C_CLIENT] = slot
-        set_server(conns, c, conns[c, C_CLIENT_HI], conns[c, C_CLIENT_LO], conns[c, C_CLIENT_PORT])
-    set_client(conns, c, seg[T_SRC_HI, i], seg[T_SRC_LO, i], seg[T_SPORT, i])
-    set_wire(conns, c, hi, lo, seg[T_DPORT, i])
-    if not (local(hi, lo) or (hi == seg[T_SRC_HI, i] and lo == seg[T_SRC_LO, i])):
-        set_server(conns, c, hi, lo, seg[T_DPORT, i])
+    hi = tcp.seg[col.T_DST_HI, i]
+    lo = tcp.seg[col.T_DST_LO, i]
+    if tcp.conns[c, col.C_CLIENT] != slot:  # the reply was seen first and taken for the client
+        tcp.conns[c, col.C_CLIENT] = slot
+        set_server(
+            tcp, c, tcp.conns[c, col.C_CLIENT_HI], tcp.conns[c, col.C_CLIENT_LO], tcp.conns[c, col.C_CLIENT_PORT]
+        )
+    set_client(tcp, c, tcp.seg[col.T_SRC_HI, i], tcp.seg[col.T_SRC_LO, i], tcp.seg[col.T_SPORT, i])
+    set_wire(tcp, c, hi, lo, tcp.seg[col.T_DPORT, i])
+    if not (local(hi, lo) or (hi == tcp.seg[col.T_SRC_HI, i] and lo == tcp.seg[col.T_SRC_LO, i])):
+        set_server(tcp, c, hi, lo, tcp.seg[col.T_DPORT, i])

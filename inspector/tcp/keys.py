@@ -6,35 +6,14 @@ that a capture cannot be made to collide.
 
 from __future__ import annotations
 
-from typing import Any
-
 from inspector.kernel import cold, kernel
-from inspector.tcp.layout import (
-    C_ALIASES,
-    C_KEYS,
-    G_FREE_KEYS,
-    G_KEY_ROOM,
-    G_KEYS,
-    K_A_HI,
-    K_A_LO,
-    K_B_HI,
-    K_B_LO,
-    K_HASH,
-    K_NEXT,
-    K_PORTS,
-    K_VALUE,
-    T_DPORT,
-    T_DST_HI,
-    T_DST_LO,
-    T_KEY,
-    T_SPORT,
-    T_SRC_HI,
-    T_SRC_LO,
-)
+from inspector.table import I64
+from inspector.tcp import layout as col
+from inspector.tcp.layout import Tcp
 
 
 @kernel
-def unlink(rows: Any, prev: int, following: int, i: int) -> None:
+def unlink(rows: I64, prev: int, following: int, i: int) -> None:
     """Take row i out of its list."""
     before = rows[i, prev]
     after = rows[i, following]
@@ -43,7 +22,7 @@ def unlink(rows: Any, prev: int, following: int, i: int) -> None:
 
 
 @kernel
-def append(rows: Any, prev: int, following: int, head: int, i: int) -> None:
+def append(rows: I64, prev: int, following: int, head: int, i: int) -> None:
     """Put row i at the end of the list whose sentinel is `head`."""
     last = rows[head, prev]
     rows[last, following] = i
@@ -53,32 +32,32 @@ def append(rows: Any, prev: int, following: int, head: int, i: int) -> None:
 
 
 @kernel
-def find_pair(table: Any, keys: Any, seg: Any, i: int) -> int:
+def find_pair(tcp: Tcp, i: int) -> int:
     """The stream slot of segment i by addresses and ports, 0 where there is none."""
-    mask = len(table) - 1
-    key = seg[T_KEY, i]
-    there = (seg[T_SPORT, i] << 16) | seg[T_DPORT, i]
-    back = (seg[T_DPORT, i] << 16) | seg[T_SPORT, i]
+    mask = len(tcp.table) - 1
+    key = tcp.seg[col.T_KEY, i]
+    there = (tcp.seg[col.T_SPORT, i] << 16) | tcp.seg[col.T_DPORT, i]
+    back = (tcp.seg[col.T_DPORT, i] << 16) | tcp.seg[col.T_SPORT, i]
     at = key & mask
-    while table[at, 1] != 0:
-        if table[at, 0] == key:
-            k = table[at, 1]
+    while tcp.table[at, 1] != 0:
+        if tcp.table[at, 0] == key:
+            k = tcp.table[at, 1]
             if (
-                keys[k, K_PORTS] == there
-                and keys[k, K_A_LO] == seg[T_SRC_LO, i]
-                and keys[k, K_B_LO] == seg[T_DST_LO, i]
-                and keys[k, K_A_HI] == seg[T_SRC_HI, i]
-                and keys[k, K_B_HI] == seg[T_DST_HI, i]
+                tcp.keys[k, col.K_PORTS] == there
+                and tcp.keys[k, col.K_A_LO] == tcp.seg[col.T_SRC_LO, i]
+                and tcp.keys[k, col.K_B_LO] == tcp.seg[col.T_DST_LO, i]
+                and tcp.keys[k, col.K_A_HI] == tcp.seg[col.T_SRC_HI, i]
+                and tcp.keys[k, col.K_B_HI] == tcp.seg[col.T_DST_HI, i]
             ):
-                return keys[k, K_VALUE]
+                return tcp.keys[k, col.K_VALUE]
             if (
-                keys[k, K_PORTS] == back
-                and keys[k, K_A_LO] == seg[T_DST_LO, i]
-                and keys[k, K_B_LO] == seg[T_SRC_LO, i]
-                and keys[k, K_A_HI] == seg[T_DST_HI, i]
-                and keys[k, K_B_HI] == seg[T_SRC_HI, i]
+                tcp.keys[k, col.K_PORTS] == back
+                and tcp.keys[k, col.K_A_LO] == tcp.seg[col.T_DST_LO, i]
+                and tcp.keys[k, col.K_B_LO] == tcp.seg[col.T_SRC_LO, i]
+                and tcp.keys[k, col.K_A_HI] == tcp.seg[col.T_DST_HI, i]
+                and tcp.keys[k, col.K_B_HI] == tcp.seg[col.T_SRC_HI, i]
             ):
-                return keys[k, K_VALUE] ^ 1
+                return tcp.keys[k, col.K_VALUE] ^ 1
         at = (at + 1) & mask
     return 0
 
@@ -91,19 +70,19 @@ def join_hash(endpoint: int, number: int, kind: int) -> int:
 
 
 @kernel
-def find_join(table: Any, keys: Any, hash_: int, hi: int, lo: int, port: int, number: int, kind: int) -> int:
+def find_join(tcp: Tcp, hash_: int, hi: int, lo: int, port: int, number: int, kind: int) -> int:
     """The row of keys for a waiting endpoint, 0 where there is none."""
-    mask = len(table) - 1
+    mask = len(tcp.table) - 1
     ports = (kind << 32) | (port << 16)
     at = hash_ & mask
-    while table[at, 1] != 0:
-        if table[at, 0] == hash_:
-            k = table[at, 1]
+    while tcp.table[at, 1] != 0:
+        if tcp.table[at, 0] == hash_:
+            k = tcp.table[at, 1]
             if (
-                keys[k, K_PORTS] == ports
-                and keys[k, K_A_LO] == lo
-                and keys[k, K_A_HI] == hi
-                and keys[k, K_B_HI] == number
+                tcp.keys[k, col.K_PORTS] == ports
+                and tcp.keys[k, col.K_A_LO] == lo
+                and tcp.keys[k, col.K_A_HI] == hi
+                and tcp.keys[k, col.K_B_HI] == number
             ):
                 return k
         at = (at + 1) & mask
@@ -111,7 +90,7 @@ def find_join(table: Any, keys: Any, hash_: int, hi: int, lo: int, port: int, nu
 
 
 @kernel
-def drop_entry(table: Any, hash_: int, k: int) -> int:
+def drop_entry(table: I64, hash_: int, k: int) -> int:
     """Take row k out of the table; 1 where it was in it."""
     mask = len(table) - 1
     at = hash_ & mask
@@ -134,7 +113,7 @@ def drop_entry(table: Any, hash_: int, k: int) -> int:
 
 
 @kernel
-def put_entry(table: Any, hash_: int, k: int) -> None:
+def put_entry(table: I64, hash_: int, k: int) -> None:
     """Enter row k. Precondition: the table has an empty entry."""
     mask = len(table) - 1
     at = hash_ & mask
@@ -145,81 +124,69 @@ def put_entry(table: Any, hash_: int, k: int) -> None:
 
 
 @kernel
-def new_key(state: Any, table: Any, keys: Any, conns: Any, c: int, hash_: int, value: int) -> int:
+def new_key(tcp: Tcp, c: int, hash_: int, value: int) -> int:
     """A row of keys in the chain of connection c, entered in the table; the caller fills in the rest."""
-    k = state[G_FREE_KEYS]
-    state[G_FREE_KEYS] = keys[k, K_NEXT]
-    state[G_KEY_ROOM] -= 1
-    state[G_KEYS] += 1
-    keys[k, K_HASH] = hash_
-    keys[k, K_VALUE] = value
-    keys[k, K_NEXT] = conns[c, C_KEYS]
-    conns[c, C_KEYS] = k
-    put_entry(table, hash_, k)
+    k = tcp.state[col.G_FREE_KEYS]
+    tcp.state[col.G_FREE_KEYS] = tcp.keys[k, col.K_NEXT]
+    tcp.state[col.G_KEY_ROOM] -= 1
+    tcp.state[col.G_KEYS] += 1
+    tcp.keys[k, col.K_HASH] = hash_
+    tcp.keys[k, col.K_VALUE] = value
+    tcp.keys[k, col.K_NEXT] = tcp.conns[c, col.C_KEYS]
+    tcp.conns[c, col.C_KEYS] = k
+    put_entry(tcp.table, hash_, k)
     return k
 
 
 @cold
-def add_pair(state: Any, table: Any, keys: Any, conns: Any, seg: Any, i: int, slot: int) -> None:
+def add_pair(tcp: Tcp, i: int, slot: int) -> None:
     """From now on packets with the addresses of segment i belong to stream `slot`, the way back to its mate."""
     c = slot >> 1
-    k = new_key(state, table, keys, conns, c, seg[T_KEY, i], slot)
-    keys[k, K_A_HI] = seg[T_SRC_HI, i]
-    keys[k, K_A_LO] = seg[T_SRC_LO, i]
-    keys[k, K_B_HI] = seg[T_DST_HI, i]
-    keys[k, K_B_LO] = seg[T_DST_LO, i]
-    keys[k, K_PORTS] = (seg[T_SPORT, i] << 16) | seg[T_DPORT, i]
-    conns[c, C_ALIASES] += 1
+    k = new_key(tcp, c, tcp.seg[col.T_KEY, i], slot)
+    tcp.keys[k, col.K_A_HI] = tcp.seg[col.T_SRC_HI, i]
+    tcp.keys[k, col.K_A_LO] = tcp.seg[col.T_SRC_LO, i]
+    tcp.keys[k, col.K_B_HI] = tcp.seg[col.T_DST_HI, i]
+    tcp.keys[k, col.K_B_LO] = tcp.seg[col.T_DST_LO, i]
+    tcp.keys[k, col.K_PORTS] = (tcp.seg[col.T_SPORT, i] << 16) | tcp.seg[col.T_DPORT, i]
+    tcp.conns[c, col.C_ALIASES] += 1
 
 
 @cold
-def add_join(
-    state: Any,
-    table: Any,
-    keys: Any,
-    conns: Any,
-    slot: int,
-    endpoint: int,
-    hi: int,
-    lo: int,
-    port: int,
-    number: int,
-    kind: int,
-) -> None:
+def add_join(tcp: Tcp, slot: int, endpoint: int, hi: int, lo: int, port: int, number: int, kind: int) -> None:
     """Stream `slot` waits for its other half at an endpoint; a newer one takes the place of an older one."""
     hash_ = join_hash(endpoint, number, kind)
-    old = find_join(table, keys, hash_, hi, lo, port, number, kind)
+    old = find_join(tcp, hash_, hi, lo, port, number, kind)
     if old != 0:
-        drop_entry(table, hash_, old)
-    k = new_key(state, table, keys, conns, slot >> 1, hash_, slot)
-    keys[k, K_A_HI] = hi
-    keys[k, K_A_LO] = lo
-    keys[k, K_B_HI] = number
-    keys[k, K_B_LO] = 0
-    keys[k, K_PORTS] = (kind << 32) | (port << 16)
+        drop_entry(tcp.table, hash_, old)
+    k = new_key(tcp, slot >> 1, hash_, slot)
+    tcp.keys[k, col.K_A_HI] = hi
+    tcp.keys[k, col.K_A_LO] = lo
+    tcp.keys[k, col.K_B_HI] = number
+    tcp.keys[k, col.K_B_LO] = 0
+    tcp.keys[k, col.K_PORTS] = (kind << 32) | (port << 16)
 
 
 @cold
-def remove_keys(state: Any, table: Any, keys: Any, conns: Any, c: int, joins_only: int) -> None:
+def remove_keys(tcp: Tcp, c: int, joins_only: int) -> None:
     """Take the keys of connection c out of the table: all of them, or those that wait for a join."""
-    k = conns[c, C_KEYS]
-    conns[c, C_KEYS] = 0
+    k = tcp.conns[c, col.C_KEYS]
+    tcp.conns[c, col.C_KEYS] = 0
     while k != 0:
-        after = keys[k, K_NEXT]
-        if joins_only != 0 and keys[k, K_PORTS] >> 32 == 0:
-            keys[k, K_NEXT] = conns[c, C_KEYS]
-            conns[c, C_KEYS] = k
+        after = tcp.keys[k, col.K_NEXT]
+        if joins_only != 0 and tcp.keys[k, col.K_PORTS] >> 32 == 0:
+            tcp.keys[k, col.K_NEXT] = tcp.conns[c, col.C_KEYS]
+            tcp.conns[c, col.C_KEYS] = k
         else:
-            drop_entry(table, keys[k, K_HASH], k)
-            keys[k, K_NEXT] = state[G_FREE_KEYS]
-            state[G_FREE_KEYS] = k
-            state[G_KEY_ROOM] += 1
-            state[G_KEYS] -= 1
+            drop_entry(tcp.table, tcp.keys[k, col.K_HASH], k)
+            tcp.keys[k, col.K_NEXT] = tcp.state[col.G_FREE_KEYS]
+            tcp.state[col.G_FREE_KEYS] = k
+            tcp.state[col.G_KEY_ROOM] += 1
+            tcp.state[col.G_KEYS] -= 1
         k = after
 
 
 @kernel
-def rehash(old: Any, table: Any) -> None:
+def rehash(old: I64, table: I64) -> None:
     """Enter what `old` has into the larger, empty `table`."""
     for at in range(len(old)):
         if old[at, 1] != 0:

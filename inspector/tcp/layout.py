@@ -5,6 +5,10 @@ Row 0 of keys, nodes, streams and rings is never used as an entity: it is the nu
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from inspector.table import I64, U8
+
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 SECOND = 1_000_000_000
@@ -230,3 +234,22 @@ FAR = 1 << 62
 NONE = -(1 << 62)  # tables.UNKNOWN
 LOST, SNAPPED = 1, 2  # tables.Gap
 HOW_FIN, HOW_RST, HOW_REUSED, HOW_EXPIRED, HOW_CAPTURE = 1, 2, 3, 4, 5  # tables.End
+
+
+class Tcp(NamedTuple):
+    """What the inner loops work on: the state (see `layout`), the bytes at hand, and the segments of a block."""
+
+    state: I64
+    table: I64
+    keys: I64
+    conns: I64
+    streams: I64
+    nodes: I64
+    out: I64
+    done: I64
+    prints: I64
+    details: I64
+    copies: I64
+    data: U8
+    store: U8
+    seg: I64

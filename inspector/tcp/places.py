@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from inspector.kernel import kernel
 from inspector.table import I16, I64, U16, U64, Bool, Table
-from inspector.tcp.layout import (
-    C_CAPTURE,
-    C_CLIENT,
-    C_CLIENT_HI,
-    C_CLIENT_LO,
-    C_CLIENT_PORT,
-    C_ID,
-    C_SERVER_HI,
-    C_SERVER_LO,
-    C_SERVER_PORT,
-    C_WIRE_HI,
-    C_WIRE_LO,
-    S_ID,
-    S_SYNCED,
-)
+from inspector.tcp import layout as col
 
 (
     P_CONNECTION,
@@ -61,7 +46,7 @@ class Places(Table):
 
 
 @kernel
-def list_places(slots: Any, asks: Any, streams: Any, conns: Any, out: Any) -> None:
+def list_places(slots: I64, asks: Bool, streams: I64, conns: I64, out: I64) -> None:
     """The place of each slot into out[P_*, q]. asks[q]: requests were sent on it.
 
     Without a SYN the side seen first passes for the client: who sends requests is. What it dialled is then the other's address.
@@ -69,29 +54,29 @@ def list_places(slots: Any, asks: Any, streams: Any, conns: Any, out: Any) -> No
     for q in range(len(slots)):
         s = slots[q]
         c = s >> 1
-        stream = streams[s, S_ID] - 1
-        out[P_CONNECTION, q] = conns[c, C_ID]
+        stream = streams[s, col.S_ID] - 1
+        out[P_CONNECTION, q] = conns[c, col.C_ID]
         out[P_MATE, q] = stream ^ 1 if stream >= 0 else -1
-        out[P_CAPTURE, q] = conns[c, C_CAPTURE]
-        out[P_SYNCED, q] = streams[s, S_SYNCED]
-        if asks[q] == (conns[c, C_CLIENT] == s):
-            out[P_CLIENT_HI, q] = conns[c, C_CLIENT_HI]
-            out[P_CLIENT_LO, q] = conns[c, C_CLIENT_LO]
-            out[P_CLIENT_PORT, q] = conns[c, C_CLIENT_PORT]
-            out[P_SERVER_HI, q] = conns[c, C_SERVER_HI]
-            out[P_SERVER_LO, q] = conns[c, C_SERVER_LO]
-            out[P_SERVER_PORT, q] = conns[c, C_SERVER_PORT]
-            out[P_WIRE_HI, q] = conns[c, C_WIRE_HI]
-            out[P_WIRE_LO, q] = conns[c, C_WIRE_LO]
+        out[P_CAPTURE, q] = conns[c, col.C_CAPTURE]
+        out[P_SYNCED, q] = streams[s, col.S_SYNCED]
+        if asks[q] == (conns[c, col.C_CLIENT] == s):
+            out[P_CLIENT_HI, q] = conns[c, col.C_CLIENT_HI]
+            out[P_CLIENT_LO, q] = conns[c, col.C_CLIENT_LO]
+            out[P_CLIENT_PORT, q] = conns[c, col.C_CLIENT_PORT]
+            out[P_SERVER_HI, q] = conns[c, col.C_SERVER_HI]
+            out[P_SERVER_LO, q] = conns[c, col.C_SERVER_LO]
+            out[P_SERVER_PORT, q] = conns[c, col.C_SERVER_PORT]
+            out[P_WIRE_HI, q] = conns[c, col.C_WIRE_HI]
+            out[P_WIRE_LO, q] = conns[c, col.C_WIRE_LO]
         else:
-            out[P_CLIENT_HI, q] = conns[c, C_SERVER_HI]
-            out[P_CLIENT_LO, q] = conns[c, C_SERVER_LO]
-            out[P_CLIENT_PORT, q] = conns[c, C_SERVER_PORT]
-            out[P_SERVER_HI, q] = conns[c, C_CLIENT_HI]
-            out[P_SERVER_LO, q] = conns[c, C_CLIENT_LO]
-            out[P_SERVER_PORT, q] = conns[c, C_CLIENT_PORT]
-            out[P_WIRE_HI, q] = conns[c, C_CLIENT_HI]
-            out[P_WIRE_LO, q] = conns[c, C_CLIENT_LO]
+            out[P_CLIENT_HI, q] = conns[c, col.C_SERVER_HI]
+            out[P_CLIENT_LO, q] = conns[c, col.C_SERVER_LO]
+            out[P_CLIENT_PORT, q] = conns[c, col.C_SERVER_PORT]
+            out[P_SERVER_HI, q] = conns[c, col.C_CLIENT_HI]
+            out[P_SERVER_LO, q] = conns[c, col.C_CLIENT_LO]
+            out[P_SERVER_PORT, q] = conns[c, col.C_CLIENT_PORT]
+            out[P_WIRE_HI, q] = conns[c, col.C_CLIENT_HI]
+            out[P_WIRE_LO, q] = conns[c, col.C_CLIENT_LO]
 
 
 def places(slots: I64, asks: Bool, streams: I64, conns: I64) -> Places:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.tcp import layout as at
+from inspector.tcp import layout as col
 from inspector.tcp.copies import WAYS
 from inspector.tcp.keys import rehash
+from inspector.tcp.layout import Tcp
 
 I64 = NDArray[np.int64]
 LINE = 64  # bytes of a line of most processors' caches
@@ -21,15 +22,15 @@ PRINTS = 1 << 15  # buckets of packet fingerprints, 4 packets each: copies come 
 class TcpOptions:
     """Limits of the tracker; times in nanoseconds of capture time."""
 
-    hold_time: int = 3 * at.SECOND  # a hole is waited for
+    hold_time: int = 3 * col.SECOND  # a hole is waited for
     hold_bytes: int = 64 << 20  # bytes that wait behind holes, all streams
-    start_time: int = at.SECOND // 10  # a stream without SYN waits for earlier bytes
+    start_time: int = col.SECOND // 10  # a stream without SYN waits for earlier bytes
     start_bytes: int = 256 << 10  # or until so many have come
     keep_bytes: int = 256 << 10  # bytes of a stream that its reader may leave for the next block
     keep_total: int = 64 << 20
-    idle: int = 600 * at.SECOND  # a connection without packets is closed
-    idle_empty: int = 60 * at.SECOND  # one that carried no payload
-    linger: int = 30 * at.SECOND  # a closed one is remembered for stray packets
+    idle: int = 600 * col.SECOND  # a connection without packets is closed
+    idle_empty: int = 60 * col.SECOND  # one that carried no payload
+    linger: int = 30 * col.SECOND  # a closed one is remembered for stray packets
     empty_connections: int = 1 << 16  # without payload; beyond, the idlest are closed early
     busy_connections: int = 1 << 16  # with payload; beyond, the idlest are closed early
     closed_connections: int = 1 << 14
@@ -55,38 +56,57 @@ class Rooms:
     """All arrays of the tracker's state. See `layout` for their columns."""
 
     def __init__(self, options: TcpOptions) -> None:
-        self.state = np.zeros(at.G_WIDTH, np.int64)
+        self.state = np.zeros(col.G_WIDTH, np.int64)
         self.table = np.zeros((1024, 2), np.int64)
-        self.keys = np.zeros((1, at.K_WIDTH), np.int64)
-        self.conns = np.zeros((at.FIRST_CONN, at.C_WIDTH), np.int64)
-        self.streams = np.zeros((2 * at.FIRST_CONN, at.S_WIDTH), np.int64)
-        self.nodes = np.zeros((at.FIRST_NODE, at.N_WIDTH), np.int64)
-        self.out = np.zeros((1024, at.O_WIDTH), np.int64)
-        self.done = np.zeros((64, at.Z_WIDTH), np.int64)
+        self.keys = np.zeros((1, col.K_WIDTH), np.int64)
+        self.conns = np.zeros((col.FIRST_CONN, col.C_WIDTH), np.int64)
+        self.streams = np.zeros((2 * col.FIRST_CONN, col.S_WIDTH), np.int64)
+        self.nodes = np.zeros((col.FIRST_NODE, col.N_WIDTH), np.int64)
+        self.out = np.zeros((1024, col.O_WIDTH), np.int64)
+        self.done = np.zeros((64, col.Z_WIDTH), np.int64)
         self.prints = lines(PRINTS, 2 * WAYS)
-        self.details = lines(PRINTS * WAYS, at.D_WIDTH)
+        self.details = lines(PRINTS * WAYS, col.D_WIDTH)
         self.copies = np.zeros(1, np.int64)
         self._sentinels(options)
         self.add_conns(64)
         self.add_keys(256)
         self.add_nodes(64)
 
+    def tcp(self, data: NDArray[np.uint8], store: NDArray[np.uint8], seg: I64) -> Tcp:
+        """The state with what is read now."""
+        return Tcp(
+            self.state,
+            self.table,
+            self.keys,
+            self.conns,
+            self.streams,
+            self.nodes,
+            self.out,
+            self.done,
+            self.prints,
+            self.details,
+            self.copies,
+            data,
+            store,
+            seg,
+        )
+
     def _sentinels(self, options: TcpOptions) -> None:
-        for which in (at.EMPTY, at.BUSY, at.CLOSED):
-            self.conns[which, [at.C_PREV, at.C_FOLLOWING]] = which
-        self.nodes[at.KEPT, [at.N_OLDER, at.N_NEWER]] = at.KEPT
+        for which in (col.EMPTY, col.BUSY, col.CLOSED):
+            self.conns[which, [col.C_PREV, col.C_FOLLOWING]] = which
+        self.nodes[col.KEPT, [col.N_OLDER, col.N_NEWER]] = col.KEPT
         for slot, value in (
-            (at.G_HOLD_TIME, options.hold_time),
-            (at.G_HOLD_LIMIT, options.hold_bytes),
-            (at.G_START_TIME, options.start_time),
-            (at.G_START_BYTES, options.start_bytes),
-            (at.G_IDLE_EMPTY, options.idle_empty),
-            (at.G_IDLE_BUSY, options.idle),
-            (at.G_LINGER, options.linger),
-            (at.G_EMPTY_LIMIT, options.empty_connections),
-            (at.G_BUSY_LIMIT, options.busy_connections),
-            (at.G_CLOSED_LIMIT, options.closed_connections),
-            (at.G_RANDOM, 1),
+            (col.G_HOLD_TIME, options.hold_time),
+            (col.G_HOLD_LIMIT, options.hold_bytes),
+            (col.G_START_TIME, options.start_time),
+            (col.G_START_BYTES, options.start_bytes),
+            (col.G_IDLE_EMPTY, options.idle_empty),
+            (col.G_IDLE_BUSY, options.idle),
+            (col.G_LINGER, options.linger),
+            (col.G_EMPTY_LIMIT, options.empty_connections),
+            (col.G_BUSY_LIMIT, options.busy_connections),
+            (col.G_CLOSED_LIMIT, options.closed_connections),
+            (col.G_RANDOM, 1),
         ):
             self.state[slot] = value
 
@@ -95,44 +115,44 @@ class Rooms:
         old = len(self.conns)
         self.conns = grown(self.conns, old + count)
         self.streams = grown(self.streams, 2 * (old + count))
-        chain(self.conns, at.C_FOLLOWING, old, int(self.state[at.G_FREE_CONNS]))
-        self.state[at.G_FREE_CONNS] = old
-        self.state[at.G_CONN_ROOM] += count
+        chain(self.conns, col.C_FOLLOWING, old, int(self.state[col.G_FREE_CONNS]))
+        self.state[col.G_FREE_CONNS] = old
+        self.state[col.G_CONN_ROOM] += count
 
     def add_keys(self, count: int) -> None:
         """`count` more free rows of keys."""
         old = len(self.keys)
         self.keys = grown(self.keys, old + count)
-        chain(self.keys, at.K_NEXT, old, int(self.state[at.G_FREE_KEYS]))
-        self.state[at.G_FREE_KEYS] = old
-        self.state[at.G_KEY_ROOM] += count
+        chain(self.keys, col.K_NEXT, old, int(self.state[col.G_FREE_KEYS]))
+        self.state[col.G_FREE_KEYS] = old
+        self.state[col.G_KEY_ROOM] += count
 
     def add_nodes(self, count: int) -> None:
         """`count` more free nodes."""
         old = len(self.nodes)
         self.nodes = grown(self.nodes, old + count)
-        chain(self.nodes, at.N_NEXT, old, int(self.state[at.G_FREE_NODES]))
-        self.state[at.G_FREE_NODES] = old
-        self.state[at.G_NODE_ROOM] += count
+        chain(self.nodes, col.N_NEXT, old, int(self.state[col.G_FREE_NODES]))
+        self.state[col.G_FREE_NODES] = old
+        self.state[col.G_NODE_ROOM] += count
 
     def make_room(self) -> None:
         """Whatever is short (see `track.short`) gets twice as large."""
         state = self.state
-        held = int(state[at.G_HELD_NODES])
-        if state[at.G_CONN_ROOM] < 1:
+        held = int(state[col.G_HELD_NODES])
+        if state[col.G_CONN_ROOM] < 1:
             self.add_conns(len(self.conns))
-        if state[at.G_KEY_ROOM] < 8:
+        if state[col.G_KEY_ROOM] < 8:
             self.add_keys(len(self.keys))
-        while 2 * (state[at.G_KEYS] + 8) > len(self.table):
+        while 2 * (state[col.G_KEYS] + 8) > len(self.table):
             table = np.zeros((2 * len(self.table), 2), np.int64)
             rehash(self.table, table)
             self.table = table
-        if state[at.G_NODE_ROOM] < held + 16:
+        if state[col.G_NODE_ROOM] < held + 16:
             self.add_nodes(len(self.nodes) + held + 16)
-        used = max(int(state[at.G_OUT]), int(state[at.G_TOUCHED]))
+        used = max(int(state[col.G_OUT]), int(state[col.G_TOUCHED]))
         if len(self.out) - used < held + 16:
             self.out = grown(self.out, 2 * len(self.out) + held + 16)
-        if len(self.done) - state[at.G_DONE] < 4:
+        if len(self.done) - state[col.G_DONE] < 4:
             self.done = grown(self.done, 2 * len(self.done))
 
 

@@ -13,10 +13,11 @@ from inspector.ragged import Ragged
 from inspector.table import Bool
 from inspector.tcp import chunklog
 from inspector.tcp import gathering as gather
-from inspector.tcp import layout as at
+from inspector.tcp import layout as col
 from inspector.tcp.connections import chunk_table, connection_table, end_table, run_table, stream_table
 from inspector.tcp.copies import fill
 from inspector.tcp.flows import write_row
+from inspector.tcp.layout import Tcp
 from inspector.tcp.places import Places, places
 from inspector.tcp.rooms import Rooms, TcpOptions
 from inspector.tcp.tables import Connections, StreamBlock, Streams
@@ -25,25 +26,27 @@ from inspector.tcp.track import finish, tick, track
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
-RING_BYTES = (at.RINGS + 1) * at.RING
+RING_BYTES = (col.RINGS + 1) * col.RING
+NO_DATA: U8 = np.zeros(1, np.uint8)
+NO_SEGMENTS: I64 = np.zeros((col.T_WIDTH, 0), np.int64)
 STORE_BYTES = 4 << 20  # for bytes that wait, at least
 COUNTS = {
-    "copies": at.G_COPIES,
-    "retransmissions": at.G_RETRANSMISSIONS,
-    "conflicts": at.G_CONFLICTS,
-    "out_of_order": at.G_OUT_OF_ORDER,
-    "gaps": at.G_GAPS,
-    "gap_bytes": at.G_GAP_BYTES,
-    "forced_gaps": at.G_FORCED_GAPS,
-    "connections": at.G_CONNECTIONS,
-    "connections_without_payload": at.G_WITHOUT_PAYLOAD,
-    "joined": at.G_JOINED,
-    "expired": at.G_EXPIRED,
-    "expired_early": at.G_EXPIRED_EARLY,
-    "cut_short": at.G_CUT_SHORT,
-    "dropped_bytes": at.G_DROPPED_BYTES,
-    "early": at.G_EARLY,
-    "stray": at.G_STRAY,
+    "copies": col.G_COPIES,
+    "retransmissions": col.G_RETRANSMISSIONS,
+    "conflicts": col.G_CONFLICTS,
+    "out_of_order": col.G_OUT_OF_ORDER,
+    "gaps": col.G_GAPS,
+    "gap_bytes": col.G_GAP_BYTES,
+    "forced_gaps": col.G_FORCED_GAPS,
+    "connections": col.G_CONNECTIONS,
+    "connections_without_payload": col.G_WITHOUT_PAYLOAD,
+    "joined": col.G_JOINED,
+    "expired": col.G_EXPIRED,
+    "expired_early": col.G_EXPIRED_EARLY,
+    "cut_short": col.G_CUT_SHORT,
+    "dropped_bytes": col.G_DROPPED_BYTES,
+    "early": col.G_EARLY,
+    "stray": col.G_STRAY,
 }
 
 
@@ -71,7 +74,7 @@ class Tracker:
 
     def prepare(self, segments: Segments) -> I64:
         """`segments` as `feed_rows` reads them: (layout.T_WIDTH, n). May be called from another thread."""
-        seg = np.empty((at.T_WIDTH, len(segments)), np.int64)
+        seg = np.empty((col.T_WIDTH, len(segments)), np.int64)
         fill(segments, self.seed, seg)
         return seg
 
@@ -87,16 +90,14 @@ class Tracker:
         data = np.ascontiguousarray(data)
         self._begin()
         if last > first:
-            captures = int(seg[at.T_CAPTURE, first:last].max()) + 1
+            captures = int(seg[col.T_CAPTURE, first:last].max()) + 1
             if len(self.rooms.copies) < captures:
                 self.rooms.copies = np.append(self.rooms.copies, np.zeros(captures - len(self.rooms.copies), np.int64))
         done = first
         while done < last:
             r = self.rooms
             r.make_room()
-            state = (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.done, r.prints, r.details)
-            rest: tuple[Any, ...] = (*state, r.copies, data, self.store, seg, done, last)
-            done = track(*rest)
+            done = track(r.tcp(data, self.store, seg), done, last)
         return self._block(data)
 
     def tick(self, time: int) -> StreamBlock:
@@ -105,44 +106,40 @@ class Tracker:
         ready = False
         while not ready:
             self.rooms.make_room()
-            rest: tuple[Any, ...] = (*self._state(), time)
-            ready = tick(*rest)
+            ready = tick(self._tcp(), time)
         return self._block(np.zeros(1, np.uint8))
 
     def finish(self) -> StreamBlock:
         """What was still held: every hole is a gap now, and every stream ends."""
         self._begin()
         self.rooms.make_room()
-        while not finish(*self._state()):
+        while not finish(self._tcp()):
             self.rooms.make_room()
         self.finished = True
         return self._block(np.zeros(1, np.uint8))
 
-    def _state(self) -> tuple[Any, ...]:
-        r = self.rooms
-        return (r.state, r.table, r.keys, r.conns, r.streams, r.nodes, r.out, r.done)
+    def _tcp(self) -> Tcp:
+        return self.rooms.tcp(NO_DATA, self.store, NO_SEGMENTS)
 
     def _begin(self) -> None:
         r = self.rooms
-        r.state[at.G_FEED] += 1
-        r.state[[at.G_OUT, at.G_TOUCHED]] = 0
-        gather.bury(r.state, r.conns, r.streams, r.nodes)
+        r.state[col.G_FEED] += 1
+        r.state[[col.G_OUT, col.G_TOUCHED]] = 0
+        gather.bury(self._tcp())
 
     def _block(self, data: U8) -> StreamBlock:
         r, state = self.rooms, self.rooms.state
-        touched = np.sort(r.out[: state[at.G_TOUCHED], at.O_TOUCHED])
-        if len(r.out) - state[at.G_OUT] < len(touched):
-            r.out = np.concatenate([r.out, np.zeros((len(touched), at.O_WIDTH), np.int64)])
-        order = np.empty(int(state[at.G_OUT]) + len(touched), np.int64)
-        gather.order_rows(state, r.streams, r.out, touched, order)
+        touched = np.sort(r.out[: state[col.G_TOUCHED], col.O_TOUCHED])
+        if len(r.out) - state[col.G_OUT] < len(touched):
+            r.out = np.concatenate([r.out, np.zeros((len(touched), col.O_WIDTH), np.int64)])
+        order = np.empty(int(state[col.G_OUT]) + len(touched), np.int64)
+        gather.order_rows(self._tcp(), touched, order)
         kept = self._kept_count(touched)
         pieces = np.empty((len(order) + kept, 2), np.int64)
         runs = np.empty((len(order) + kept, gather.U_WIDTH), np.int64)
         log = np.empty((chunklog.L_WIDTH, len(order)), np.int64)
         ends = np.empty((2 * len(touched), gather.E_WIDTH), np.int64)
-        count, n_runs, n_chunks, n_ends, size = gather.lay_out(
-            state, r.streams, r.nodes, r.out, touched, order, pieces, runs, log, ends
-        )
+        count, n_runs, n_chunks, n_ends, size = gather.lay_out(self._tcp(), touched, order, pieces, runs, log, ends)
         if len(self.arena) < size:
             self.arena = np.empty(max(size, 2 * len(self.arena)), np.uint8)
         gather.copy(pieces, count, data, self.store, self.arena)
@@ -158,9 +155,9 @@ class Tracker:
         )
 
     def _kept_count(self, touched: I64) -> int:
-        if self.rooms.state[at.G_KEPT_BYTES] == 0:
+        if self.rooms.state[col.G_KEPT_BYTES] == 0:
             return 0
-        return int(self.rooms.streams[touched, at.S_KEPT_BYTES].sum()) // at.NODE_COST
+        return int(self.rooms.streams[touched, col.S_KEPT_BYTES].sum()) // col.NODE_COST
 
     def _save_rings(self) -> None:
         """The last bytes of each stream that owns a ring, for retransmissions that come in a later block."""
@@ -170,15 +167,15 @@ class Tracker:
         last = np.ones(len(runs), bool)
         last[:-1] = runs[1:, gather.U_SLOT] != runs[:-1, gather.U_SLOT]
         rows = runs[last]
-        ring = self.rooms.streams[rows[:, gather.U_SLOT], at.S_RING]
+        ring = self.rooms.streams[rows[:, gather.U_SLOT], col.S_RING]
         rows, ring = rows[ring > 0], ring[ring > 0]
         stop = rows[:, gather.U_OFFSET] + rows[:, gather.U_LENGTH]
-        length = np.minimum(rows[:, gather.U_LENGTH], at.RING)
-        begin = (stop - length) & (at.RING - 1)
+        length = np.minimum(rows[:, gather.U_LENGTH], col.RING)
+        begin = (stop - length) & (col.RING - 1)
         source = rows[:, gather.U_AT] + rows[:, gather.U_LENGTH] - length
-        first = np.minimum(length, at.RING - begin)
-        gather.scatter(self.arena, source, self.store, ring * at.RING + begin, first)
-        gather.scatter(self.arena, source + first, self.store, ring * at.RING, length - first)
+        first = np.minimum(length, col.RING - begin)
+        gather.scatter(self.arena, source, self.store, ring * col.RING + begin, first)
+        gather.scatter(self.arena, source + first, self.store, ring * col.RING, length - first)
 
     # -- bytes that wait -------------------------------------------------------------------------------------
 
@@ -187,12 +184,12 @@ class Tracker:
         if self.stored + size > len(self.store):
             r = self.rooms
             found = np.empty(len(r.nodes), np.int64)
-            found = found[: gather.stored_nodes(r.nodes, found)]
-            lengths = r.nodes[found, at.N_LENGTH]
+            found = found[: gather.stored_nodes(self._tcp(), found)]
+            lengths = r.nodes[found, col.N_LENGTH]
             live = int(lengths.sum())
             kept, place = np.empty(live, np.uint8), np.cumsum(lengths) - lengths
-            gather.scatter(self.store, -1 - r.nodes[found, at.N_SRC], kept, place, lengths)
-            r.nodes[found, at.N_SRC] = -1 - RING_BYTES - place
+            gather.scatter(self.store, -1 - r.nodes[found, col.N_SRC], kept, place, lengths)
+            r.nodes[found, col.N_SRC] = -1 - RING_BYTES - place
             if RING_BYTES + 2 * (live + size) > len(self.store):
                 store = np.empty(RING_BYTES + 2 * max(live + size, STORE_BYTES), np.uint8)
                 store[:RING_BYTES] = self.store[:RING_BYTES]
@@ -205,15 +202,15 @@ class Tracker:
 
     def _store_held(self, data: U8) -> None:
         r = self.rooms
-        if r.state[at.G_HELD_NODES] == 0:
+        if r.state[col.G_HELD_NODES] == 0:
             return
-        found = np.empty(int(r.state[at.G_HELD_NODES]), np.int64)
-        found = found[: gather.fresh_nodes(r.state, r.nodes, found)]
-        lengths = r.nodes[found, at.N_LENGTH]
+        found = np.empty(int(r.state[col.G_HELD_NODES]), np.int64)
+        found = found[: gather.fresh_nodes(self._tcp(), found)]
+        lengths = r.nodes[found, col.N_LENGTH]
         begin = self._reserve(int(lengths.sum()))
         place = begin + np.cumsum(lengths) - lengths
-        gather.scatter(data, r.nodes[found, at.N_SRC], self.store, place, lengths)
-        r.nodes[found, at.N_SRC] = -1 - place
+        gather.scatter(data, r.nodes[found, col.N_SRC], self.store, place, lengths)
+        r.nodes[found, col.N_SRC] = -1 - place
 
     def release(self, slots: NDArray[np.int32], consumed: I64) -> None:
         """Bytes of stream slots[i] from offset consumed[i] to the end of what was handed out are presented again.
@@ -224,14 +221,14 @@ class Tracker:
         r = self.rooms
         streams = r.streams
         slots = np.asarray(slots, np.int64)
-        streams[slots, at.S_TAKEN] = consumed
-        streams[slots, at.S_RELEASED] = r.state[at.G_FEED]
+        streams[slots, col.S_TAKEN] = consumed
+        streams[slots, col.S_RELEASED] = r.state[col.G_FEED]
         runs = self.runs
         slot = runs[:, gather.U_SLOT]
         stop = runs[:, gather.U_OFFSET] + runs[:, gather.U_LENGTH]
-        taken = streams[slot, at.S_TAKEN]
-        mask = (streams[slot, at.S_RELEASED] == r.state[at.G_FEED]) & (stop > taken)
-        mask &= (streams[slot, at.S_ENDED] == 0) | (streams[slot, at.S_END_TOLD] == 0)
+        taken = streams[slot, col.S_TAKEN]
+        mask = (streams[slot, col.S_RELEASED] == r.state[col.G_FEED]) & (stop > taken)
+        mask &= (streams[slot, col.S_ENDED] == 0) | (streams[slot, col.S_END_TOLD] == 0)
         if not mask.any():
             return
         runs, slot, stop, taken = runs[mask], slot[mask], stop[mask], taken[mask]
@@ -252,10 +249,10 @@ class Tracker:
         lengths = rows[:, 2]
         begin = self._reserve(int(lengths.sum()))
         gather.scatter(self.arena, source, self.store, begin + np.cumsum(lengths) - lengths, lengths)
-        need = len(rows) + int(r.state[at.G_HELD_NODES]) + 16
-        if r.state[at.G_NODE_ROOM] < need:
+        need = len(rows) + int(r.state[col.G_HELD_NODES]) + 16
+        if r.state[col.G_NODE_ROOM] < need:
             r.add_nodes(max(need, len(r.nodes)))
-        gather.keep(r.state, r.streams, r.nodes, rows, begin)
+        gather.keep(self._tcp(), rows, begin)
 
     def _within_bounds(self, rows: I64, source: I64) -> tuple[I64, I64]:
         """Streams that keep too much keep nothing: one row of no length with a gap in place of theirs."""
@@ -264,7 +261,7 @@ class Tracker:
         group = np.cumsum(first) - 1
         size = np.bincount(group, weights=rows[:, 2]).astype(np.int64)
         count = np.bincount(group)
-        spent = int(self.rooms.state[at.G_KEPT_BYTES]) + np.cumsum(size + at.NODE_COST * count)
+        spent = int(self.rooms.state[col.G_KEPT_BYTES]) + np.cumsum(size + col.NODE_COST * count)
         bad = (size > self.options.keep_bytes) | (spent > self.options.keep_total)
         if not bad.any():
             return rows, source
@@ -277,7 +274,7 @@ class Tracker:
         rows[lost, 1] = stop[bad]
         rows[lost, 2] = 0
         rows[lost, 3] = (stop - start)[bad]
-        rows[lost, 4] = at.LOST
+        rows[lost, 4] = col.LOST
         stay = first | ~bad[group]
         return rows[stay], source[stay]
 
@@ -310,31 +307,31 @@ class Tracker:
 
     def forget(self, slots: NDArray[np.int32], offsets: I64) -> None:
         """Chunks of stream slots[i] that end at offsets[i] or before are no longer needed."""
-        np.maximum.at(self.rooms.streams[:, at.S_FORGET], np.asarray(slots, np.int64), offsets)
+        np.maximum.at(self.rooms.streams[:, col.S_FORGET], np.asarray(slots, np.int64), offsets)
 
     # -- what is known ---------------------------------------------------------------------------------------
 
     def acknowledged(self, slots: NDArray[np.integer[Any]]) -> I64:
         """The highest offset of each stream that the other side acknowledged so far; UNKNOWN where it did not."""
-        return self.rooms.streams[np.asarray(slots, np.int64), at.S_ACKED]
+        return self.rooms.streams[np.asarray(slots, np.int64), col.S_ACKED]
 
     def stream_numbers(self, slots: I64) -> I64:
         """The number of the stream in each slot, -1 where there is none any more."""
-        return self.rooms.streams[slots, at.S_ID] - 1
+        return self.rooms.streams[slots, col.S_ID] - 1
 
     def synced(self, slots: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether the start of each stream is known: its SYN was captured, or the SYN,ACK that acknowledges it."""
-        return self.rooms.streams[np.asarray(slots, np.int64), at.S_SYNCED] != 0
+        return self.rooms.streams[np.asarray(slots, np.int64), col.S_SYNCED] != 0
 
     def starts(self, slots: NDArray[np.int32]) -> I64:
         """The offset of the first byte of each stream that is handed out; above 0 where bytes before it were lost: offset 0 is
         what the first packet of either side said that comes next."""
         streams = self.rooms.streams[np.asarray(slots, np.int64)]
-        return np.where(streams[:, at.S_STARTED] != 0, streams[:, at.S_FIRST], 0)
+        return np.where(streams[:, col.S_STARTED] != 0, streams[:, col.S_FIRST], 0)
 
     def bases(self, slots: NDArray[np.int32]) -> I64:
         """The sequence number of offset 0 of each stream."""
-        return self.rooms.streams[np.asarray(slots, np.int64), at.S_BASE]
+        return self.rooms.streams[np.asarray(slots, np.int64), col.S_BASE]
 
     def places(self, slots: NDArray[np.integer[Any]], asks: Bool) -> Places:
         """Where stream slots are that are open, or ended in the last block. asks: requests were sent on each."""
@@ -347,35 +344,35 @@ class Tracker:
     def connections(self) -> Connections:
         """All connections that carried payload and were not drained yet, by number."""
         r = self.rooms
-        live = np.flatnonzero((r.conns[:, at.C_PAYLOAD] != 0) & self._open())
-        rows = np.zeros((len(live), at.Z_WIDTH), np.int64)
+        live = np.flatnonzero((r.conns[:, col.C_PAYLOAD] != 0) & self._open())
+        rows = np.zeros((len(live), col.Z_WIDTH), np.int64)
         for z, c in enumerate(live.tolist()):
             write_row(r.conns, r.streams, rows, c, z)
-        return connection_table(np.concatenate([r.done[: r.state[at.G_DONE]], rows]))
+        return connection_table(np.concatenate([r.done[: r.state[col.G_DONE]], rows]))
 
     def _open(self) -> NDArray[np.bool_]:
         r = self.rooms
-        used = r.streams[0::2, at.S_ID] != 0
-        used &= r.conns[:, at.C_LIST] >= 0
-        used[: at.FIRST_CONN] = False
+        used = r.streams[0::2, col.S_ID] != 0
+        used &= r.conns[:, col.C_LIST] >= 0
+        used[: col.FIRST_CONN] = False
         return used
 
     def drain_connections(self) -> Connections:
         """The closed connections that carried payload, by number; they are not held here any more."""
         r = self.rooms
-        table = connection_table(r.done[: r.state[at.G_DONE]])
-        r.state[at.G_DONE] = 0
+        table = connection_table(r.done[: r.state[col.G_DONE]])
+        r.state[col.G_DONE] = 0
         return table
 
     def drop_connections(self) -> None:
         """Closed connections are counted and not held any more: nobody will ask for them."""
-        self.rooms.state[at.G_DONE] = 0
+        self.rooms.state[col.G_DONE] = 0
 
     @property
     def counts(self) -> dict[str, int]:
         """What was seen and what was dropped, by name."""
         out = {name: int(self.rooms.state[index]) for name, index in COUNTS.items()}
-        open_empty = (self.rooms.conns[:, at.C_PAYLOAD] == 0) & self._open()
+        open_empty = (self.rooms.conns[:, col.C_PAYLOAD] == 0) & self._open()
         out["connections_without_payload"] += int(open_empty.sum())
         out["kept_too_much"] = self.kept_too_much
         return out
