@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector import redact
-from inspector.redact import Redactor, quick
+from inspector.redact import Redactor, quick, redactor
 from inspector.redact.names import is_secret, looks_secret, may_be_number, may_be_secret
 
 R = Redactor(b"a key")
@@ -218,7 +218,7 @@ def test_the_module_uses_one_redactor() -> None:
         redact.use(keep=True)
         assert redact.target("/?token=abc") == "/?token=abc"
     finally:
-        redact._current = before
+        redactor._current = before
 
 
 def test_names() -> None:

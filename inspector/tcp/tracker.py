@@ -68,7 +68,6 @@ class Tracker:
         self.logged = 0
         self.runs: I64 = np.zeros((0, gather.U_WIDTH), np.int64)
         self.kept_too_much = 0
-        self.finished = False
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -115,7 +114,6 @@ class Tracker:
         self.rooms.make_room()
         while not finish(self._tcp()):
             self.rooms.make_room()
-        self.finished = True
         return self._block(np.zeros(1, np.uint8))
 
     def _tcp(self) -> Tcp:
@@ -356,13 +354,6 @@ class Tracker:
         used &= r.conns[:, col.C_LIST] >= 0
         used[: col.FIRST_CONN] = False
         return used
-
-    def drain_connections(self) -> Connections:
-        """The closed connections that carried payload, by number; they are not held here any more."""
-        r = self.rooms
-        table = connection_table(r.done[: r.state[col.G_DONE]])
-        r.state[col.G_DONE] = 0
-        return table
 
     def drop_connections(self) -> None:
         """Closed connections are counted and not held any more: nobody will ask for them."""

@@ -15,8 +15,8 @@ from inspector.lang import _, several
 from inspector.mirror.evidence import retold
 from inspector.mirror.views import Share
 from inspector.render import cells
-from inspector.render.report.html import Html, join, tag
-from inspector.render.report.sections import section, simple
+from inspector.render.report.html import Html, join, simple, tag
+from inspector.render.report.sections import section
 from inspector.render.text import cut_middle, duration, escape, shown
 
 UP = "../"

@@ -10,7 +10,7 @@ from inspector.mirror.compare import Difference
 from inspector.mirror.compare_json import path_text
 from inspector.mirror.differences import Differences, change_of
 from inspector.render import diff_summary, diff_words
-from inspector.render.report.html import Html, tag
+from inspector.render.report.html import Html, simple, tag
 from inspector.render.text import cut_middle, shown
 
 LISTED = 6  # differences of one pair in its details; --diff N has all
@@ -57,8 +57,6 @@ def _cut(text: str | None) -> str:
 
 def parts(ds: Differences, dropped: int) -> Iterator[Html]:
     """All pairs: what was compared, in how many it differs, and where."""
-    from inspector.render.report.sections import simple
-
     examples = _("mirrors, e.g.")
     for s in diff_summary.sections(ds):
         yield tag("h3", s.title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape as html_escape
 from typing import Any
 
@@ -67,3 +67,25 @@ def data(value: Any) -> Html:
     for char in "<>&\x7f":
         out = out.replace(char, f"\\u{ord(char):04x}")
     return Html(out)
+
+
+def simple(
+    caption: str,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[int] = (),
+    hidden: bool = False,
+) -> Html:
+    """A small table; the first cell of a row is its heading. hidden: the caption is there, but a heading above shows it."""
+    head = tag("tr", [tag("th", n, scope="col", class_="num" if i in right else None) for i, n in enumerate(names)])
+    body = []
+    for first, *rest in rows:
+        others = [tag("td", cell, class_="num" if i in right else None) for i, cell in enumerate(rest, 1)]
+        body.append(tag("tr", tag("th", first, scope="row"), others))
+    table = tag(
+        "table",
+        tag("caption", caption, class_="visually-hidden" if hidden else None),
+        tag("thead", head),
+        tag("tbody", body),
+    )
+    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)

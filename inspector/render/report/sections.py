@@ -11,7 +11,7 @@ from inspector.render.ladder_parts import offset
 from inspector.render.report import graph, plots
 from inspector.render.report.compared import parts
 from inspector.render.report.gather import KINDS, Gathered, Some
-from inspector.render.report.html import Html, join, tag
+from inspector.render.report.html import Html, join, simple, tag
 from inspector.render.text import cut_middle, duration
 from inspector.render.wording import Step, numbers
 
@@ -23,28 +23,6 @@ MAX_PATH = 200
 def section(id_: str, title: str, *content: str | Iterable[str] | None) -> Html:
     """A section of the page: a landmark with its heading."""
     return tag("section", tag("h2", title, id=f"{id_}-title"), *content, id=id_, aria_labelledby=f"{id_}-title")
-
-
-def simple(
-    caption: str,
-    names: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    right: Sequence[int] = (),
-    hidden: bool = False,
-) -> Html:
-    """A small table; the first cell of a row is its heading. hidden: the caption is there, but a heading above shows it."""
-    head = tag("tr", [tag("th", n, scope="col", class_="num" if i in right else None) for i, n in enumerate(names)])
-    body = []
-    for first, *rest in rows:
-        others = [tag("td", cell, class_="num" if i in right else None) for i, cell in enumerate(rest, 1)]
-        body.append(tag("tr", tag("th", first, scope="row"), others))
-    table = tag(
-        "table",
-        tag("caption", caption, class_="visually-hidden" if hidden else None),
-        tag("thead", head),
-        tag("tbody", body),
-    )
-    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
 def services(g: Gathered, names: Mapping[str, str]) -> Html:
