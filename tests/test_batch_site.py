@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 from batch_rows import SECOND, START, asked, made, mirror
 from browser import Watched, chromium
-from test_report_browser import BAD, CONTRAST, WIDER
+from browser_checks import BAD, CONTRAST, WIDER
 
 from inspector.batch.report import build, model
 

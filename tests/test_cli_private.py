@@ -14,11 +14,11 @@ import termios
 from pathlib import Path
 
 import pytest
+from command_runs import runs
 from talk import answer, mirrored, write
 
 from inspector.cli import run
 from inspector.cli.private import key_of
-from inspector.render.formats import FORMATS
 
 ROOT = Path(__file__).parent.parent
 SECRETS = (
@@ -53,16 +53,6 @@ def capture(tmp_path: Path) -> str:
         )
     ]
     return write(tmp_path / "secrets.pcap", talks)
-
-
-def runs() -> list[list[str]]:
-    """Every way to write something that the command has."""
-    out = [["--show-mirrors", "--format", form] for form in FORMATS if form != "svg"]
-    out += [["--show-exchanges", "--format", form] for form in FORMATS if form not in ("svg", "mermaid", "har", "html")]
-    out += [["--explain", "1", "--format", form] for form in ("table", "markdown", "json", "mermaid", "svg")]
-    out += [["--diff", "1", "--format", form] for form in ("table", "markdown", "json")]
-    out += [["--diff", "all", "--format", form] for form in ("table", "markdown", "json", "csv")]
-    return out
 
 
 @pytest.mark.parametrize("args", runs(), ids=" ".join)

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from command_runs import runs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from made_traffic import Made
 from planted_secrets import Planted, Secret, any_secret, b64, plantings
-from test_cli_private import runs
 
 from inspector.cli import run
 

@@ -10,13 +10,16 @@ from xml.etree import ElementTree
 
 import pytest
 from browser import Watched, chromium
+from browser_checks import BAD, CONTRAST, WIDER
 from render_samples import mirror, rich
-from test_report_page import CAPTURES, page_of
+from report_pages import page_of
 
 from inspector.cli.program import run
 from inspector.inspection import inspect
 from inspector.render import ladder_svg
 from inspector.render.ladder import layout
+
+CAPTURES = Path(__file__).resolve().parent.parent / "captures"
 
 ORDER = (
     "[...document.querySelectorAll('#table > tbody > tr:not(.opened)')].filter(r => !r.hidden).map(r => +r.id.slice(7))"
@@ -169,20 +172,6 @@ def test_the_page_draws_what_the_svg_renderer_draws(browser: Any, made: Any, nam
     seen.quiet(path)
 
 
-BAD = [
-    "</script><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    '"><svg onload=alert(1)>',
-    "javascript:alert(1)",
-    "{n}{constructor}${alert(1)}",
-    "\u202egnp.exe\u2066\u200b",
-    "__proto__",
-    "<!--<script>",
-    "]]>&lt;b&gt;",
-    "위조 문서 " * 30,
-]
-
-
 def test_hostile_text_never_acts(browser: Any, tmp_path: Path) -> None:
     sample = rich()
     sample.mirror_list = []
@@ -254,27 +243,6 @@ def test_it_reads_without_a_script_narrow_and_dark(browser: Any, made: Any) -> N
             page.wait_for_timeout(100)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.evaluate(WIDER)
         wide.quiet(path)
-
-
-WIDER = """() => [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth)
-  .map((e) => e.tagName + " " + e.className)"""
-CONTRAST = """() => {
-  const numbers = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const back = (x) => { for (; x; x = x.parentElement) {
-    const c = numbers(getComputedStyle(x).backgroundColor); if (c.length === 3 || c[3] === 1) return c; }
-    return [255, 255, 255]; };
-  const out = [];
-  for (const x of document.querySelectorAll("body *:not(script):not(style):not(option)")) {
-    const own = [...x.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !x.getClientRects().length || x.closest("svg")) continue;
-    const [a, b] = [light(numbers(getComputedStyle(x).color)), light(back(x))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) out.push([x.tagName, x.className, ratio]);
-  }
-  return out;
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

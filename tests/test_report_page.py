@@ -20,17 +20,16 @@ import pytest
 from hostile_views import hostile
 from hypothesis import given, settings
 from render_samples import Sample, rich
+from report_pages import page_of
 
 from inspector import lang
 from inspector.cli.program import run
 from inspector.inspection import inspect
-from inspector.inspection.story import Story
 from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render.report import gather as gathering
 from inspector.render.report import graph, table
 from inspector.render.report.compared import Brief
 from inspector.render.report.gather import gather
-from inspector.render.report.page import Material, document
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = ROOT / "captures"
@@ -70,12 +69,6 @@ class Page(HTMLParser):
     @property
     def data(self) -> dict[str, object]:
         return json.loads(next(t for tag, t in self.text if tag == "script"))
-
-
-def page_of(sample: Sample, briefs: dict[int, Brief] | None = None) -> str:
-    g = gather(sample)
-    by_id = {m.id: Story(m, len(sample.mirror_list)) for m in sample.mirror_list}
-    return "".join(document(g, Material([by_id[n] for n in g.chosen()], [by_id[n] for n in g.told()], briefs or {})))
 
 
 def check_page(markup: str) -> Page:
