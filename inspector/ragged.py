@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.kernel import compiled, kernel
+from inspector.kernels.kernel import compiled, kernel
 
 I64 = NDArray[np.int64]
 
@@ -76,7 +76,7 @@ class Ragged:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class Spans:
     """`n` runs that stand anywhere in `values`, in any order: rows are taken without moving what they hold.
 
     values: (m,) any dtype; starts, lengths: (n,) int64. What is kept for long is `compact`ed: all of `values` stays alive else.
@@ -92,38 +92,38 @@ class Runs:
     def __getitem__(self, i: int) -> NDArray[Any]:
         return self.values[self.starts[i] : self.starts[i] + self.lengths[i]]
 
-    def take(self, index: NDArray[Any]) -> Runs:
+    def take(self, index: NDArray[Any]) -> Spans:
         """The runs at `index` (integers or a boolean mask), in that order."""
-        return Runs(self.values, self.starts[index], self.lengths[index])
+        return Spans(self.values, self.starts[index], self.lengths[index])
 
     def packed(self) -> Ragged:
         """The runs one after another."""
         return gather(self.values, self.starts, self.lengths)
 
-    def compact(self) -> Runs:
+    def compact(self) -> Spans:
         """The same runs without what stands between them."""
-        return Runs.of(self.packed())
+        return Spans.of(self.packed())
 
     @staticmethod
-    def of(runs: Ragged) -> Runs:
+    def of(runs: Ragged) -> Spans:
         """The runs of a Ragged, where they stand."""
-        return Runs(runs.values, runs.offsets[:-1], runs.lengths)
+        return Spans(runs.values, runs.offsets[:-1], runs.lengths)
 
     @staticmethod
-    def empty(dtype: Any = np.uint8) -> Runs:
+    def empty(dtype: Any = np.uint8) -> Spans:
         """No runs."""
-        return Runs(np.empty(0, dtype), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return Spans(np.empty(0, dtype), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @staticmethod
-    def concat(parts: Iterable[Runs]) -> Runs:
+    def concat(parts: Iterable[Spans]) -> Spans:
         """The runs of `parts`, one after another. An empty iterable gives no runs of uint8."""
         parts = list(parts)
         if not parts:
-            return Runs.empty()
+            return Spans.empty()
         if len(parts) == 1:
             return parts[0]
         base = np.cumsum([0] + [len(p.values) for p in parts[:-1]])
-        return Runs(
+        return Spans(
             np.concatenate([p.values for p in parts]),
             np.concatenate([p.starts + b for p, b in zip(parts, base, strict=True)]),
             np.concatenate([p.lengths for p in parts]),

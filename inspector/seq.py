@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 
 MASK = 0xFFFFFFFF
 HALF = 0x80000000

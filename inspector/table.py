@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.gather import take
-from inspector.ragged import Ragged, Runs
+from inspector.kernels.gather import take
+from inspector.ragged import Ragged, Spans
 
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
@@ -45,9 +45,9 @@ def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
     out: dict[str, np.dtype[Any] | None] = {}
     for field in fields(table):
         hint = hints[field.name]
-        out[field.name] = None if hint in (Ragged, Runs) else np.dtype(_scalar(hint))
+        out[field.name] = None if hint in (Ragged, Spans) else np.dtype(_scalar(hint))
     _known[table] = out
-    _loose[table] = frozenset(name for name in out if hints[name] is Runs)
+    _loose[table] = frozenset(name for name in out if hints[name] is Spans)
     return out
 
 
@@ -83,8 +83,8 @@ class Table:
         return cls(**{n: cls._runs(n).empty() if d is None else np.empty(0, d) for n, d in dtypes(cls).items()})
 
     @classmethod
-    def _runs(cls, column: str) -> type[Ragged] | type[Runs]:
-        return Runs if column in _loose[cls] else Ragged
+    def _runs(cls, column: str) -> type[Ragged] | type[Spans]:
+        return Spans if column in _loose[cls] else Ragged
 
     @classmethod
     def build(cls, **columns: Any) -> Self:

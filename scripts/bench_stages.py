@@ -21,8 +21,8 @@ STAGES = [  # stage, module, what is wrapped ("." for a method); every public me
     ("tcp", "inspector.tcp", "Tracker.*"),
     ("http", "inspector.http.parser", "Parser.*"),
     ("exchanges", "inspector.inspection.assemble", "Assembler.*"),
-    ("mirrors", "inspector.mirror.settle", "Settler.step"),
-    ("tally", "inspector.inspection.tally", "Tally.*"),
+    ("mirrors", "inspector.mirror.pool", "Settler.step"),
+    ("tally", "inspector.inspection.counts", "Tally.*"),
 ]
 START, SAVED = "start and imports", "side by side"  # what no stage counts, less what the threads save
 

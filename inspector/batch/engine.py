@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from inspector.batch.fetch import private_folder
 from inspector.batch.reading import read
-from inspector.batch.units import Outcome, Task
+from inspector.batch.units import Task, UnitOutcome
 from inspector.disk import Unwritable
 from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
@@ -32,10 +32,10 @@ PATIENCE = "60s"  # for a scheduler to answer
 CLOSING = 20  # seconds for a cluster to end
 LOST = 120  # seconds without any worker
 
-Handle = Callable[[Task, Outcome], None]
+Handle = Callable[[Task, UnitOutcome], None]
 
 
-class Stop(Protocol):
+class StopAsked(Protocol):
     """Says whether to end early."""
 
     def __call__(self) -> bool: ...
@@ -58,7 +58,7 @@ def weight(task: Task) -> int:
     return sum(p.size * (PACKED if p.path.endswith((".gz", ".zst", ".xz", ".lz4")) else 1) for p in task.unit.pieces)
 
 
-def run(tasks: Sequence[Task], where: Where, handle: Handle, stop: Stop, notice: Callable[[str], None]) -> None:
+def run(tasks: Sequence[Task], where: Where, handle: Handle, stop: StopAsked, notice: Callable[[str], None]) -> None:
     """Read all units, the largest first; `handle` is called here with each outcome. Raises Interrupted, InspectorError."""
     tasks = sorted(tasks, key=lambda t: (-weight(t), t.unit.paths))
     if not tasks:
@@ -78,7 +78,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _here(tasks: Sequence[Task], handle: Handle, stop: Stop) -> None:
+def _here(tasks: Sequence[Task], handle: Handle, stop: StopAsked) -> None:
     for task in tasks:
         if stop():
             raise Interrupted
@@ -217,7 +217,7 @@ def _settings() -> dict[str, Any]:
         "distributed.worker.daemon": True,
         # Arrow's own allocator holds some 60 MB that it does not use.
         "distributed.nanny.pre-spawn-environ.ARROW_DEFAULT_MEMORY_POOL": "system",
-        "distributed.worker.preload": ["inspector.batch.quiet"],
+        "distributed.worker.preload": ["inspector.batch.dask_worker"],
         "distributed.logging.distributed": "critical",
     }
 
@@ -236,7 +236,7 @@ def _say_dashboard(client: Any, notice: Callable[[str], None]) -> None:
 class _Cluster:
     """Hands tasks to the cluster, a few more than it has threads, and takes outcomes as they come."""
 
-    def __init__(self, client: Any, handle: Handle, stop: Stop) -> None:
+    def __init__(self, client: Any, handle: Handle, stop: StopAsked) -> None:
         self.client, self.handle, self.stop = client, handle, stop
         self.running: dict[Any, Task] = {}
         self.suspects: list[Task] = []
@@ -271,7 +271,7 @@ class _Cluster:
                 self._collect(died.append)
             if not died:
                 return
-        self.handle(task, Outcome("killer"))
+        self.handle(task, UnitOutcome("killer"))
 
     def _submit(self, task: Task) -> None:
         name = f"{storable(task.unit.paths[0])}-{time.monotonic_ns()}"
@@ -299,14 +299,14 @@ class _Cluster:
             else:
                 self.handle(task, outcome)
 
-    def _outcome(self, future: Any) -> Outcome | None:
+    def _outcome(self, future: Any) -> UnitOutcome | None:
         """What a worker told; None where workers died. Raises what went wrong outside of the captures."""
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
         try:
             found = future.result()
-            assert isinstance(found, Outcome)
+            assert isinstance(found, UnitOutcome)
             return found
         except (KilledWorker, FutureCancelledError):
             return None

@@ -14,34 +14,34 @@ import numpy as np
 
 from inspector.batch import rows
 from inspector.batch.spill import Numbers, Spill
-from inspector.inspection.differences import compare_pairs
-from inspector.inspection.pairs import Legs
-from inspector.mirror.lost import effective_time
-from inspector.mirror.present import CHUNK, Presenter
-from inspector.mirror.settle import Batch
+from inspector.compare.all_pairs import compare_pairs
+from inspector.mirror.lost_requests import effective_time
+from inspector.mirror.pool import Decisions
 from inspector.redact import Redactor
 from inspector.render.private import exchange_columns, mirror_columns
+from inspector.reread.pairs import PairRows
 from inspector.table import I64
+from inspector.views.present import CHUNK, Presenter
 
 if TYPE_CHECKING:
-    from inspector.mirror.compare import Difference
+    from inspector.compare.pair import PairDifference
 
 LINKS = ("original_id", "mirror_id", "downstream_id")
 
 
-class Gathered:
+class UnitRows:
     """What reading a unit has decided. Use it as a context."""
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
         self.redactor = redactor
         self._exchanges = Spill(folder, "exchanges", ("id",))
         self._mirrors = Spill(folder, "mirrors", rows.Same.NAMES)
-        self._legs = Legs(folder)
+        self._legs = PairRows(folder)
         self._count = 0  # of mirrors
         self._numbers = Numbers()  # of exchanges
         self._order = Numbers()  # of mirrors, by the order in which they were decided
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: Decisions) -> None:
         """Keep what one step decided."""
         found = batch.found
         show = Presenter(found.exchanges, found.mirrors, found.legs())
@@ -82,7 +82,7 @@ class Gathered:
             self._order.give(numbers, decided)
             decided += len(numbers)
 
-        def told(number: int, d: Difference) -> None:
+        def told(number: int, d: PairDifference) -> None:
             number = self._order[number]
             same.tell(number, d)
             differing.tell(number, d)
@@ -108,7 +108,7 @@ class Gathered:
                 columns[name] = self._numbers.of(columns[name])
             writer.add("mirrors", columns | same.columns(columns["id"].to_numpy()))
 
-    def __enter__(self) -> Gathered:
+    def __enter__(self) -> UnitRows:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from inspector.batch.rows import system
 from inspector.batch.schema import PARTITIONS, TABLES, schema
-from inspector.batch.store import Folder
+from inspector.batch.store import StoreFolder
 from inspector.errors import UsageError
 from inspector.lang import _
 
@@ -33,7 +33,7 @@ class Store:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.folder = Folder(root)
+        self.folder = StoreFolder(root)
         self.root = self.folder.root
 
     def units(

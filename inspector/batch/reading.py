@@ -14,11 +14,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspector import cache, disk, kernel, lang, limits
+from inspector import disk, lang, limits
 from inspector.batch import fetch, rows
 from inspector.batch.schema import TABLES
-from inspector.batch.units import Outcome, Task, day_of, key_of
+from inspector.batch.units import Task, UnitOutcome, day_of, key_of
 from inspector.errors import CaptureError, InspectorError
+from inspector.kernels import cache, kernel
 from inspector.lang import _
 from inspector.redact import Redactor
 from inspector.storable import named
@@ -26,14 +27,14 @@ from inspector.storable import named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inspector.mirror.views import CaptureView, SummaryView
+    from inspector.views.objects import CaptureView, SummaryView
 
 TRIES = 3  # readings of a unit whose captures change under them
 SENT = 256 << 20  # bytes that a worker sends where it does not see the store
 KEY_BYTES = 1 << 16  # of each capture that the key of redacted words is made from
 
 
-def read(task: Task) -> Outcome:
+def read(task: Task) -> UnitOutcome:
     """Read a unit and write its folder beside the store's; what cannot be read becomes a row with its error.
 
     Raises Unwritable where there is no room for what is written.
@@ -45,7 +46,7 @@ def read(task: Task) -> Outcome:
         with _english(), _sparing():
             outcome = _read(task)
     except fetch.Vanished as error:
-        outcome = Outcome("hidden" if error.hidden else "vanished", error=str(error))
+        outcome = UnitOutcome("hidden" if error.hidden else "vanished", error=str(error))
     except disk.Unwritable as error:
         raise error.again() from None
     outcome.seconds, outcome.host = time.monotonic() - begun, socket.gethostname()
@@ -74,7 +75,7 @@ def _sparing() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _read(task: Task) -> Outcome:
+def _read(task: Task) -> UnitOutcome:
     for attempt in range(TRIES):
         outcome = _once(task, attempt == TRIES - 1)
         if outcome is not None:
@@ -82,7 +83,7 @@ def _read(task: Task) -> Outcome:
     raise AssertionError("the last try gives an outcome")
 
 
-def _once(task: Task, last: bool) -> Outcome | None:
+def _once(task: Task, last: bool) -> UnitOutcome | None:
     """One reading; None where a capture has changed meanwhile and it is not the last try."""
     begun = time.monotonic()
     with ExitStack() as stack:
@@ -92,7 +93,7 @@ def _once(task: Task, last: bool) -> Outcome | None:
             if all(local.contents):
                 key = key_of(local.contents, task.how, task.version)
                 if key in task.known:
-                    return Outcome("same", key, contents=local.contents, stamps=local.stamps)
+                    return UnitOutcome("same", key, contents=local.contents, stamps=local.stamps)
             else:
                 key = key_of(
                     local.contents, task.how, task.version, "\n".join([*task.unit.paths, *local.errors.values()])
@@ -136,7 +137,7 @@ class _Stage:
         """A context that does nothing but write here. Raises Unwritable."""
         return disk.writing(*self.blamed)
 
-    def hand_over(self, told: _Told) -> Outcome:
+    def hand_over(self, told: _Told) -> UnitOutcome:
         """The outcome, with the folder's place or its bytes."""
         outcome = told.outcome
         if self.shared:
@@ -211,7 +212,7 @@ class _Told:
 
     def __init__(self, task: Task, local: fetch.Local, key: str, begun: float) -> None:
         self.task, self.local, self.begun = task, local, begun
-        self.outcome = Outcome("new", key, contents=local.contents, stamps=local.stamps)
+        self.outcome = UnitOutcome("new", key, contents=local.contents, stamps=local.stamps)
 
     def write(self, folder: Path) -> None:
         """Inspect the captures and write all tables."""
@@ -243,13 +244,13 @@ class _Told:
         self, writer: rows.Writer, folder: Path, read: Sequence[int], errors: dict[str, tuple[str, str | None]]
     ) -> int | None:
         """Inspect the pieces `read` and write what was found; or the number of one that cannot be read: then nothing was."""
-        from inspector.batch.gathered import Gathered
+        from inspector.batch.gathered import UnitRows
         from inspector.inspection import stream
 
         how, local = self.task.how, self.local
         paths = [str(local.paths[i]) for i in read]
         redactor = Redactor(_key(local), keep=how.no_redact)
-        with Gathered(folder, redactor) as gathered:
+        with UnitRows(folder, redactor) as gathered:
             try:
                 found = stream(*paths, suffix=how.suffix, window=how.window, match=how.match)
                 for batch in found.batches():

@@ -58,7 +58,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Look:
+class FirstLook:
     """What the first bytes say: the first packet's time (ns), link types and interfaces."""
 
     first: int
@@ -134,7 +134,7 @@ def _chains(members: list[tuple[Piece, Name]], memory: Memory) -> list[list[Piec
         key=lambda item: (item[0].like, item[0].first, item[2].number, item[1].path),
     )
     out = [[piece] for seen, piece, _name in looked if seen is None]
-    before: tuple[Look, Piece, Name] | None = None
+    before: tuple[FirstLook, Piece, Name] | None = None
     for item in seen:
         if before is not None and _follows(before, item, memory):
             out[-1].append(item[1])
@@ -144,7 +144,7 @@ def _chains(members: list[tuple[Piece, Name]], memory: Memory) -> list[list[Piec
     return out
 
 
-def _follows(before: tuple[Look, Piece, Name], item: tuple[Look, Piece, Name], memory: Memory) -> bool:
+def _follows(before: tuple[FirstLook, Piece, Name], item: tuple[FirstLook, Piece, Name], memory: Memory) -> bool:
     (one, piece, name), (two, _next, following) = before, item
     if one.like != two.like or not 0 <= two.first - one.first <= DAY:
         return False
@@ -178,13 +178,13 @@ def _cut(chain: list[Piece], memory: Memory) -> list[list[Piece]]:
     return out
 
 
-def look(piece: Piece, memory: Memory) -> Look | None:
+def look(piece: Piece, memory: Memory) -> FirstLook | None:
     """What a capture's first bytes say; None where they hold no packet, or cannot be read."""
     known = memory.recall("look", piece.path, piece.stamp)
     if known is None:
         known = _look(piece)
         memory.keep("look", piece.path, piece.stamp, known)
-    return Look(int(known[0]), str(known[1])) if known else None
+    return FirstLook(int(known[0]), str(known[1])) if known else None
 
 
 def _look(piece: Piece) -> tuple[int, str] | tuple[()]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inspector.batch.schema import DIFFERENCES, TABLES, schema
-from inspector.mirror.columns import ABSENT, ExchangeColumns, MirrorColumns
-from inspector.mirror.compare import Difference, FieldDiff
-from inspector.mirror.compare_json import path_text
-from inspector.mirror.differences import change_of
-from inspector.mirror.views import CaptureView
+from inspector.compare.counts import change_of
+from inspector.compare.json_bodies import path_text
+from inspector.compare.pair import FieldDiff, PairDifference
 from inspector.ragged import Ragged
 from inspector.storable import everything, named
 from inspector.table import I64
+from inspector.views.columns import ABSENT, ExchangeColumns, MirrorColumns
+from inspector.views.objects import CaptureView
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,7 +218,7 @@ class Same:
     def __init__(self, mirrors: int) -> None:
         self.codes = np.full((len(self.NAMES), mirrors + 1), -1, np.int8)
 
-    def tell(self, number: int, d: Difference) -> None:
+    def tell(self, number: int, d: PairDifference) -> None:
         """Keep the outcome of one pair."""
         parts = (d.line_same, d.request_fields.same, d.request_body.same)
         asked = False if False in parts else None if None in parts else True
@@ -240,7 +240,7 @@ class Differing:
         self.writer = writer
         self._rows: list[tuple[int, *Row]] = []
 
-    def tell(self, number: int, d: Difference) -> None:
+    def tell(self, number: int, d: PairDifference) -> None:
         """Rows for one mirror: at most DIFFERENCES, a last one says that there were more."""
         found = list(itertools.islice(rows_of(d), DIFFERENCES))
         if len(found) == DIFFERENCES:
@@ -259,7 +259,7 @@ class Differing:
 Row = tuple[str, str, str, bool, str | None, str | None]  # part, field, change, expected, original, copy
 
 
-def rows_of(d: Difference) -> Iterator[Row]:
+def rows_of(d: PairDifference) -> Iterator[Row]:
     """Rows of `differences` for one comparison, what should not differ first."""
     if d.status_same is False:
         yield "status", "status", "changed", False, str(d.status[0]), str(d.status[1])

@@ -26,7 +26,7 @@ _MEMBER = re.compile(r"(.*?\.(?:tar(?:\.\w+)?|tgz|txz|tzst)):.", re.IGNORECASE |
 
 
 @dataclass
-class Found:
+class FoundCaptures:
     """Captures, each once, and sentences about what was left out.
 
     failed: of archives that could not be read, by path, why. bases: what decides whether a capture that is no longer there
@@ -51,16 +51,16 @@ class Found:
         return False
 
 
-class Finder:
+class SourceFinder:
     """Finds the captures of sources. skip: folders that are never entered (the store, the report)."""
 
     def __init__(self, memory: Memory, skip: Sequence[str] = ()) -> None:
         self.memory = memory
         self.skip = {os.path.realpath(path) for path in skip}
-        self.found = Found()
+        self.found = FoundCaptures()
         self._entered: set[tuple[int, int]] = set()
 
-    def find(self, sources: Sequence[str], maybe: Sequence[str] = ()) -> Found:
+    def find(self, sources: Sequence[str], maybe: Sequence[str] = ()) -> FoundCaptures:
         """All captures of all sources; `maybe`: folders that may not be there yet. Raises UsageError, InspectorError."""
         for source in sources:
             if remote.is_url(source):

@@ -12,7 +12,7 @@ import numpy as np
 
 from inspector.batch.rows import array
 from inspector.batch.schema import schema
-from inspector.inspection.runs import Place, Slab, merged
+from inspector.inspection.merge_sorted import Place, Slab, merged
 from inspector.table import I64
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from inspector.batch import migrate
 from inspector.batch.fetch import sweep
 from inspector.batch.rows import system
 from inspector.batch.schema import TABLES, VERSION
-from inspector.batch.units import Outcome
+from inspector.batch.units import UnitOutcome
 from inspector.errors import UsageError
 from inspector.lang import _
 from inspector.storable import path_of
@@ -47,7 +47,7 @@ class Place:
         return f"data/day={self.day}/source={self.source}/unit={self.unit}"
 
 
-class Folder:
+class StoreFolder:
     """A store on disk."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -94,7 +94,7 @@ def _named(folder: Path, prefix: str) -> list[Path]:
         return []
 
 
-class Keeper(Folder):
+class Keeper(StoreFolder):
     """The store in the hands of the one run that may write. Use `keeping`."""
 
     def __init__(self, root: Path, run: str, token: str) -> None:
@@ -137,7 +137,7 @@ class Keeper(Folder):
         except (OSError, pa.ArrowException, IndexError):
             return (), ""
 
-    def commit(self, outcome: Outcome, source: str, paths: tuple[str, ...]) -> int:
+    def commit(self, outcome: UnitOutcome, source: str, paths: tuple[str, ...]) -> int:
         """Let a unit that was written take its place; what the store held of the same captures goes first: how many units.
 
         Raises Unwritable where the store cannot be written.
@@ -148,7 +148,7 @@ class Keeper(Folder):
     def _writing(self) -> AbstractContextManager[None]:
         return disk.writing(self.root, "store")
 
-    def _commit(self, outcome: Outcome, place: Place, paths: tuple[str, ...]) -> int:
+    def _commit(self, outcome: UnitOutcome, place: Place, paths: tuple[str, ...]) -> int:
         staged = self.root / outcome.staged if outcome.staged else self._written(outcome)
         target = self.root / place.relative
         old = self.retire(paths, outcome.key)
@@ -159,12 +159,12 @@ class Keeper(Folder):
         self._enter(place, paths, outcome.state)
         return old
 
-    def discard(self, outcome: Outcome) -> None:
+    def discard(self, outcome: UnitOutcome) -> None:
         """What was written is not needed."""
         if outcome.staged:
             shutil.rmtree(self.root / outcome.staged, ignore_errors=True)
 
-    def _written(self, outcome: Outcome) -> Path:
+    def _written(self, outcome: UnitOutcome) -> Path:
         """A folder with the files that a worker has sent."""
         folder = self.work / secrets.token_hex(8)
         folder.mkdir()

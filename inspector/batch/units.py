@@ -87,7 +87,7 @@ class Task:
 
 
 @dataclass
-class Outcome:
+class UnitOutcome:
     """What a worker tells. what: new, same (the store holds it), vanished, hidden (the worker does not see the files).
 
     contents: the hash of each piece. staged: the folder that was written, relative to the store; files: their bytes, where the

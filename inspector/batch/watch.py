@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from inspector.batch.keep import Plan, Round
+from inspector.batch.round import Plan, Round
 from inspector.batch.units import Piece
 
 REST = 2.0  # seconds without a change, after which a file is taken for complete

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from inspector.capture.decode import AT, CAPTURED, INTERFACE, KIND, LENGTH, LINK, TIME
 from inspector.capture.layers import BIG_ENDIAN
-from inspector.capture.octets import Octets, Rows, host16, host32
+from inspector.capture.octets import ByteRows, Octets, host16, host32
 from inspector.capture.records import BROKEN, DAMAGED, FULL, LONGEST, MORE, SOUND, SPECIAL, TO_THE_END, UNKNOWN
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 
 SECTION = 0x0A0D0D0A
 INTERFACE_BLOCK = 1
@@ -56,7 +56,7 @@ def block_size(data: Octets, at: int, end: int, big: int) -> int:
 
 
 @kernel
-def to_ns(high: int, low: int, interfaces: Rows, column: int) -> int:
+def to_ns(high: int, low: int, interfaces: ByteRows, column: int) -> int:
     """Time of a packet in ns since the epoch, -1 where it is out of range."""
     if high >= 1 << 31:
         return -1
@@ -90,7 +90,7 @@ def interface_of(data: Octets, at: int, kind: int, big: int) -> int:
 
 @kernel
 def captured_and_time(
-    data: Octets, at: int, kind: int, size: int, big: int, interfaces: Rows, column: int
+    data: Octets, at: int, kind: int, size: int, big: int, interfaces: ByteRows, column: int
 ) -> tuple[int, int]:
     """Captured bytes and time (ns) of the packet block at `at`; -1 for a time out of range, or none (simple blocks)."""
     if kind != SIMPLE_PACKET:
@@ -124,7 +124,7 @@ def comment_in(data: Octets, at: int, end: int, big: int) -> int:
 
 
 @kernel
-def stand_in(state: Rows, interfaces: Rows) -> None:
+def stand_in(state: ByteRows, interfaces: ByteRows) -> None:
     """The column behind the section's last interface stands for those never described."""
     column = state[0, KNOWN]
     interfaces[INDEX, column] = state[0, UNNAMED]
@@ -137,7 +137,7 @@ def stand_in(state: Rows, interfaces: Rows) -> None:
 
 
 @kernel
-def enter(data: Octets, at: int, end: int, state: Rows, interfaces: Rows) -> int:
+def enter(data: Octets, at: int, end: int, state: ByteRows, interfaces: ByteRows) -> int:
     """The section header at `at`: its length, 0 if more bytes are needed, -1 if it is none; the section is entered then."""
     big = section_order(data, at)
     if big < 0:
@@ -153,7 +153,7 @@ def enter(data: Octets, at: int, end: int, state: Rows, interfaces: Rows) -> int
 
 @kernel
 def put_packet(
-    data: Octets, at: int, kind: int, size: int, state: Rows, interfaces: Rows, records: Rows, count: int
+    data: Octets, at: int, kind: int, size: int, state: ByteRows, interfaces: ByteRows, records: ByteRows, count: int
 ) -> int:
     """The packet block at `at` as row `count`: 0, or SPECIAL or DAMAGED where there is none."""
     big = state[0, BIG]
@@ -186,7 +186,7 @@ def put_packet(
 
 @kernel
 def scan_blocks(
-    data: Octets, at: int, end: int, state: Rows, interfaces: Rows, records: Rows, count: int, room: int
+    data: Octets, at: int, end: int, state: ByteRows, interfaces: ByteRows, records: ByteRows, count: int, room: int
 ) -> tuple[int, int, int]:
     """Read blocks from `at` on, packets into `records` from row `count` on: `(count, at, status)`.
 
@@ -229,7 +229,7 @@ def scan_blocks(
 
 
 @kernel
-def next_comment(data: Octets, records: Rows, row: int, count: int) -> int:
+def next_comment(data: Octets, records: ByteRows, row: int, count: int) -> int:
     """The first of the rows [row, count) whose packet has a comment, `count` where none has."""
     while row < count:
         at = records[AT, row] + ((records[CAPTURED, row] + 3) & ~3)

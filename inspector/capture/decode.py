@@ -5,10 +5,10 @@ from __future__ import annotations
 from inspector.capture import faults
 from inspector.capture.layers import ARP, NOTHING, interface_index, link_header, to_network, tunnel
 from inspector.capture.network import FRAGMENT, TCP, destination, ipv4, ipv6, source, tcp_header, timestamp
-from inspector.capture.octets import Octets, Rows, be16, be32
-from inspector.capture.tables import Kind
-from inspector.instructions import prefetch
-from inspector.kernel import kernel
+from inspector.capture.octets import ByteRows, Octets, be16, be32
+from inspector.capture.tables import PacketKind
+from inspector.kernels.instructions import prefetch
+from inspector.kernels.kernel import kernel
 
 # Rows of `records`, (9, n) int64. The scanners fill the first seven, `decode` the others.
 TIME = 0  # ns
@@ -53,13 +53,13 @@ MAX_TUNNELS = 8
 SLL2 = 276
 SLL2_SPACE = 1 << 32  # `named` holds interface * SLL2_SPACE + index
 
-OTHER = int(Kind.OTHER)
-KIND_TCP = int(Kind.TCP)
-KIND_UDP = int(Kind.UDP)
-KIND_ICMP = int(Kind.ICMP)
-KIND_ARP = int(Kind.ARP)
-KIND_FRAGMENT = int(Kind.FRAGMENT)
-KIND_MALFORMED = int(Kind.MALFORMED)
+OTHER = int(PacketKind.OTHER)
+KIND_TCP = int(PacketKind.TCP)
+KIND_UDP = int(PacketKind.UDP)
+KIND_ICMP = int(PacketKind.ICMP)
+KIND_ARP = int(PacketKind.ARP)
+KIND_FRAGMENT = int(PacketKind.FRAGMENT)
+KIND_MALFORMED = int(PacketKind.MALFORMED)
 DEEP = faults.TUNNEL_DEPTH
 CUT = faults.CUT_HEADER
 SHORT = faults.SHORT_HEADER
@@ -122,8 +122,8 @@ def put_segment(
     header: int,
     ip_at: int,
     version: int,
-    segments: Rows,
-    addresses: Rows,
+    segments: ByteRows,
+    addresses: ByteRows,
     row: int,
 ) -> None:
     """Row `row` of the segments, from the IP header at `ip_at` and the TCP header at `at` of `header` bytes."""
@@ -147,7 +147,7 @@ def put_segment(
 
 
 @kernel
-def name_interface(named: Rows, count: int, room: int, key: int, last: int) -> tuple[int, int]:
+def name_interface(named: ByteRows, count: int, room: int, key: int, last: int) -> tuple[int, int]:
     """The slot of `key` in `named`, (1, room) int64, of which `count` are taken: `(slot, count)`. `last` is tried.
 
     When there is no room the last slot serves for all others.
@@ -170,15 +170,15 @@ HEADERS = 64  # bytes: two cache lines hold most headers
 @kernel
 def decode(
     data: Octets,
-    records: Rows,
+    records: ByteRows,
     first: int,
     end: int,
-    named: Rows,
+    named: ByteRows,
     names: int,
     room: int,
-    segments: Rows,
-    addresses: Rows,
-    fragments: Rows,
+    segments: ByteRows,
+    addresses: ByteRows,
+    fragments: ByteRows,
 ) -> tuple[int, int, int]:
     """Decode `records` [first, end): returns how many segments, fragments and names of interfaces there are then.
 

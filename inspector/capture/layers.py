@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from inspector.capture import faults
 from inspector.capture.octets import Octets, be16, be32, host16
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 
 # What follows: EtherTypes (IEEE 802), and two of our own below 0x600.
 NOTHING = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.capture.reader import SMALLEST, Reader
+from inspector.capture.reader import SMALLEST, CaptureReader
 from inspector.capture.tables import Block, Packets, Segments
 from inspector.table import I64
 
@@ -21,7 +21,7 @@ class _Lane:
     its times go back a little.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: CaptureReader) -> None:
         self.number = reader.info.number
         self.blocks = reader.blocks()
         self.block: Block | None = None
@@ -70,7 +70,7 @@ class _Lane:
         return np.concatenate(data), packets.replace(at=packets.at - low), segments.replace(at=at), keys, segment_keys
 
 
-def merge(readers: Sequence[Reader]) -> Iterator[Block]:
+def merge(readers: Sequence[CaptureReader]) -> Iterator[Block]:
     """The blocks of one reader as they are, those of several merged into time order (equal times: by capture number).
 
     Captures are not sorted within themselves. The order of rows does not depend on block sizes; where blocks end does.

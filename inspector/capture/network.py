@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from inspector.capture import faults
 from inspector.capture.octets import Octets, be16, be32, be64
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 
 SHORT = -faults.SHORT_HEADER
 BAD_IPV4 = -faults.BAD_IPV4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 
 
 class Octets(Protocol):
@@ -18,7 +18,7 @@ class Octets(Protocol):
     def __len__(self) -> int: ...
 
 
-class Rows(Protocol):
+class ByteRows(Protocol):
     """(k, n) int64 or uint64: column `k` of a table in the making, row `n`."""
 
     def __getitem__(self, i: tuple[int, int], /) -> int: ...

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from inspector.capture.faults import warn
 from inspector.capture.following import Following, Stop, Waiting
 from inspector.capture.pcap import FILE_HEADER
-from inspector.capture.reader import BLOCK_BYTES, Progress, Reader
+from inspector.capture.reader import BLOCK_BYTES, CaptureReader, Progress
 from inspector.capture.sniff import HINT, LOOK, describe, sniff
 from inspector.capture.source import Damaged, Decompressed, FileSource, Peeked, RangeSource, Source, Zstandard
 from inspector.capture.tables import CaptureInfo
@@ -26,7 +26,7 @@ def open_captures(
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
     follow: Stop | None = None,
-) -> list[Reader]:
+) -> list[CaptureReader]:
     """The captures at `path`: a file, "-" for standard input, or an open binary file; one, or several in a tar.
 
     `first_number` is the number of the first of them. `progress` is called with the count of input bytes newly
@@ -67,7 +67,7 @@ def open_input(path: str | BinaryIO) -> tuple[Source, str]:
         raise CaptureError(path, str(getattr(error, "strerror", None) or error)) from None
 
 
-def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop: Stop) -> Reader:
+def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop: Stop) -> CaptureReader:
     """A reader of what is still being written: its first bytes are waited for."""
     growing = Peeked(Following(getattr(source, "file", None), stop))
     while True:
@@ -75,7 +75,7 @@ def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop
             kind = sniff(growing.peek(4))
             if kind in ("pcap", "pcapng"):
                 growing.peek(FILE_HEADER)
-                reader = Reader(growing, CaptureInfo(name, number), block_bytes)
+                reader = CaptureReader(growing, CaptureInfo(name, number), block_bytes)
                 reader.live = True
                 return reader
             break
@@ -92,13 +92,13 @@ def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop
     raise CaptureError(name, _("not a capture") if head else _("is empty"), _(HINT))
 
 
-def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:
+def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[CaptureReader]:
     try:
         source, compression, kind = _unwrap(source, name)
         if kind == "tar":
             return _open_archive(source, name, number, block_bytes, progress)
         info = CaptureInfo(name, number, compression=compression)
-        return [Reader(source, info, block_bytes, progress)]
+        return [CaptureReader(source, info, block_bytes, progress)]
     except Damaged as error:
         source.close()
         raise CaptureError(name, str(error), _("Copy or download it again.")) from None
@@ -148,9 +148,11 @@ def _refuse(source: Peeked, name: str, layers: list[str]) -> None:
     raise CaptureError(name, said.format(what=_(what), kinds="+".join(layers)), _(hint))
 
 
-def _open_archive(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[Reader]:
+def _open_archive(
+    source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None
+) -> list[CaptureReader]:
     archive = Archive(source, progress)
-    readers: list[Reader] = []
+    readers: list[CaptureReader] = []
     skipped: list[str] = []
     broken = ""
     archive.shared.users += 1  # ours, until the members are known

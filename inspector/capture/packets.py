@@ -12,14 +12,14 @@ from inspector.capture import faults, links
 from inspector.capture.decode import decode
 from inspector.capture.faults import count_faults
 from inspector.capture.fragments import LARGEST, Fragment, Reassembler
-from inspector.capture.tables import CaptureInfo, Interface, Kind, Packets, Segments
+from inspector.capture.tables import CaptureInfo, Interface, PacketKind, Packets, Segments
 from inspector.table import I64, U8, U64
 
 MAX_NAMES = 1024  # LINUX_SLL2 interface indexes told apart
 NESTED = 8  # fragments within reassembled datagrams
 
 
-class Batch:
+class Scratch:
     """Scratch memory for `room` records, used again for each batch."""
 
     def __init__(self, room: int) -> None:
@@ -35,8 +35,8 @@ class Decoder:
 
     def __init__(self, info: CaptureInfo, room: int) -> None:
         self.info = info
-        self.batch = Batch(room)
-        self.single = Batch(1)
+        self.batch = Scratch(room)
+        self.single = Scratch(1)
         self.named: I64 = np.zeros((1, MAX_NAMES), np.int64)
         self.names = 0
         self.interface_of: I64 = np.zeros(0, np.int64)  # slot of `named` -> index into info.interfaces
@@ -147,7 +147,7 @@ class Decoder:
             for _ in range(NESTED):
                 part = self._fragment(source, place)
                 if part is None:
-                    self._mark(record, Kind.MALFORMED, faults.BAD_FRAGMENT)
+                    self._mark(record, PacketKind.MALFORMED, faults.BAD_FRAGMENT)
                     break
                 done = self.reassembler.add(part)
                 if done is None:

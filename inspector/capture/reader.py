@@ -37,7 +37,7 @@ def idle(position: int) -> Block:
     return Block(np.empty(0, np.uint8), Packets.empty(), Segments.empty(), position)
 
 
-class Reader:
+class CaptureReader:
     """One capture. Make it with `open_captures`; `blocks()` reads it once, `info` fills meanwhile."""
 
     def __init__(

@@ -6,8 +6,8 @@ https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/ section 5: seconds, fra
 from __future__ import annotations
 
 from inspector.capture.decode import AT, CAPTURED, LENGTH, TIME
-from inspector.capture.octets import Octets, Rows, host32
-from inspector.kernel import cold, kernel
+from inspector.capture.octets import ByteRows, Octets, host32
+from inspector.kernels.kernel import cold, kernel
 
 HEADER = 16
 LONGEST = 1 << 24  # no packet is longer on the wire
@@ -70,7 +70,7 @@ def scan_records(
     unit: int,
     limit: int,
     previous: int,
-    records: Rows,
+    records: ByteRows,
     room: int,
 ) -> tuple[int, int, int, int, int]:
     """Read records from `at` on: `(count, at, status, previous, odd)`.

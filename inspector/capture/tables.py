@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inspector.table import I16, I32, I64, U8, U16, U32, U64, Table
 
 
-class Kind(IntEnum):
+class PacketKind(IntEnum):
     """What a packet turned out to be (column `Packets.kind`)."""
 
     OTHER = 0

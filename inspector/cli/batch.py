@@ -20,8 +20,8 @@ from inspector.lang import _, several
 from inspector.render.source import VERDICTS
 
 if TYPE_CHECKING:
-    from inspector.batch.keep import Plan, Round
     from inspector.batch.library import Store
+    from inspector.batch.round import Plan, Round
     from inspector.batch.store import Keeper
     from inspector.batch.units import Unit
 
@@ -119,8 +119,8 @@ def batch(
     """
     _check(sources, store, report, workers, scheduler, watch)
     from inspector.batch.engine import Where
-    from inspector.batch.keep import Plan
     from inspector.batch.report import moment
+    from inspector.batch.round import Plan
     from inspector.batch.units import How
 
     moment(since)
@@ -194,10 +194,12 @@ class _Runner:
 
     def _round(self, keeper: Keeper, plan: Plan) -> Round:
         import inspector
-        from inspector.batch import keep
+        from inspector.batch import round
 
-        progress: keep.Progress = _Progress() if sys.stderr is not None and sys.stderr.isatty() else keep.Silent()
-        done = keep.run(keeper, plan, self.ended.is_set, self._say, progress, inspector.__version__)
+        progress: round.RoundProgress = (
+            _Progress() if sys.stderr is not None and sys.stderr.isatty() else round.Silent()
+        )
+        done = round.run(keeper, plan, self.ended.is_set, self._say, progress, inspector.__version__)
         first = not self.rounds
         self.rounds += 1
         if first or done.changed:

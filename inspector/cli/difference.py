@@ -10,12 +10,12 @@ from inspector.errors import UsageError
 from inspector.lang import _
 
 if TYPE_CHECKING:
+    from inspector.compare.counts import Differences
+    from inspector.compare.pair import PairDifference
     from inspector.inspection import Inspection
-    from inspector.mirror.compare import Difference
-    from inspector.mirror.differences import Differences
-    from inspector.mirror.views import MirrorView
     from inspector.redact import Redactor
     from inspector.render.source import Shown
+    from inspector.views.objects import MirrorView
 
 ONE, ALL = ("table", "markdown", "json"), ("table", "markdown", "json", "csv")
 
@@ -42,9 +42,9 @@ def run(
     look: tuple[int, bool],
 ) -> Inspection:
     """Inspect the captures, read the pair (or all of them) again, and write what differs."""
-    from inspector.inspection import differences as pairs
-    from inspector.inspection.spool import Inputs
+    from inspector.compare import all_pairs as pairs
     from inspector.render.private import Private, mirror
+    from inspector.reread.spool import Inputs
 
     with Inputs(paths) as inputs:
         found = inspect(inputs.first)
@@ -68,7 +68,7 @@ def run(
     return found
 
 
-def one_pair(source: Shown, m: MirrorView, d: Difference, form: str, look: tuple[int, bool]) -> Iterator[str]:
+def one_pair(source: Shown, m: MirrorView, d: PairDifference, form: str, look: tuple[int, bool]) -> Iterator[str]:
     """One comparison as text."""
     from inspector.render import diff_json, diff_markdown, diff_table, diff_words
 

@@ -54,7 +54,7 @@ def list_limits() -> int:
 def doctor(warm: bool, show_limits: bool) -> int:
     """Say what this installation has: versions, tools, and whether the inner loops are compiled."""
     import inspector
-    from inspector import cache, native
+    from inspector.kernels import cache, native
 
     if show_limits:
         return list_limits()
@@ -93,8 +93,8 @@ def doctor(warm: bool, show_limits: bool) -> int:
 
 def _compile_all() -> None:
     """Compile what no run before has: the first large capture compiles only what it needs."""
-    from inspector import cache
     from inspector.inspection.warm import warm
+    from inspector.kernels import cache
 
     start, new = time.perf_counter(), not cache.warmed()
     if new:

@@ -16,10 +16,10 @@ from inspector.errors import UsageError
 from inspector.lang import _, several
 
 if TYPE_CHECKING:
+    from inspector.evidence.anonymise import Anonymiser
+    from inspector.evidence.write import Check, EvidenceSet
     from inspector.inspection import Inspection, Stream
-    from inspector.inspection.anonymise import Anonymiser
-    from inspector.inspection.evidence import Check, Evidence
-    from inspector.inspection.reread import Capture
+    from inspector.reread.messages import Capture
 
 NAMED = 10  # mirrors named in a sentence
 
@@ -59,7 +59,7 @@ def inputs(paths: Sequence[str], reread: bool) -> tuple[Sequence[str | BinaryIO]
     """The captures to inspect and, with `reread`, to read again: a pipe is kept in a private file until the command ends."""
     if not reread:
         return paths, paths
-    from inspector.inspection.spool import Inputs
+    from inspector.reread.spool import Inputs
 
     context = click.get_current_context()
     kept = context.with_resource(Inputs(paths))
@@ -93,12 +93,12 @@ def write(
     if target is None:
         return
     import inspector
+    from inspector.evidence.anonymise import Anonymiser
+    from inspector.evidence.write import EvidenceSet
     from inspector.inspection import Inspection
-    from inspector.inspection.anonymise import Anonymiser
-    from inspector.inspection.evidence import Evidence
 
     assert isinstance(found, Inspection)  # `check` has seen to that
-    evidence = Evidence(found, None if number is None else [number])
+    evidence = EvidenceSet(found, None if number is None else [number])
     if not len(evidence.asked):
         streams.say(_("no mirror was found: no evidence is written"))
         return
@@ -159,7 +159,7 @@ def _writing(target: str) -> AbstractContextManager[None]:
     return disk.writing(target, "evidence")
 
 
-def _tell(target: str, packets: int, check: Check, evidence: Evidence, rewriter: Anonymiser | None) -> None:
+def _tell(target: str, packets: int, check: Check, evidence: EvidenceSet, rewriter: Anonymiser | None) -> None:
     """What was written, and whether it proves the same."""
     wrote = several("evidence: {count} packet in {file}", "evidence: {count} packets in {file}", packets)
     judged = several(

@@ -15,7 +15,7 @@ from inspector.lang import _
 
 if TYPE_CHECKING:
     from inspector.inspection import Stream
-    from inspector.mirror.views import MirrorView
+    from inspector.views.objects import MirrorView
 
 FORMS = ("table", "ndjson", "csv")
 

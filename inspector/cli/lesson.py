@@ -50,7 +50,7 @@ def lesson(
         streams.write([write(lessons, captures, runner("never"))], target)
         return 0
     unicode, encoding = streams.drawing(target, ascii_only)
-    look = script.Look(streams.columns(target), streams.colour(color, target), unicode, encoding)
+    look = script.ScriptStyle(streams.columns(target), streams.colour(color, target), unicode, encoding)
     if number is None:
         streams.write([script.contents(library.contents(), look)], target)
         return 0

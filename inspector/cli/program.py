@@ -17,7 +17,7 @@ import click
 
 from inspector import disk, lang, limits
 from inspector.cli import difference, evidence, options, report, speech, streams, work
-from inspector.cli.work import Asked
+from inspector.cli.work import RunOptions
 from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 from inspector.render.formats import FORMATS
@@ -173,7 +173,7 @@ def command(
     Reads pcap and pcapng, plain or compressed (gz, zst, xz, lz4); - is standard input. Several captures are one view.
     """
     form = _form(form, as_json)
-    asked = Asked(
+    asked = RunOptions(
         paths=(*read, *captures),
         form=form,
         target=None if output in (None, "-") else output,
@@ -199,7 +199,7 @@ def command(
     return _status(found.summary.verdicts, found.damaged, fail_on or ())
 
 
-def _check(asked: Asked, output: str | None) -> None:
+def _check(asked: RunOptions, output: str | None) -> None:
     """Say what does not go together before anything is read."""
     from inspector.render import formats
 

@@ -11,8 +11,8 @@ from inspector.errors import CaptureError, UsageError
 from inspector.lang import _
 
 if TYPE_CHECKING:
+    from inspector.compare.pair import PairDifference
     from inspector.inspection import Inspection
-    from inspector.mirror.compare import Difference
     from inspector.redact import Redactor
 
 
@@ -31,12 +31,12 @@ def run(
 ) -> Inspection:
     """Inspect the captures, read all pairs again for what differs in them, and write the report."""
     import inspector
-    from inspector.inspection.differences import differences
-    from inspector.inspection.spool import Inputs
+    from inspector.compare.all_pairs import differences
     from inspector.render import private
     from inspector.render.report.compared import Brief, brief
     from inspector.render.report.gather import gather
     from inspector.render.report.page import Material, document
+    from inspector.reread.spool import Inputs
 
     with Inputs(paths) as inputs:
         found = inspect(inputs.first)
@@ -44,7 +44,7 @@ def run(
         chosen = gathered.chosen()
         wanted, briefs = set(chosen), dict[int, Brief]()
 
-        def told(number: int, d: Difference) -> None:
+        def told(number: int, d: PairDifference) -> None:
             if number in wanted:
                 briefs[number] = brief(d)
 

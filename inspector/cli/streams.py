@@ -76,7 +76,7 @@ def telling() -> Iterator[Progress | None]:
     if progress is None:
         yield None
         return
-    from inspector import kernel
+    from inspector.kernels import kernel
 
     kernel.on_compile(progress.compiled)
     try:

@@ -13,16 +13,16 @@ from inspector.cli import difference, evidence, har, report, streams
 
 if TYPE_CHECKING:
     from inspector.inspection import Inspection, Stream
-    from inspector.inspection.reread import Capture
-    from inspector.mirror.views import CaptureView
     from inspector.redact import Redactor
+    from inspector.reread.messages import Capture
+    from inspector.views.objects import CaptureView
 
 How: TypeAlias = tuple[str, float, tuple[str, ...]]  # suffix, window in seconds, signs
 Look: TypeAlias = tuple[int, bool]  # columns of the terminal, colour
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunOptions:
     """The options of one run.
 
     target: the file to write, None for stdout. evidence: the file to write or None.
@@ -46,7 +46,7 @@ class Asked:
     no_redact: bool
 
 
-def do(asked: Asked) -> Inspection | Stream | None:
+def do(asked: RunOptions) -> Inspection | Stream | None:
     """Read, write, and warn of what was wrong with the captures. None: the reader of the output left before the end."""
     from inspector.cli import private
 
@@ -60,7 +60,7 @@ def do(asked: Asked) -> Inspection | Stream | None:
 
 
 def _read_and_write(
-    asked: Asked, first: Sequence[str | BinaryIO], again: Sequence[Capture], hide: Redactor, look: Look
+    asked: RunOptions, first: Sequence[str | BinaryIO], again: Sequence[Capture], hide: Redactor, look: Look
 ) -> Inspection | Stream | None:
     read = partial(_inspect, how=asked.how)
     found: Inspection | Stream | None
@@ -82,7 +82,7 @@ def _read_and_write(
 
 
 def _read_then_write(
-    asked: Asked, first: Sequence[str | BinaryIO], again: Sequence[Capture], hide: Redactor, look: Look
+    asked: RunOptions, first: Sequence[str | BinaryIO], again: Sequence[Capture], hide: Redactor, look: Look
 ) -> Inspection | Stream:
     """What is shown when all has been read: warnings come before it."""
     from inspector.cli.explain import explained
@@ -133,7 +133,7 @@ def _summarise(paths: Sequence[str], how: How) -> Stream:
         return found
 
 
-def _list_mirrors(asked: Asked) -> Stream | None:
+def _list_mirrors(asked: RunOptions) -> Stream | None:
     """Write a line a mirror when it is decided, and keep none. Where the reader has closed the pipe, the captures are read
     to the end if that is asked, or None says that they were not."""
     with _stream(asked.paths, asked.how) as (found, progress):

@@ -7,7 +7,7 @@ from inspector.http.layout import Http
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE, find_line_end
 from inspector.http.trace import hex_digit
 from inspector.http.xxh64 import add_sum
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 
 # What a step of the body came to.

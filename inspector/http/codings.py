@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inspector import limits
 from inspector.capture.zstdwalk import ZstdWalk
-from inspector.http.content import Part
+from inspector.http.content import CapturedMessage
 from inspector.lang import _
 
 DECODED_LIMIT = 16 << 20  # bytes
@@ -43,13 +43,13 @@ Undo = Callable[
 ]  # coded bytes, limit -> content (at most limit + 1 bytes), whether it is whole
 
 
-def codings_of(p: Part) -> tuple[str, ...]:
+def codings_of(p: CapturedMessage) -> tuple[str, ...]:
     """The content codings of a message, in the order in which they were applied."""
     words = [word.strip().lower() for word in p.text(b"content-encoding").split(",")]
     return tuple(word for word in words if word not in IDENTITY)
 
 
-def decoded(p: Part, limit: int | None = None) -> Decoded:
+def decoded(p: CapturedMessage, limit: int | None = None) -> Decoded:
     """The content of a message without its codings, at most `limit` bytes of it.
 
     limit: None takes `decoded-body`, see limits. Behind a hole nothing coded can be read.

@@ -8,7 +8,7 @@ from inspector.http.layout import Http, Near
 from inspector.http.matching import drop_all
 from inspector.http.resync import carry_peers
 from inspector.http.streams import FIN, end_stream, read_stream, room
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 
 

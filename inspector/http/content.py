@@ -31,7 +31,7 @@ _HEX = re.compile(rb"[0-9A-Fa-f]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CapturedMessage:
     """A request or a response as captured.
 
     start: the start line. headers, trailers: (name, value) as sent, values trimmed; what has no name has the name b"".
@@ -74,8 +74,8 @@ class Part:
 class Content:
     """An exchange's request and response as captured; None where one was not captured, or not found again: `why` says that."""
 
-    request: Part | None
-    response: Part | None
+    request: CapturedMessage | None
+    response: CapturedMessage | None
     why: str | None = None
 
 
@@ -91,7 +91,7 @@ class Extent:
     gap_bytes: int
 
 
-def part(extent: Extent, pieces: Pieces, dropped_from: int | None = None) -> Part:
+def part(extent: Extent, pieces: Pieces, dropped_from: int | None = None) -> CapturedMessage:
     """Read a message from its bytes. What lies between the pieces is missing; beyond offset `dropped_from` they were let go."""
     stop = extent.end if dropped_from is None else max(min(extent.end, dropped_from), extent.start)
     head_complete = bool(extent.facts & HEAD_COMPLETE) and stop >= extent.head_end
@@ -114,7 +114,7 @@ def part(extent: Extent, pieces: Pieces, dropped_from: int | None = None) -> Par
         unseen = max(declared(headers) - (extent.end - extent.head_end), 0)
         if unseen and not dropped:
             holes = (*holes, (len(body), unseen))
-    return Part(
+    return CapturedMessage(
         start=start,
         headers=headers,
         body=body,

@@ -21,8 +21,8 @@ from inspector.http.names import (
 from inspector.http.tables import Mark
 from inspector.http.trace import note_trace
 from inspector.http.xxh64 import M, xxh64
-from inspector.instructions import move
-from inspector.kernel import cold, kernel
+from inspector.kernels.instructions import move
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 
 REQUEST_ID_MARK = int(Mark.REQUEST_ID)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from inspector.http import layout as col
 from inspector.http.fields import field_line, note_field, store, value_bounds
-from inspector.http.known import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.layout import Http
+from inspector.http.line_cache import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.matching import match
 from inspector.http.messages import announce, begin_row, end_head, finish_early, lose
 from inspector.http.names import UNNAMED
@@ -23,7 +23,7 @@ from inspector.http.startline import (
 from inspector.http.tables import Protocol
 from inspector.http.tls import server_name
 from inspector.http.xxh64 import M
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 from inspector.tcp.tables import UNKNOWN
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from inspector.http import layout as col
 from inspector.http.layout import Http
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.tcp.tables import UNKNOWN
 
 

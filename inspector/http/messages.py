@@ -8,7 +8,7 @@ from inspector.http.layout import Http
 from inspector.http.matching import give_up, lose_boundary, push, release
 from inspector.http.tables import Protocol
 from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 from inspector.tcp.tables import End
 

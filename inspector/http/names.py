@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 from inspector.table import I64, U8
 
 UNNAMED = 0

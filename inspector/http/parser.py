@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from inspector.http import layout as col
 from inspector.http.connections import read_block
-from inspector.http.known import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
 from inspector.http.layout import Http
+from inspector.http.line_cache import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
 from inspector.http.names import build
 from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.http.texts import copy_texts, lay_texts

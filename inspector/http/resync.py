@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from inspector.http import layout as col
 from inspector.http.startline import VALID_LINE, request_line, status_line
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import I64, U8
 from inspector.tcp.tables import UNKNOWN
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.http.xxh64 import M
-from inspector.instructions import load64, lowest_bit
-from inspector.kernel import kernel
+from inspector.kernels.instructions import load64, lowest_bit
+from inspector.kernels.kernel import kernel
 from inspector.table import U8
 
 # What a reader of a line found.

@@ -22,7 +22,7 @@ from inspector.http.layout import Http, Near
 from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
 from inspector.http.resync import chunk_of, confirmed, first_not_below, next_turn, start_line_at
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 from inspector.tcp.tables import UNKNOWN, End, Gap
 

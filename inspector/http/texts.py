@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.instructions import move
-from inspector.kernel import kernel
+from inspector.kernels.instructions import move
+from inspector.kernels.kernel import kernel
 from inspector.table import I32, I64, U8
 
 TEXTS = col.R_LENGTH - col.R_AT

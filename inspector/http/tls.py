@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 
 

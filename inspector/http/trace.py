@@ -11,7 +11,7 @@ from inspector.http.layout import Http
 from inspector.http.names import B3, TRACEPARENT, X_B3_PARENTSPANID, X_B3_SAMPLED, X_B3_SPANID, X_B3_TRACEID
 from inspector.http.tables import Mark
 from inspector.http.xxh64 import xxh64
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 
 TRACE_MARK = int(Mark.TRACE)

@@ -6,8 +6,8 @@ for the former and nothing for the latter. The two primes below 2**63 would be i
 
 from __future__ import annotations
 
-from inspector.instructions import load64, move
-from inspector.kernel import kernel
+from inspector.kernels.instructions import load64, move
+from inspector.kernels.kernel import kernel
 from inspector.table import U8, U64
 
 M = 0xFFFFFFFFFFFFFFFF

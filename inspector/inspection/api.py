@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from inspector.capture.following import Stop
 from inspector.errors import UsageError
-from inspector.inspection.kept import Kept
+from inspector.inspection.collect import Collected
 from inspector.inspection.pipeline import Pipeline
-from inspector.inspection.story import Story, stories, story
+from inspector.inspection.story import MirrorStory, stories, story
 from inspector.inspection.summary import summarise
 from inspector.lang import _, several
-from inspector.mirror.present import Presenter
-from inspector.mirror.settle import Batch, Rules
+from inspector.mirror.pool import Decisions, Rules
 from inspector.mirror.tables import Sign
-from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
 from inspector.redact import current
 from inspector.table import I64
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, SummaryView
+from inspector.views.present import Presenter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ class Inspection:
     cut short or damaged (the rest was read).
     """
 
-    def __init__(self, pipeline: Pipeline, kept: Kept, redact: bool = False) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Collected, redact: bool = False) -> None:
         self._pipeline = pipeline
         self._kept = kept
         self._redact = redact
@@ -79,7 +79,7 @@ class Inspection:
         self._must_be(number)
         return self._presenter.mirror(number - 1, number)
 
-    def story(self, number: int, paths: Sequence[str] = ()) -> Story:
+    def story(self, number: int, paths: Sequence[str] = ()) -> MirrorStory:
         """Mirror `number` (as `mirror_views` numbers them) with its other legs and the packets behind it.
 
         paths: the captures that were inspected, where they are files that may be read again.
@@ -88,7 +88,7 @@ class Inspection:
         self._must_be(number)
         return story(self._presenter, number, paths)
 
-    def stories(self, numbers: Sequence[int], paths: Sequence[str] = ()) -> list[Story]:
+    def stories(self, numbers: Sequence[int], paths: Sequence[str] = ()) -> list[MirrorStory]:
         """Several mirrors as `story` tells one; the captures are read again once, and only where `paths` names them.
 
         Raises UsageError for a mirror that there is not.
@@ -187,7 +187,7 @@ class Stream:
                 yield decided
                 del decided
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Decisions]:
         """Instead of iterating over it: what each step decided, with the exchanges that leave, for who keeps them elsewhere."""
         return self._pipeline.run()
 
@@ -231,7 +231,7 @@ def inspect(
     Raises CaptureError for an input that cannot be read, UsageError for options that make no sense.
     """
     pipeline = _pipeline(captures, suffix, window, match, block_bytes, progress, notice)
-    kept = Kept()
+    kept = Collected()
     for batch in pipeline.run():
         kept.add(batch)
     return Inspection(pipeline, kept, redact)

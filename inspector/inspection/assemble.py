@@ -8,7 +8,7 @@ import numpy as np
 
 from inspector.http.tables import Messages
 from inspector.inspection.joining import Pile, join
-from inspector.inspection.placed import Placed
+from inspector.inspection.located import Placed
 from inspector.mirror.groups import member
 from inspector.mirror.tables import Exchanges, Lossy
 from inspector.table import I64, U8, Bool, first_of_each

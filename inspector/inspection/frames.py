@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inspector.capture.addresses import format_address
-from inspector.mirror.present import format_endpoint
-from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.redact import Redactor
 from inspector.tcp.tables import Connections, End
+from inspector.views.objects import ExchangeView, MirrorView
+from inspector.views.present import format_endpoint
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.gather import take
 from inspector.http.tables import Messages
-from inspector.inspection.placed import PLACE_COLUMNS, Placed
+from inspector.inspection.located import PLACE_COLUMNS, Placed
+from inspector.kernels.gather import take
 from inspector.mirror.groups import in_time
 from inspector.mirror.tables import NONE, Exchanges
-from inspector.ragged import Ragged, Runs
+from inspector.ragged import Ragged, Spans
 from inspector.table import I64, U8, Bool
 
 REQUEST_COLUMNS = (
@@ -59,13 +59,13 @@ class Pile:
         fills = [UNKNOWN_AS.get(source, 0) for source in names.values()]
         return dict(zip(names, take([list(part) for part in columns], index, fills), strict=True))
 
-    def runs(self, name: str, index: I64) -> Runs:
+    def runs(self, name: str, index: I64) -> Spans:
         """The runs at `index` of a column of runs, empty ones where it is negative."""
         if name not in self._whole:
             self._whole[name] = Ragged.concat(self._parts(name))
         runs: Ragged = self._whole[name]
         starts, lengths = take([[runs.offsets[:-1], runs.lengths]], index, [0, 0])
-        return Runs(runs.values, starts, lengths)
+        return Spans(runs.values, starts, lengths)
 
     def rows(self, index: I64) -> tuple[Messages, Placed]:
         """The rows at `index`, for themselves."""

@@ -9,15 +9,15 @@ from typing import BinaryIO
 
 from inspector import limits
 from inspector.capture.following import Stop
-from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Assembler
-from inspector.inspection.reading import Reading, Step
-from inspector.inspection.summary import Seen
-from inspector.inspection.tally import Tally
-from inspector.mirror.settle import Batch, Rules, Settler
+from inspector.inspection.counts import Tally
+from inspector.inspection.prefetch import Ahead
+from inspector.inspection.reading import Reading, ReadStep
+from inspector.inspection.summary import InputCounts
+from inspector.mirror.pool import Decisions, Rules, Settler
 from inspector.mirror.tables import Exchanges
-from inspector.mirror.views import CaptureView
 from inspector.tcp.tables import Connections
+from inspector.views.objects import CaptureView
 
 LIVE_ACK_WAIT = 400_000_000  # ns that a response waits for its acknowledgement while an input is followed
 REST = 3  # times as long as deciding took, nothing is decided again while an input is followed
@@ -42,7 +42,7 @@ class Pipeline:
         self.assembler = Assembler() if follow is None else Assembler(LIVE_ACK_WAIT)
         self._rest = 0.0  # until then nothing is decided while an input is followed
 
-    def run(self) -> Iterator[Batch]:
+    def run(self) -> Iterator[Decisions]:
         """Read everything; a Batch each time something was decided, the last one when the input has ended."""
         steps = self.reading.steps()
         if self.reading.threads:
@@ -61,14 +61,14 @@ class Pipeline:
         waiting = self.assembler.fresh or self.assembler.held or len(self.settler.pool)
         return bool(waiting) and time.monotonic() >= self._rest
 
-    def _join(self, step: Step) -> Exchanges:
+    def _join(self, step: ReadStep) -> Exchanges:
         """Take in the exchanges that ended; those that are open."""
         with self._timed("exchanges"):
             ended, pending = self.assembler.take(step.final, step.clock, step.acks)
             self.settler.add(ended)
             return pending
 
-    def _settle(self, step: Step, pending: Exchanges) -> Batch:
+    def _settle(self, step: ReadStep, pending: Exchanges) -> Decisions:
         with self._timed("mirrors"):
             batch = self.settler.step(Exchanges.empty(), pending, step.clock, step.final, step.encrypted)
             self.tally.add(batch)
@@ -96,11 +96,11 @@ class Pipeline:
         codes = ("truncated-record", "damaged-record", "damaged-block", "decompression")
         return any(r.info.dropped_tail or any(code in r.info.faults for code in codes) for r in self.reading.readers)
 
-    def seen(self) -> Seen:
+    def seen(self) -> InputCounts:
         """Counts for the summary."""
         infos = [r.info for r in self.reading.readers]
         counts = self.reading.tracker.counts
-        return Seen(
+        return InputCounts(
             packets=sum(i.packets for i in infos),
             segments=self.reading.segments,
             connections=counts.get("connections", 0),

@@ -12,25 +12,26 @@ from typing import BinaryIO
 
 import numpy as np
 
-from inspector import cache, kernel, limits
-from inspector.capture import Block, Reader, merge, open_captures
+from inspector import limits
+from inspector.capture import Block, CaptureReader, merge, open_captures
 from inspector.capture.following import Stop
 from inspector.http.parser import Options, Parser
 from inspector.http.tables import Messages, Protocol
-from inspector.inspection.ahead import Ahead
 from inspector.inspection.assemble import Acks, News, protocol_counts
-from inspector.inspection.placed import Placed
+from inspector.inspection.copies_across_captures import Twins
+from inspector.inspection.located import Placed
+from inspector.inspection.prefetch import Ahead
 from inspector.inspection.summary import Encrypted
-from inspector.inspection.twins import Twins
+from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
-from inspector.mirror.present import format_endpoint
 from inspector.mirror.signs import is_loopback
 from inspector.ragged import Ragged
 from inspector.table import I64, U8, Bool, dtypes
 from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp import layout as col
-from inspector.tcp.places import Places
+from inspector.tcp.endpoints import Places
 from inspector.tcp.tables import End, Gap, StreamBlock
+from inspector.views.present import format_endpoint
 
 EPOCH = 1 << 15  # segments between two steps of deciding
 COMPILE_FROM = 4 << 20  # bytes of input from which compiled kernels pay for loading
@@ -42,7 +43,7 @@ ENCRYPTED = 10_000  # encrypted connections that are named
 
 
 @dataclass(frozen=True)
-class Step:
+class ReadStep:
     """What was read since the last step."""
 
     news: News
@@ -69,12 +70,12 @@ class Reading:
         self.timings: dict[str, float] = defaultdict(float)
         self._compile_from = COMPILE_FROM if cache.warmed() else COMPILE_COLD
         self._choose_speed(size_of(captures))
-        self.readers: list[Reader] = []
+        self.readers: list[CaptureReader] = []
         for capture in captures:
             self.readers += open_captures(capture, len(self.readers), block_bytes, follow=follow)
         self.progress = progress
         self.total = total_bytes(captures)
-        self.tracker = Tracker(TcpOptions(**limits.chosen("inspector.tcp.rooms:TcpOptions")))
+        self.tracker = Tracker(TcpOptions(**limits.chosen("inspector.tcp.state:TcpOptions")))
         self.parser = Parser(Options(**limits.chosen("inspector.http.parser:Options")))
         self._news = News()
         self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
@@ -97,7 +98,7 @@ class Reading:
             self.notice(f"{refused}: {_(cache.NOT_KEPT)}" if refused else _(COMPILING))
         kernel.use("compiled")
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ReadStep]:
         """Read everything. Steps are cut at every EPOCH segments, wherever blocks end, so that results do not depend on the
         block size; the last one, when the input has ended, is final."""
         blocks = self._prepared()
@@ -128,7 +129,7 @@ class Reading:
         for block in merge(self.readers):
             yield block, self.tracker.prepare(block.segments)
 
-    def _segments(self, seg: I64, data: U8) -> Iterator[Step]:
+    def _segments(self, seg: I64, data: U8) -> Iterator[ReadStep]:
         first, n = 0, seg.shape[1]
         while first < n:
             last = min(n, first + EPOCH - self.segments % EPOCH)
@@ -141,7 +142,7 @@ class Reading:
             if self.segments % EPOCH == 0:
                 yield self._take(False)
 
-    def _live(self, block: Block) -> Iterator[Step]:
+    def _live(self, block: Block) -> Iterator[ReadStep]:
         """A step every LIVE seconds while an input is followed, also when nothing is captured: time goes on."""
         now = time.monotonic()
         if len(block.packets):
@@ -156,7 +157,7 @@ class Reading:
         """ns that have passed since the last packet came."""
         return int((now - self._arrived) * 1e9)
 
-    def _take(self, final: bool) -> Step:
+    def _take(self, final: bool) -> ReadStep:
         if not self.keep_connections:
             self.tracker.drop_connections()
         news, self._news = self._news, News()
@@ -166,7 +167,7 @@ class Reading:
         slots, numbers = slots[numbers >= 0], numbers[numbers >= 0]
         acks = Acks(slots, numbers, self.tracker.acknowledged(slots))
         clock = self.clock if self.follow is None else self.clock + self._idle(time.monotonic())
-        return Step(news, acks, clock, final, self._encrypted_servers)
+        return ReadStep(news, acks, clock, final, self._encrypted_servers)
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:

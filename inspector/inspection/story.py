@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from inspector.inspection.wires import read_wires
-from inspector.mirror.present import Presenter
+from inspector.inspection.packets import read_wires
 from inspector.mirror.signs import blend
 from inspector.mirror.tables import Leg
-from inspector.mirror.views import ExchangeView, MirrorView
-from inspector.mirror.wire import Wire
 from inspector.table import I64
+from inspector.views.objects import ExchangeView, MirrorView
+from inspector.views.present import Presenter
+from inspector.views.wire import ExchangePackets
 
 OTHERS = 16  # other legs told at most
 LATER = 15_000_000_000  # ns: where the end of the downstream leg was not seen, attempts may come so much later
@@ -21,7 +21,7 @@ TOLD = (Leg.ATTEMPT, Leg.CASCADE, Leg.MIRROR)
 
 
 @dataclass(frozen=True)
-class Story:
+class MirrorStory:
     """A mirror, told in full.
 
     others: other legs that share its request id and lie within its time (retries, calls that it caused, other mirrors),
@@ -33,10 +33,10 @@ class Story:
     total: int
     others: list[ExchangeView] = field(default_factory=list)
     more: int = 0
-    wires: dict[int, Wire] = field(default_factory=dict)
+    wires: dict[int, ExchangePackets] = field(default_factory=dict)
 
 
-def story(presenter: Presenter, number: int, paths: Sequence[str] = ()) -> Story:
+def story(presenter: Presenter, number: int, paths: Sequence[str] = ()) -> MirrorStory:
     """Mirror `number` (from 1, in order of time). paths: the captures, where they may be read again.
 
     Precondition: 1 <= number <= mirrors.
@@ -45,10 +45,12 @@ def story(presenter: Presenter, number: int, paths: Sequence[str] = ()) -> Story
     rows = companions(presenter, mirror)
     others = [presenter.exchange(row) for row in rows[:OTHERS].tolist()]
     legs = [x for x in (mirror.downstream, mirror.original, mirror.mirror) if x is not None]
-    return Story(mirror, len(presenter.table), others, max(0, len(rows) - OTHERS), read_wires(paths, [*legs, *others]))
+    return MirrorStory(
+        mirror, len(presenter.table), others, max(0, len(rows) - OTHERS), read_wires(paths, [*legs, *others])
+    )
 
 
-def stories(presenter: Presenter, numbers: Sequence[int], paths: Sequence[str] = ()) -> list[Story]:
+def stories(presenter: Presenter, numbers: Sequence[int], paths: Sequence[str] = ()) -> list[MirrorStory]:
     """Several mirrors told at once: other legs are found in an index, and the captures are read again once for all.
 
     Precondition: 1 <= each number <= mirrors.
@@ -64,7 +66,7 @@ def stories(presenter: Presenter, numbers: Sequence[int], paths: Sequence[str] =
         a, b = low + np.searchsorted(times[low:high], first), low + np.searchsorted(times[low:high], last, "right")
         rows = companions(presenter, mirror, np.sort(index[a:b]))
         others = [presenter.exchange(row) for row in rows[:OTHERS].tolist()]
-        out.append(Story(mirror, len(presenter.table), others, max(0, len(rows) - OTHERS)))
+        out.append(MirrorStory(mirror, len(presenter.table), others, max(0, len(rows) - OTHERS)))
         own.append([x for x in (mirror.downstream, mirror.original, mirror.mirror, *others) if x is not None])
     wires = read_wires(paths, {x.id: x for legs in own for x in legs}.values())
     for told, legs in zip(out, own, strict=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from inspector.inspection.tally import Tally
+from inspector.inspection.counts import Tally
 from inspector.lang import _, marked, several
-from inspector.mirror.share import share
 from inspector.mirror.tables import Reason
-from inspector.mirror.views import SummaryView
+from inspector.views.objects import SummaryView
+from inspector.views.share import share
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Encrypted:
 
 
 @dataclass
-class Seen:
+class InputCounts:
     """Counts of the whole input that the exchanges do not hold."""
 
     packets: int
@@ -40,7 +40,7 @@ class Seen:
     hurried: int = 0  # mirrors decided while a rival could still have come
 
 
-def summarise(tally: Tally, seen: Seen) -> SummaryView:
+def summarise(tally: Tally, seen: InputCounts) -> SummaryView:
     """All counts, the finding and what could not be seen."""
     return SummaryView(
         connections=seen.connections,
@@ -164,7 +164,7 @@ REASONS = {
 }
 
 
-def unseen(tally: Tally, seen: Seen) -> list[str]:
+def unseen(tally: Tally, seen: InputCounts) -> list[str]:
     """Sentences: what could not be seen, and what to capture instead."""
     out = []
     reasons = tally.by_reason()
@@ -204,7 +204,7 @@ def unseen(tally: Tally, seen: Seen) -> list[str]:
     return out + _bounds(seen)
 
 
-def _bounds(seen: Seen) -> list[str]:
+def _bounds(seen: InputCounts) -> list[str]:
     """Sentences about what a bound on memory dropped."""
     out = []
     if seen.cut_short:

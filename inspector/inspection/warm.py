@@ -6,9 +6,9 @@ import io
 import struct
 from collections import deque
 
-from inspector import kernel
 from inspector.inspection import stream
 from inspector.inspection.warm_rest import pcapng, warm_rest
+from inspector.kernels import kernel
 
 GATEWAY, CLIENT, FIRST, SECOND = b"\x0a\x00\x00\x05", b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x15", b"\x0a\x00\x00\x16"
 ETHERNET = b"\x02" * 12 + b"\x08\x00"

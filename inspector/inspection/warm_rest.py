@@ -8,9 +8,9 @@ import numpy as np
 
 from inspector.capture.blocks import chain_blocks
 from inspector.capture.records import chain
-from inspector.gather import FEW, take
-from inspector.mirror import standins
-from inspector.tcp import Tracker, gathering
+from inspector.kernels.gather import FEW, take
+from inspector.mirror import lost_kernels
+from inspector.tcp import Tracker, blocks
 from inspector.tcp import layout as col
 from inspector.tcp.flows import write_row
 from inspector.tcp.keys import rehash
@@ -48,9 +48,9 @@ def _of_tcp() -> None:
     tracker.tick(1)
     r = tracker.rooms
     found = np.empty(len(r.nodes), np.int64)
-    gathering.fresh_nodes(tracker._tcp(), found)
-    gathering.stored_nodes(tracker._tcp(), found)
-    gathering.keep(tracker._tcp(), np.empty((0, 5), np.int64), 0)
+    blocks.fresh_nodes(tracker._tcp(), found)
+    blocks.stored_nodes(tracker._tcp(), found)
+    blocks.keep(tracker._tcp(), np.empty((0, 5), np.int64), 0)
     rehash(r.table, np.zeros((2 * len(r.table), 2), np.int64))
     write_row(r.conns, r.streams, np.zeros((1, col.Z_WIDTH), np.int64), 0, 0)
 
@@ -58,7 +58,7 @@ def _of_tcp() -> None:
 def _of_mirror() -> None:
     none, rows = np.empty(0, np.int64), np.empty((0, 4), np.int64)
     signs = np.empty(0, np.uint32)
-    standins.couple(
+    lost_kernels.couple(
         none, none, none, none, none, none, rows, rows, none, signs, none, none, 0, False, none, np.empty(2, np.int64)
     )
-    standins.serve(none, none, none, rows, rows, rows, none, none, 0, np.empty(2, np.int64))
+    lost_kernels.serve(none, none, none, rows, rows, rows, none, none, 0, np.empty(2, np.int64))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args
-from inspector.mirror.share import interval
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Question
+from inspector.lessons.seen import LessonCaptures, Library, args
 from inspector.render.cells import percent
+from inspector.views.share import interval
 
 NAME, NONE = "percent50-client.pcap.zst", "nomirror-client.pcap"
 SET = 50  # percent: what the route of this capture says (captures/README.md)
@@ -37,7 +37,7 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _share(seen: Seen) -> Step:
+def _share(seen: LessonCaptures) -> LessonStep:
     s = seen.inspection.summary.share
     assert s.low is not None
     assert s.high is not None
@@ -48,7 +48,7 @@ def _share(seen: Seen) -> Step:
         "low": percent(s.low),
         "high": percent(s.high),
     }
-    return Step(
+    return LessonStep(
         title=_("{percent} % of {eligible}").format(**words),
         says=(
             _(
@@ -74,7 +74,7 @@ def _share(seen: Seen) -> Step:
     )
 
 
-def _more(seen: Seen) -> Step:
+def _more(seen: LessonCaptures) -> LessonStep:
     s = seen.inspection.summary.share
     assert s.low is not None
     assert s.high is not None
@@ -86,7 +86,7 @@ def _more(seen: Seen) -> Step:
         rows.append((f"{n:,}", f"{k:,}", f"{percent(low)} – {percent(high)} %", f"± {(high - low) / 2:.1f}"))
     names = (_("requests"), _("mirrored"), _("95 % interval"), _("points"))
     enough = next(n for n in SIZES if wide[n] <= 2 * POINTS)
-    return Step(
+    return LessonStep(
         title=_("How many requests are enough?"),
         says=(_("{n} requests leave an interval {wide:.0f} points wide.").format(n=s.eligible, wide=s.high - s.low),),
         question=Question(
@@ -99,15 +99,19 @@ def _more(seen: Seen) -> Step:
                 "The same share, seen longer:"
             ),
         ),
-        proof=(Rows(_("The exact interval for the same share (by the incomplete beta function)"), names, tuple(rows)),),
+        proof=(
+            LessonTable(
+                _("The exact interval for the same share (by the incomplete beta function)"), names, tuple(rows)
+            ),
+        ),
     )
 
 
-def _zero(seen: Seen) -> Step:
+def _zero(seen: LessonCaptures) -> LessonStep:
     n = sum(x.server.endswith(":80") for x in seen.exchanges)
     _low, high = interval(0, n)
     words = {"n": n, "high": percent(high), "set": 10, "miss": f"{100 * 0.9**n:.0f}"}
-    return Step(
+    return LessonStep(
         title=_("None seen"),
         says=(
             _(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args, find
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, find
 from inspector.render.text import duration
 
 NODE, VXLAN, CLIENT = "items-node.pcap", "vxlan-node.pcap.zst", "items-client.pcap"
@@ -32,7 +32,7 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _copies(seen: Seen) -> Step:
+def _copies(seen: LessonCaptures) -> LessonStep:
     m = seen.mirrors[0]
     request = seen.inspection.story(1, seen.paths).wires[m.mirror.id].request
     assert request is not None
@@ -53,7 +53,7 @@ def _copies(seen: Seen) -> Step:
     )
     names = (_("packet"), _("interface"), _("time"), _("from"), _("to"), "seq", "ip.id")
     listed = ", ".join(str(p.number) for p in packets)
-    return Step(
+    return LessonStep(
         title=_("The same request, {n} times").format(n=n),
         says=(
             _(
@@ -77,17 +77,19 @@ def _copies(seen: Seen) -> Step:
                 "identification."
             ).format(n=n, span=duration(packets[-1].time - packets[0].time)),
         ),
-        proof=(Rows(_("One packet on its way through the node"), names, rows, find([p.number for p in packets])),),
+        proof=(
+            LessonTable(_("One packet on its way through the node"), names, rows, find([p.number for p in packets])),
+        ),
     )
 
 
-def _count(seen: Seen) -> Step:
+def _count(seen: LessonCaptures) -> LessonStep:
     begins = (b"GET ", b"POST ", b"PUT ", b"HEAD ")
     raw = sum(p.payload.startswith(begins) for p in seen.packets.values())
     real = len(seen.exchanges)
     copies = seen.inspection.captures[0].copies
     total = seen.inspection.captures[0].packets
-    return Step(
+    return LessonStep(
         title=_("What a naive count says"),
         says=(
             _(
@@ -110,10 +112,10 @@ def _count(seen: Seen) -> Step:
     )
 
 
-def _together(node: Seen, both: Seen) -> Step:
+def _together(node: LessonCaptures, both: LessonCaptures) -> LessonStep:
     alone = node.inspection.summary.verdicts.get("unproven", 0)
     discarded = both.inspection.summary.verdicts.get("discarded", 0)
-    return Step(
+    return LessonStep(
         title=_("What the node never sees"),
         says=(
             _(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Picture, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args, find, response
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Picture, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, find, response
 from inspector.render.likeness import same
 from inspector.render.text import duration, shown
 
@@ -33,7 +33,7 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _arrives(seen: Seen) -> Step:
+def _arrives(seen: LessonCaptures) -> LessonStep:
     m = seen.mirrors[0]
     w = seen.inspection.story(1, seen.paths).wires[m.mirror.id]
     assert w.response is not None
@@ -47,7 +47,7 @@ def _arrives(seen: Seen) -> Step:
         (str(p.number), p.source, p.target, p.flag_words, str(p.seq), str(p.ack), str(p.length)) for p in packets
     )
     words = {"k": m.mirror.response_body_bytes, "n": m.downstream.response_body_bytes, "ack": packets[-1].number}
-    return Step(
+    return LessonStep(
         title=_("Does it come back at all?"),
         says=(
             _("“The mirror's response is ignored” may mean that nobody ever receives it. Look at the first mirror."),
@@ -67,13 +67,13 @@ def _arrives(seen: Seen) -> Step:
             ).format(**words),
         ),
         proof=(
-            Rows(_("The mirror's response, and who takes it"), names, rows, find([p.number for p in packets])),
+            LessonTable(_("The mirror's response, and who takes it"), names, rows, find([p.number for p in packets])),
             Picture(NAME, 1),
         ),
     )
 
 
-def _late(seen: Seen) -> Step:
+def _late(seen: LessonCaptures) -> LessonStep:
     m = next(m for m in seen.mirrors if "v2.delay" in (m.path or ""))
     d = m.downstream
     assert d is not None
@@ -82,7 +82,7 @@ def _late(seen: Seen) -> Step:
     assert m.mirror.duration is not None
     gap = response(m.mirror) - d.response_end_time
     words = {"slow": duration(m.mirror.duration), "waited": duration(d.duration), "gap": duration(gap), "number": m.id}
-    return Step(
+    return LessonStep(
         title=_("A slow version 2"),
         says=(_("Mirror {number} of `{name}`: version 2 takes {slow} to answer.").format(name=MIX, **words),),
         question=Question(
@@ -103,13 +103,13 @@ def _late(seen: Seen) -> Step:
     )
 
 
-def _equal(seen: Seen) -> Step:
+def _equal(seen: LessonCaptures) -> LessonStep:
     m = next(m for m in seen.mirrors if m.proof == ["count"] and m.mirror.response_body_bytes)
     assert m.original is not None
     alike = same(m.original, m.mirror) is True
     counts = {proof: sum(proof in each.proof for each in seen.mirrors) for proof in ("content", "time", "count")}
     words = {"number": m.id, "n": m.mirror.response_body_bytes, "path": shown(m.path)}
-    return Step(
+    return LessonStep(
         title=_("When both answers are equal"),
         says=(
             _(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Picture, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args, find
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Picture, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, find
 from inspector.render.text import shown
 
 NAME = "leaky-gw.pcap"
@@ -34,10 +34,10 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _status(seen: Seen) -> Step:
+def _status(seen: LessonCaptures) -> LessonStep:
     n, leaked = len(seen.mirrors), seen.inspection.summary.verdicts.get("leaked", 0)
     fine = sum(x.status == OK for x in seen.legs("downstream"))
-    return Step(
+    return LessonStep(
         title=_("All is green"),
         says=(
             _(
@@ -58,7 +58,7 @@ def _status(seen: Seen) -> Step:
     )
 
 
-def _proof(seen: Seen) -> Step:
+def _proof(seen: LessonCaptures) -> LessonStep:
     m = next(m for m in seen.mirrors if m.verdict == "leaked")
     d, o, x = m.downstream, m.original, m.mirror
     assert d is not None
@@ -70,7 +70,7 @@ def _proof(seen: Seen) -> Step:
     names = (_("response"), _("packet"), "status", _("bytes of body"), _("hash of the body"))
     packets = [e.response_packets[0] for e in (o, x, d)]
     equal = d.response_body_hash == x.response_body_hash != o.response_body_hash
-    return Step(
+    return LessonStep(
         title=_("Convict it"),
         says=(_("Mirror {n} is the first that leaked. Three responses belong to it.").format(n=m.id),),
         question=Question(
@@ -88,16 +88,16 @@ def _proof(seen: Seen) -> Step:
             ),
         ),
         proof=(
-            Rows(_("Three responses of mirror {n}").format(n=m.id), names, rows, find(packets)),
+            LessonTable(_("Three responses of mirror {n}").format(n=m.id), names, rows, find(packets)),
             Picture(NAME, m.id),
         ),
     )
 
 
-def _job(seen: Seen) -> Step:
+def _job(seen: LessonCaptures) -> LessonStep:
     numbers = [m.id for m in seen.mirrors if m.verdict == "leaked"]
     third = numbers == list(range(3, len(seen.mirrors) + 1, 3))
-    return Step(
+    return LessonStep(
         title=_("Never look again"),
         says=(
             _("A person will not read {n} rows every night. `--fail-on` takes a verdict.").format(n=len(seen.mirrors)),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Picture, Question, Step
-from inspector.lessons.seen import Library, Seen, args, response
-from inspector.mirror.views import MirrorView
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, Picture, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, response
 from inspector.render.text import duration
+from inspector.views.objects import MirrorView
 
 NAME = "items-client.pcap"
 
@@ -35,9 +35,9 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _count(seen: Seen) -> Step:
+def _count(seen: LessonCaptures) -> LessonStep:
     asked, total = len(seen.legs("downstream")), len(seen.exchanges)
-    return Step(
+    return LessonStep(
         title=_("Count before you look"),
         says=(
             _(
@@ -62,7 +62,7 @@ def _count(seen: Seen) -> Step:
     )
 
 
-def _race(m: MirrorView) -> Step:
+def _race(m: MirrorView) -> LessonStep:
     assert m.original is not None
     first = response(m.original) - response(m.mirror)
     words = {
@@ -71,7 +71,7 @@ def _race(m: MirrorView) -> Step:
         "number": m.id,
         "first": duration(first),
     }
-    return Step(
+    return LessonStep(
         title=_("A race?"),
         says=(
             _(
@@ -98,8 +98,8 @@ def _race(m: MirrorView) -> Step:
     )
 
 
-def _all() -> Step:
-    return Step(
+def _all() -> LessonStep:
+    return LessonStep(
         title=_("The whole capture in one sentence"),
         says=(
             _(

@@ -24,7 +24,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class LessonTable:
     """A small table; `about` says what it is of, `find` is the Wireshark filter that shows the same."""
 
     about: str
@@ -33,7 +33,7 @@ class Rows:
     find: str = ""
 
 
-Show = Command | Picture | Rows
+Show = Command | Picture | LessonTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LessonStep:
     """`says` and `shows`, then the question, then what is revealed: `reveal` and `proof`."""
 
     title: str
@@ -84,7 +84,7 @@ class Lesson:
     """A lesson; keep: what to remember of it. number: its place, from 1."""
 
     about: About
-    steps: tuple[Step, ...]
+    steps: tuple[LessonStep, ...]
     keep: str
     number: int = 0
 

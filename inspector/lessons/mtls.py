@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args, find
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, find
 
 NAME = "mtls-client.pcap"
 HANDSHAKE, CLIENT_HELLO, APPLICATION = 22, 1, 23  # RFC 5246 sections 6.2.1 and 7.4
@@ -33,15 +33,15 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _tls(seen: Seen, kind: int) -> list[int]:
+def _tls(seen: LessonCaptures, kind: int) -> list[int]:
     return [
         p.number for p in seen.packets.values() if len(p.payload) > 5 and p.payload[0] == kind and p.payload[1] == 3
     ]
 
 
-def _hidden(seen: Seen) -> Step:
+def _hidden(seen: LessonCaptures) -> LessonStep:
     clear = len(seen.exchanges)
-    return Step(
+    return LessonStep(
         title=_("The same {n} requests, encrypted").format(n=clear),
         says=(
             _(
@@ -68,7 +68,7 @@ def _hidden(seen: Seen) -> Step:
     )
 
 
-def _left(seen: Seen) -> Step:
+def _left(seen: LessonCaptures) -> LessonStep:
     hellos = [seen.packets[n] for n in _tls(seen, HANDSHAKE) if seen.packets[n].payload[5] == CLIENT_HELLO]
     subsets = [
         p.payload[at : p.payload.index(b".local", at) + 6] for p in hellos for at in [p.payload.index(b"outbound_")]
@@ -78,7 +78,7 @@ def _left(seen: Seen) -> Step:
         for p, subset in zip(hellos, subsets, strict=True)
     )
     versions = {b"version-v1" in s for s in subsets} == {True, False}
-    return Step(
+    return LessonStep(
         title=_("What is left to see"),
         says=(
             _("The sidecar opened {n} TLS connections. A TLS handshake begins in clear: the ClientHello.").format(
@@ -99,11 +99,15 @@ def _left(seen: Seen) -> Step:
                 "connections."
             ),
         ),
-        proof=(Rows("ClientHello", (_("packet"), _("from"), _("to"), "SNI"), rows, find([p.number for p in hellos])),),
+        proof=(
+            LessonTable(
+                "ClientHello", (_("packet"), _("from"), _("to"), "SNI"), rows, find([p.number for p in hellos])
+            ),
+        ),
     )
 
 
-def _where(seen: Seen) -> Step:
+def _where(seen: LessonCaptures) -> LessonStep:
     local = {p.interface for p in seen.packets.values() if ":15001" in (p.target[-6:], p.source[-6:])}
     rows = (
         (_("client's pod, `lo`"), _("in clear"), _("-"), _("-")),
@@ -113,7 +117,7 @@ def _where(seen: Seen) -> Step:
         (_("node"), _("-"), _("TLS"), _("TLS")),
     )
     names = (_("place"), "downstream", "original", "mirror")
-    return Step(
+    return LessonStep(
         title=_("Where to stand"),
         says=(
             _("On the client's side all {n} exchanges were read on one interface, the loopback.").format(
@@ -135,5 +139,5 @@ def _where(seen: Seen) -> Step:
                 "mode DISABLE), or keep the session keys."
             ),
         ),
-        proof=(Rows(_("What can be read where, under mTLS"), names, rows),),
+        proof=(LessonTable(_("What can be read where, under mTLS"), names, rows),),
     )

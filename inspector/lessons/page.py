@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from inspector.lang import _, language
-from inspector.lessons.model import LETTERS, Command, Lesson, Picture, Question, Rows, Show, Step
+from inspector.lessons.model import LETTERS, Command, Lesson, LessonStep, LessonTable, Picture, Question, Show
 from inspector.lessons.script import CODE, Run, ladder, line, printed
 from inspector.lessons.seen import Library
 from inspector.render import ladder_svg
@@ -143,12 +143,12 @@ def _question(question: Question, boxes: bool = False) -> Iterator[str]:
     yield "</ol></div>\n"
 
 
-def _typed(step: Step) -> Iterator[str]:
+def _typed(step: LessonStep) -> Iterator[str]:
     """The commands of a step, to be typed."""
     for show in (*step.shows, *step.proof):
         if isinstance(show, Command):
             yield f"<pre>$ {escape(line(show))}</pre>\n"
-        elif isinstance(show, Rows) and show.find:
+        elif isinstance(show, LessonTable) and show.find:
             yield f'<p class="find">{_inline(_("In Wireshark: {filter}").format(filter=show.find))}</p>\n'
 
 
@@ -165,7 +165,7 @@ def _told(says: Sequence[str], shows: Sequence[Show], library: Library, run: Run
             yield from _table(show)
 
 
-def _table(show: Rows) -> Iterator[str]:
+def _table(show: LessonTable) -> Iterator[str]:
     yield f"<table><caption>{_inline(show.about)}</caption><thead><tr>"
     yield from (f'<th scope="col">{_inline(name)}</th>' for name in show.names)
     yield "</tr></thead><tbody>"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Lesson, Picture, Question, Rows, Step
-from inspector.lessons.seen import Library, Packet, Seen, find
+from inspector.lessons.model import About, Choice, Lesson, LessonStep, LessonTable, Picture, Question
+from inspector.lessons.seen import LessonCaptures, Library, Packet, find
 from inspector.seq import MASK
 
 NAME = "items-client.pcap"
@@ -43,18 +43,18 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _table(packets: list[Packet]) -> Rows:
+def _table(packets: list[Packet]) -> LessonTable:
     names = (_("packet"), _("from"), _("to"), _("flags"), "seq", "ack", _("bytes"))
     rows = tuple(
         (str(p.number), p.source, p.target, p.flag_words, str(p.seq), str(p.ack), str(p.length)) for p in packets
     )
-    return Rows(_("As they were captured"), names, rows, find([p.number for p in packets]))
+    return LessonTable(_("As they were captured"), names, rows, find([p.number for p in packets]))
 
 
-def _dialled(packets: list[Packet], seen: Seen) -> Step:
+def _dialled(packets: list[Packet], seen: LessonCaptures) -> LessonStep:
     d, syn = seen.legs("downstream")[0], packets[0]
     original = seen.legs("original")[0].server
-    return Step(
+    return LessonStep(
         title=_("Where does the first packet go?"),
         says=(
             _(
@@ -76,10 +76,10 @@ def _dialled(packets: list[Packet], seen: Seen) -> Step:
     )
 
 
-def _answered(packets: list[Packet]) -> Step:
+def _answered(packets: list[Packet]) -> LessonStep:
     syn, answer = packets[0], packets[1]
     pairs = {syn.source, syn.target} == {answer.source, answer.target}
-    return Step(
+    return LessonStep(
         title=_("Who answers?"),
         says=(_("Packet {n} is the SYN,ACK that answers it.").format(n=answer.number),),
         question=Question(
@@ -100,10 +100,10 @@ def _answered(packets: list[Packet]) -> Step:
     )
 
 
-def _joined(packets: list[Packet], seen: Seen) -> Step:
+def _joined(packets: list[Packet], seen: LessonCaptures) -> LessonStep:
     syn, answer = packets[0], packets[1]
     fits = answer.ack == (syn.seq + 1) & MASK
-    return Step(
+    return LessonStep(
         title=_("Prove that they belong together"),
         says=(
             _("Client address and port are equal in both directions. But ports are used again, and clocks are coarse."),

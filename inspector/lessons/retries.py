@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Picture, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args, find
-from inspector.mirror.views import ExchangeView
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Picture, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, find
 from inspector.render.text import duration, shown
+from inspector.views.objects import ExchangeView
 
 RETRY, HEDGE = "retry-client.pcap", "hedge-client.pcap"
 
@@ -33,18 +33,18 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _family(seen: Seen) -> list[ExchangeView]:
+def _family(seen: LessonCaptures) -> list[ExchangeView]:
     """The upstream legs of the first request that was tried again, in order of time."""
     first = seen.legs("attempt")[0].request_id
     legs = [x for x in seen.exchanges if x.request_id == first and x.leg != "downstream"]
     return sorted(legs, key=lambda x: x.request_time or 0)
 
 
-def _ids(seen: Seen) -> Step:
+def _ids(seen: LessonCaptures) -> LessonStep:
     legs = _family(seen)
     mirrors, n = sum(x.leg == "mirror" for x in legs), len(legs)
     wrong = len(seen.legs("attempt"))
-    return Step(
+    return LessonStep(
         title=_("One id, {n} requests").format(n=n),
         says=(
             _(
@@ -67,7 +67,7 @@ def _ids(seen: Seen) -> Step:
     )
 
 
-def _marks(seen: Seen) -> Step:
+def _marks(seen: LessonCaptures) -> LessonStep:
     legs = _family(seen)
     mirror = next(x for x in legs if x.leg == "mirror")
     tries = [x for x in legs if x.leg in ("original", "attempt")]
@@ -90,7 +90,7 @@ def _marks(seen: Seen) -> Step:
     gap = (tries[1].request_time or 0) - start
     number = next(m.id for m in seen.mirrors if m.mirror.id == mirror.id)
     words = {"gap": duration(gap), "lag": duration((mirror.request_time or 0) - start), "status": tries[0].status}
-    return Step(
+    return LessonStep(
         title=_("What a retry looks like"),
         says=(_("The same {n} requests, with one more header of Envoy's: x-envoy-attempt-count.").format(n=len(legs)),),
         question=Question(
@@ -109,7 +109,7 @@ def _marks(seen: Seen) -> Step:
             ).format(**words),
         ),
         proof=(
-            Rows(
+            LessonTable(
                 _("The upstream requests of one x-request-id"), names, rows, find([x.request_packets[0] for x in legs])
             ),
             Picture(RETRY, number),
@@ -117,7 +117,7 @@ def _marks(seen: Seen) -> Step:
     )
 
 
-def _hedge(seen: Seen) -> Step:
+def _hedge(seen: LessonCaptures) -> LessonStep:
     attempt = seen.legs("attempt")[0]
     m = next(m for m in seen.mirrors if m.request_id == attempt.request_id)
     o, d = m.original, m.downstream
@@ -128,7 +128,7 @@ def _hedge(seen: Seen) -> Step:
     open_still = attempt.request_time < o.response_time
     count = seen.header(attempt).get("x-envoy-attempt-count", "-")
     words = {"after": duration(attempt.request_time - (o.request_time or 0)), "count": count}
-    return Step(
+    return LessonStep(
         title=_("And a hedge"),
         says=(
             _(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from inspector.lang import _, several
-from inspector.lessons.model import LETTERS, About, Command, Lesson, Picture, Question, Rows, Show
+from inspector.lessons.model import LETTERS, About, Command, Lesson, LessonTable, Picture, Question, Show
 from inspector.lessons.seen import Library
 from inspector.render import ladder_text
 from inspector.render.ladder import layout
@@ -31,7 +31,7 @@ Run = Callable[[Sequence[str], int], Ran]  # the words after `inspect`, and colu
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ScriptStyle:
     """How it is written: columns, colours, Unicode or ASCII, the encoding of the output."""
 
     columns: int
@@ -89,7 +89,7 @@ def kindly(question: Question, guess: int | None) -> str:
 class Script:
     """A lesson as text."""
 
-    def __init__(self, lesson: Lesson, library: Library, run: Run, look: Look) -> None:
+    def __init__(self, lesson: Lesson, library: Library, run: Run, look: ScriptStyle) -> None:
         self.lesson = lesson
         self.library = library
         self.run = run
@@ -163,7 +163,7 @@ class Script:
             else:
                 yield from self._rows(show)
 
-    def _rows(self, show: Rows) -> Iterator[str]:
+    def _rows(self, show: LessonTable) -> Iterator[str]:
         """A table; where it is too wide, a row is a block of lines."""
         yield from self._wrapped(show.about, code=FAINT)
         rows = [tuple(plain(cell) for cell in row) for row in (show.names, *show.rows)]
@@ -184,7 +184,7 @@ class Script:
             yield from self._wrapped(_("In Wireshark: {filter}").format(filter=show.find), code=FAINT)
 
 
-def contents(abouts: Sequence[About], look: Look) -> Iterator[str]:
+def contents(abouts: Sequence[About], look: ScriptStyle) -> Iterator[str]:
     """The list of lessons."""
     room = min(look.columns, READABLE)
     for number, about in enumerate(abouts, 1):

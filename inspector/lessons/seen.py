@@ -13,9 +13,9 @@ from inspector.capture import open_captures
 from inspector.errors import InspectorError
 from inspector.inspection import Inspection, inspect
 from inspector.lang import _
-from inspector.mirror.present import format_endpoint
-from inspector.mirror.views import ExchangeView, MirrorView
-from inspector.mirror.wire import ACK, FIN, RST, SYN
+from inspector.views.objects import ExchangeView, MirrorView
+from inspector.views.present import format_endpoint
+from inspector.views.wire import ACK, FIN, RST, SYN
 
 HOME = Path(__file__).parent.parent  # the package; its `captures` are the checkout's
 FOLDER = "captures"
@@ -56,7 +56,7 @@ def path(name: str) -> Path:
     return found
 
 
-class Seen:
+class LessonCaptures:
     """One look at some captures of the lessons, inspected when it is asked for."""
 
     def __init__(self, *names: str) -> None:
@@ -118,11 +118,11 @@ class Library:
     """The captures of the lessons, each read once."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, ...], Seen] = {}
+        self._seen: dict[tuple[str, ...], LessonCaptures] = {}
 
-    def __call__(self, *names: str) -> Seen:
+    def __call__(self, *names: str) -> LessonCaptures:
         if names not in self._seen:
-            self._seen[names] = Seen(*names)
+            self._seen[names] = LessonCaptures(*names)
         return self._seen[names]
 
 

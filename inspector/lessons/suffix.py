@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.lang import _
-from inspector.lessons.model import About, Choice, Command, Lesson, Question, Rows, Step
-from inspector.lessons.seen import Library, Seen, args, find
+from inspector.lessons.model import About, Choice, Command, Lesson, LessonStep, LessonTable, Question
+from inspector.lessons.seen import LessonCaptures, Library, args, find
 from inspector.render.text import shown
 
 MARKED, STRIPPED, NGINX, SPLIT = (
@@ -43,7 +43,7 @@ def lesson(library: Library) -> Lesson:
     )
 
 
-def _marked(seen: Seen) -> Step:
+def _marked(seen: LessonCaptures) -> LessonStep:
     m = seen.mirrors[0]
     assert m.original is not None
     one, two = seen.header(m.original), seen.header(m.mirror)
@@ -51,7 +51,7 @@ def _marked(seen: Seen) -> Step:
     names = [_("header"), _("original, packet {n}").format(n=packets[0]), _("copy, packet {n}").format(n=packets[1])]
     rows = tuple((name, shown(one.get(name), "-"), shown(two.get(name), "-")) for name in HEADERS)
     same, host = one["x-request-id"] == two["x-request-id"], shown(m.mirror.host)
-    return Step(
+    return LessonStep(
         title=_("Two requests that look alike"),
         says=(
             _(
@@ -74,16 +74,16 @@ def _marked(seen: Seen) -> Step:
                 "span is the original's span."
             ).format(host=host),
         ),
-        proof=(Rows(_("Headers of both requests"), tuple(names), rows, find(packets)),),
+        proof=(LessonTable(_("Headers of both requests"), tuple(names), rows, find(packets)),),
     )
 
 
-def _stripped(seen: Seen) -> Step:
+def _stripped(seen: LessonCaptures) -> LessonStep:
     found, asked = len(seen.mirrors), len(seen.legs("downstream"))
     marked = sum((m.mirror.host or "").endswith("-shadow") for m in seen.mirrors)
     gets = sum(m.method == "GET" for m in seen.mirrors)
     signs = ", ".join(f"`{sign}`" for sign in seen.mirrors[0].paired_by)
-    return Step(
+    return LessonStep(
         title=_("Take the best signs away"),
         says=(
             _(
@@ -110,14 +110,14 @@ def _stripped(seen: Seen) -> Step:
     )
 
 
-def _nginx(mirrored: Seen, split: Seen) -> Step:
+def _nginx(mirrored: LessonCaptures, split: LessonCaptures) -> LessonStep:
     proxy = mirrored.mirrors[0].proxy  # the same gateway stands in both captures
     inward = [x for x in split.exchanges if x.server.startswith(f"{proxy}:")]
     outward = [x for x in split.exchanges if x.client.startswith(f"{proxy}:")]
     servers = sorted({x.server for x in outward})
     signs = ", ".join(f"`{sign}`" for sign in mirrored.mirrors[0].paired_by)
     words = {"asked": len(inward), "sent": len(outward), "one": servers[0], "two": servers[-1]}
-    return Step(
+    return LessonStep(
         title=_("No sign at all"),
         says=(
             _(

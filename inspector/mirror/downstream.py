@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 from inspector.mirror.groups import meeting, member, numbered
 from inspector.mirror.pairing import same_body
 from inspector.mirror.signs import Signs, blend

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 from inspector.table import I64, Bool
 
 _ODD = int.from_bytes(os.urandom(7), "little") | 1

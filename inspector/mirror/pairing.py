@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 from inspector.mirror.groups import in_groups, numbered
 from inspector.mirror.signs import Signs, number
 from inspector.mirror.tables import NONE, Exchanges, Sign

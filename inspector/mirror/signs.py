@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inspector.capture.addresses import format_address
 from inspector.http.tables import FIELDS, Mark
 from inspector.http.xxh64 import M, xxh64
-from inspector.kernel import compiled, kernel
+from inspector.kernels.kernel import compiled, kernel
 from inspector.mirror.groups import numbered
 from inspector.mirror.tables import Exchanges
 from inspector.table import I64, U64, Bool, Table

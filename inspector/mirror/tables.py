@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from inspector.ragged import Runs
+from inspector.ragged import Spans
 from inspector.table import I16, I32, I64, U8, U16, U32, U64, Bool, Table
 
 NONE = -1  # no such exchange, no such time
@@ -148,9 +148,9 @@ class Exchanges(Table):
     request_id_end: I32
     xff_end: I32
     content_type_end: I32
-    text: Runs
-    request_packets: Runs
-    response_packets: Runs
+    text: Spans
+    request_packets: Spans
+    response_packets: Spans
 
     def compact(self) -> Exchanges:
         """The same rows, holding nothing else alive: for what is kept beyond one step."""

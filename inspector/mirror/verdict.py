@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inspector.http.tables import Fact, Mark
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 from inspector.mirror.downstream import same_response
 from inspector.mirror.tables import Delivered, Proof, Reason, Verdict
 from inspector.table import I64, U64

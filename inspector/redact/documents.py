@@ -11,7 +11,7 @@ from inspector.redact.codings import Spot, json_string, percent
 from inspector.redact.names import is_secret, looks_secret, may_be_number, of_one_value
 
 if TYPE_CHECKING:
-    from inspector.redact.finding import Finder
+    from inspector.redact.finding import SecretFinder
 
 LONG = 32  # characters of a string without a telling name that may be a secret by its look; ids and digests are shorter, mostly
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
@@ -28,7 +28,7 @@ _BLANK = re.compile(r"\r?\n\r?\n")
 class Documents:
     """Finds secrets in documents, with a finder for the values in them."""
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: SecretFinder) -> None:
         self._finder = finder
 
     def json(self, text: str, depth: int) -> tuple[list[Spot], bool]:

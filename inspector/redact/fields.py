@@ -10,14 +10,14 @@ from inspector.redact.codings import Spot, percent
 from inspector.redact.names import PLAIN_FIELDS, SECRET_FIELDS, URL_FIELDS, is_secret
 
 if TYPE_CHECKING:
-    from inspector.redact.finding import Finder
+    from inspector.redact.finding import SecretFinder
 
 _LINKED = re.compile(r"<(?P<url>[^<>]{1,8192})>")
 _REFRESHED = re.compile(r"[;,]\s{0,8}url\s{0,8}=\s{0,8}[\"']?(?P<url>[^\"']{1,8192})", re.IGNORECASE | re.ASCII)
 _PART = re.compile(r"[^;]+")
 
 
-def found(finder: Finder, name: str, text: str) -> list[Spot]:
+def found(finder: SecretFinder, name: str, text: str) -> list[Spot]:
     """Where secrets stand in the value of a field; name: in lower case."""
     if name == "cookie":
         return [spot for part in _PART.finditer(text) for spot in cookie(finder, part[0], part.start())]
@@ -36,7 +36,7 @@ def found(finder: Finder, name: str, text: str) -> list[Spot]:
     return finder.value(name, text, least=20) + finder.parameters(text)
 
 
-def cookie(finder: Finder, text: str, start: int) -> list[Spot]:
+def cookie(finder: SecretFinder, text: str, start: int) -> list[Spot]:
     """One `name=value` of a Cookie or Set-Cookie field (RFC 6265 section 4)."""
     name, equals, value = text.partition("=")
     given = value if equals else name
@@ -46,7 +46,7 @@ def cookie(finder: Finder, text: str, start: int) -> list[Spot]:
     return [Spot(at, at + len(bare), finder.word(bare.encode("latin-1", "backslashreplace")))] if bare else []
 
 
-def plain(finder: Finder, text: str) -> list[Spot]:
+def plain(finder: SecretFinder, text: str) -> list[Spot]:
     """What may be long and random and is no secret: only what is named so, or has the look of a token."""
     spots: list[Spot] = []
     undone = percent(text)
@@ -62,13 +62,13 @@ def plain(finder: Finder, text: str) -> list[Spot]:
     return spots + finder.parameters(text)
 
 
-def _before_host(finder: Finder, text: str) -> list[Spot]:
+def _before_host(finder: SecretFinder, text: str) -> list[Spot]:
     """Userinfo before a host, where none belongs."""
     before, at, _host = text.rpartition("@")
     return finder.secret(before) if at else []
 
 
-def _urls(finder: Finder, pattern: re.Pattern[str], text: str) -> list[Spot]:
+def _urls(finder: SecretFinder, pattern: re.Pattern[str], text: str) -> list[Spot]:
     spots: list[Spot] = []
     for match in pattern.finditer(text):
         start = match.start("url")

@@ -30,7 +30,7 @@ _PARAMETER = re.compile(
 )
 
 
-class Finder:
+class SecretFinder:
     """Finds secrets in texts; `word` says what stands for one."""
 
     def __init__(self, word: Word) -> None:

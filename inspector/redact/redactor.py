@@ -19,7 +19,7 @@ from hashlib import blake2b
 
 from inspector.redact import quick
 from inspector.redact.codings import canonical
-from inspector.redact.finding import Finder, applied
+from inspector.redact.finding import SecretFinder, applied
 from inspector.redact.prose import worth_reading
 
 WORD = "redacted:"
@@ -51,7 +51,7 @@ class Redactor:
     def __init__(self, key: bytes | None = None, keep: bool = False) -> None:
         self.key = blake2b(secrets.token_bytes(32) if key is None else key, digest_size=32).digest()
         self.keep = keep
-        self._finder = Finder(self.word)
+        self._finder = SecretFinder(self.word)
         self._remembered = lru_cache(maxsize=1 << 15)(self._target)
 
     def word(self, secret: bytes) -> str:

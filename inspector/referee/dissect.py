@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from inspector.referee.layers import load
-from inspector.referee.running import LINE, Limits, lines, python
+from inspector.referee.running import LINE, RunLimits, lines, python
 
 BYTES = 1 << 16  # of a frame that are dissected
 LINES = 400  # of the dissection that are told
@@ -23,7 +23,7 @@ def dissection(frame: bytes, link: int, ports: Sequence[int], hide: bool, folder
     source = folder / "frame"
     source.write_bytes(frame[:BYTES])
     asked = json.dumps([str(source), link, list(ports), hide])
-    for told, line in enumerate(lines(python("dissect", asked), folder, Limits(1, SECONDS), "scapy")):
+    for told, line in enumerate(lines(python("dissect", asked), folder, RunLimits(1, SECONDS), "scapy")):
         if told < LINES:
             text = str(json.loads(line.text)) if line.length < LINE else "..."
             yield text if len(text) <= WIDE else text[:WIDE] + "..."

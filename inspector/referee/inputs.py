@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.capture import Reader, open_captures
+from inspector.capture import CaptureReader, open_captures
 from inspector.capture.source import Damaged
 from inspector.errors import CaptureError
 from inspector.lang import _
@@ -44,7 +44,7 @@ def plain(path: str, folder: Path, limit: int = UNPACK_LIMIT) -> Generator[Plain
             reader.close()
 
 
-def _unpacked(reader: Reader, target: Path, limit: int) -> Plain:
+def _unpacked(reader: CaptureReader, target: Path, limit: int) -> Plain:
     free = os.statvfs(target.parent)
     room = min(limit, free.f_bavail * free.f_frsize // SPARE)
     name, piece, done, broken = reader.info.path, bytearray(PIECE), 0, ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inspector.lang import _
-from inspector.referee.running import Limits, RefereeError, lines, python
+from inspector.referee.running import RefereeError, RunLimits, lines, python
 
 OPEN = 256  # fragmented datagrams that are put together at once
 LAYERS = 40  # of one packet
@@ -46,7 +46,7 @@ def version() -> str:
     return found
 
 
-def packets(capture: Path, folder: Path, limits: Limits) -> Iterator[Layered]:
+def packets(capture: Path, folder: Path, limits: RunLimits) -> Iterator[Layered]:
     """The packets of a capture. Raises RefereeError."""
     asked = json.dumps([str(capture), limits.packets])
     for line in lines(python("layers", asked), folder, limits, "scapy"):

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from inspector.http.tables import Fact
-from inspector.inspection.kept import Kept
+from inspector.inspection.collect import Collected
 from inspector.inspection.pipeline import Pipeline
-from inspector.mirror.present import LEGS, Presenter
-from inspector.mirror.settle import Rules
+from inspector.mirror.pool import Rules
 from inspector.mirror.tables import Exchanges, Mirrors
-from inspector.ragged import Runs
+from inspector.ragged import Spans
 from inspector.referee.model import REQUEST, RESPONSE, Mine
 from inspector.table import I64, U8
 from inspector.tcp.tables import Connections
+from inspector.views.present import LEGS, Presenter
 
 BLOCK = 4 << 20
 WINDOW = 15_000_000_000  # ns; pairing is not what is compared
@@ -71,7 +71,7 @@ class Ours:
         return values[np.argsort(-counts, kind="stable")].tolist()
 
 
-def _first(packets: Runs) -> I64:
+def _first(packets: Spans) -> I64:
     """The first packet of each run, beyond all packets where there is none."""
     out = np.full(len(packets), np.iinfo(np.int64).max)
     some = packets.lengths > 0
@@ -88,7 +88,7 @@ def _known(facts: int, size: int) -> tuple[bool, int | None]:
 def read(capture: Path) -> Ours:
     """Inspect one capture. Raises CaptureError."""
     pipeline = Pipeline((str(capture),), Rules("-shadow", WINDOW, None), BLOCK, None)
-    kept = Kept()
+    kept = Collected()
     for batch in pipeline.run():
         kept.add(batch)
     tracker = pipeline.reading.tracker

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from inspector.capture import Kind, open_captures
+from inspector.capture import PacketKind, open_captures
 from inspector.capture.tables import Interface
 from inspector.errors import UsageError
-from inspector.inspection.roles import Part, part_of
+from inspector.evidence.comments import PacketPart, part_of
 from inspector.lang import _, several
-from inspector.mirror.present import LEGS, VERDICTS, format_endpoint
 from inspector.mirror.tables import Exchanges, Leg
-from inspector.ragged import Runs
+from inspector.ragged import Spans
 from inspector.redact import Redactor
 from inspector.referee import inputs, ours, wire
 from inspector.referee.dissect import dissection
 from inspector.referee.running import private
 from inspector.render.text import duration, rfc3339, shown
 from inspector.table import I64
+from inspector.views.present import LEGS, VERDICTS, format_endpoint
 
 AFTER = 20_000  # packets behind it that are looked at: its copies, and what makes it a copy
 FLAGS = ((2, "SYN"), (1, "FIN"), (4, "RST"), (8, "PSH"), (32, "URG"), (64, "ECE"), (128, "CWR"), (16, "ACK"))
@@ -35,7 +35,7 @@ class Record:
 
     number: int
     time: int  # ns
-    kind: Kind
+    kind: PacketKind
     frame: bytes
     length: int
     interface: Interface | None
@@ -61,7 +61,7 @@ def told(path: str, number: int, redactor: Redactor) -> Iterator[str]:
         yield f"  {rfc3339(record.time)}{shown(where)}, {size}"
         yield ""
         yield _("Here:")
-        for sentence in Story(seen, found, number, redactor).sentences():
+        for sentence in PacketStory(seen, found, number, redactor).sentences():
             yield "  " + shown(sentence)
         yield ""
         yield _("scapy:")
@@ -86,7 +86,7 @@ def _record(capture: Path, number: int, path: str) -> Record:
                 which = int(p.interface[i])
                 interface = known[which] if 0 <= which < len(known) else None
                 frame = block.data[begin : begin + captured].tobytes()
-                return Record(number, int(p.time[i]), Kind(int(p.kind[i])), frame, int(p.length[i]), interface)
+                return Record(number, int(p.time[i]), PacketKind(int(p.kind[i])), frame, int(p.length[i]), interface)
     finally:
         reader.close()
     raise UsageError(
@@ -95,10 +95,10 @@ def _record(capture: Path, number: int, path: str) -> Record:
     )
 
 
-class Story:
+class PacketStory:
     """What is known here of one packet."""
 
-    def __init__(self, seen: wire.Wire, found: ours.Ours, number: int, redactor: Redactor) -> None:
+    def __init__(self, seen: wire.WireFacts, found: ours.Ours, number: int, redactor: Redactor) -> None:
         self.redactor = redactor
         self.wire = seen
         self.ours = found
@@ -132,11 +132,11 @@ class Story:
     def _skipped(self) -> str:
         kind = self.wire.kind(self.number)
         return {
-            Kind.UDP: _("UDP without a tunnel that is known: not looked into"),
-            Kind.ICMP: _("ICMP: not looked into; a packet that an ICMP error quotes is not counted"),
-            Kind.ARP: _("ARP: carries no HTTP"),
-            Kind.FRAGMENT: _("a fragment: its segment is told with the packet that completes the datagram"),
-            Kind.MALFORMED: _("its headers are cut short or contradict themselves: not looked into"),
+            PacketKind.UDP: _("UDP without a tunnel that is known: not looked into"),
+            PacketKind.ICMP: _("ICMP: not looked into; a packet that an ICMP error quotes is not counted"),
+            PacketKind.ARP: _("ARP: carries no HTTP"),
+            PacketKind.FRAGMENT: _("a fragment: its segment is told with the packet that completes the datagram"),
+            PacketKind.MALFORMED: _("its headers are cut short or contradict themselves: not looked into"),
         }.get(kind, _("no TCP: not looked into (or a link type that is not read)"))
 
     def _segment(self, row: int) -> str:
@@ -158,12 +158,12 @@ class Story:
         """The message that the packet (or the one it copies) carries, or what it does on its connection."""
         e = self.ours.exchanges
         named = False
-        for part, packets in ((Part.REQUEST, e.request_packets), (Part.RESPONSE, e.response_packets)):
+        for part, packets in ((PacketPart.REQUEST, e.request_packets), (PacketPart.RESPONSE, e.response_packets)):
             for x in holders(packets, first).tolist():
                 named = True
                 mine = sorted(packets[x].tolist())
                 said = _("request of exchange {n}, leg {leg}: packet {k} of {total}; {what}")
-                if part == Part.RESPONSE:
+                if part == PacketPart.RESPONSE:
                     said = _("response of exchange {n}, leg {leg}: packet {k} of {total}; {what}")
                 at = mine.index(first) + 1
                 what = self._exchange(x)
@@ -186,16 +186,16 @@ class Story:
         early = first < int(e.request_packets[x][:1].sum()) or not len(e.request_packets[x])
         part = part_of(int(s.flags[row]), int(s.length[row]), from_client, early)
         said = {
-            Part.OPENING: _("opens the connection of exchange {n}, leg {leg}; {what}"),
-            Part.MORE_REQUEST: _(
+            PacketPart.OPENING: _("opens the connection of exchange {n}, leg {leg}; {what}"),
+            PacketPart.MORE_REQUEST: _(
                 "payload that no request names (a retransmission, or skipped); near exchange {n}, leg {leg}; {what}"
             ),
-            Part.MORE_RESPONSE: _(
+            PacketPart.MORE_RESPONSE: _(
                 "payload that no response names (a retransmission, or skipped); near exchange {n}, leg {leg}; {what}"
             ),
-            Part.END: _("ends a direction of the connection of exchange {n}, leg {leg}; {what}"),
-            Part.RESET: _("resets the connection of exchange {n}, leg {leg}; {what}"),
-            Part.TAKEN_REQUEST: _("acknowledges what the client sent; exchange {n}, leg {leg}; {what}"),
+            PacketPart.END: _("ends a direction of the connection of exchange {n}, leg {leg}; {what}"),
+            PacketPart.RESET: _("resets the connection of exchange {n}, leg {leg}; {what}"),
+            PacketPart.TAKEN_REQUEST: _("acknowledges what the client sent; exchange {n}, leg {leg}; {what}"),
         }.get(part, _("acknowledges what the server sent; exchange {n}, leg {leg}; {what}"))
         yield said.format(n=int(e.id[x]), leg=self._leg(x), what=self._exchange(x))
         yield from self._mirrors(x)
@@ -244,7 +244,7 @@ class Story:
                 yield "  " + said.format(n=i + 1, verdict=VERDICTS[int(m.verdict[i])])
 
 
-def holders(packets: Runs, number: int) -> I64:
+def holders(packets: Spans, number: int) -> I64:
     """The rows that list a packet."""
     packed = packets.packed()
     at = np.flatnonzero(packed.values == number)

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from inspector.capture import Kind, Reader, format_address, open_captures
+from inspector.capture import CaptureReader, PacketKind, format_address, open_captures
 from inspector.capture.faults import DAMAGED_RECORD, RECORD_TIME
 from inspector.capture.tables import Block
 from inspector.lang import _, marked
@@ -26,7 +26,7 @@ MOST = 0xFFFF  # scapy.data.MTU: it cuts longer records
 HEAD = ("time", "captured", "length", "kind")
 
 
-def ours(reader: Reader, limit: int) -> Iterator[Layered]:
+def ours(reader: CaptureReader, limit: int) -> Iterator[Layered]:
     """The same of our own decoding. Raises CaptureError."""
     try:
         for block in reader.blocks():
@@ -48,7 +48,7 @@ def _packets(block: Block) -> Iterator[Layered]:
         found[number] = (int(s.tunnel[i]), ends, ports, *rest)
     columns = (p.number.tolist(), p.time.tolist(), p.captured.tolist(), p.length.tolist(), p.kind.tolist())
     for number, time, captured, length, kind in zip(*columns, strict=True):
-        yield Layered(number, time, captured, length, Kind(kind).name, found.get(number))
+        yield Layered(number, time, captured, length, PacketKind(kind).name, found.get(number))
 
 
 def compare(capture: Path, limit: int, theirs: Iterator[Layered], out: Agreement) -> None:

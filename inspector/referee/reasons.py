@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-from inspector.capture import Kind
+from inspector.capture import PacketKind
 from inspector.http.tables import Fact
 from inspector.lang import marked
 from inspector.referee.model import REQUEST, RESPONSE, Heard, Mine
 from inspector.referee.ours import Ours
-from inspector.referee.wire import Wire
+from inspector.referee.wire import WireFacts
 
 REASONS = {
     "nat-leg": marked("the two directions of the connection have different addresses: tshark cannot join them"),
@@ -46,7 +46,7 @@ UNKNOWN: Reason = ("", 0)
 class Reasons:
     """Looks reasons up, for one capture."""
 
-    def __init__(self, ours: Ours, mine: list[Mine], wire: Wire) -> None:
+    def __init__(self, ours: Ours, mine: list[Mine], wire: WireFacts) -> None:
         self.mine = mine
         self.stopped = -1  # the last packet that the referee told of, where it could not read on
         self.wire = wire
@@ -138,7 +138,7 @@ class Reasons:
         asked, request = heard.asked_in or 0, self._requests.get(message.exchange)
         if self.joined(message):
             return "nat-leg", message.frame
-        if asked and self.wire.kind(asked) == Kind.ICMP:
+        if asked and self.wire.kind(asked) == PacketKind.ICMP:
             return "icmp-quote", asked
         if asked and message.asked_in and self.wire.original(asked) == self.wire.original(message.asked_in):
             return "copy", asked
@@ -177,7 +177,7 @@ class Reasons:
         return ("malformed", self._spoiled[both]) if both in self._spoiled else UNKNOWN
 
     def _extra(self, heard: Heard) -> Reason:
-        if self.wire.kind(heard.frame) == Kind.ICMP:
+        if self.wire.kind(heard.frame) == PacketKind.ICMP:
             return "icmp-quote", heard.frame
         first = self.wire.original(heard.frame)
         if first != heard.frame:

@@ -37,7 +37,7 @@ class Stopped(RefereeError):
 
 
 @dataclass(frozen=True)
-class Line:
+class OutputLine:
     """A line of output: `text` is its beginning, at most LINE bytes; `length` counts all of them."""
 
     text: bytes
@@ -45,7 +45,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """packets of the capture that are read; seconds that may pass."""
 
     packets: int
@@ -78,7 +78,7 @@ def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-c", start, *arguments]
 
 
-def lines(command: Sequence[str], folder: Path, limits: Limits, name: str) -> Iterator[Line]:
+def lines(command: Sequence[str], folder: Path, limits: RunLimits, name: str) -> Iterator[OutputLine]:
     """The lines that `command` writes. Raises RefereeError when it takes too long or ends with an error.
 
     The process is in a group of its own, which is killed when this ends, however it ends.
@@ -121,14 +121,14 @@ def _bound(pid: int) -> None:
         pass
 
 
-def _slow(name: str, limits: Limits) -> RefereeError:
+def _slow(name: str, limits: RunLimits) -> RefereeError:
     return RefereeError(
         _("{name} took longer than {seconds} s").format(name=name, seconds=f"{limits.seconds:g}"),
         _("give it longer (--timeout), or compare fewer packets (--limit)"),
     )
 
 
-def _pieces(fd: int, end: float, name: str, limits: Limits) -> Iterator[bytes]:
+def _pieces(fd: int, end: float, name: str, limits: RunLimits) -> Iterator[bytes]:
     with selectors.DefaultSelector() as waiting:
         waiting.register(fd, selectors.EVENT_READ)
         while True:
@@ -141,18 +141,18 @@ def _pieces(fd: int, end: float, name: str, limits: Limits) -> Iterator[bytes]:
             yield piece
 
 
-def _cut(pieces: Iterator[bytes]) -> Iterator[Line]:
+def _cut(pieces: Iterator[bytes]) -> Iterator[OutputLine]:
     kept, length = bytearray(), 0
     for piece in pieces:
         start = 0
         while (at := piece.find(b"\n", start)) >= 0:
             kept += piece[start : min(at, start + LINE - len(kept))]
-            yield Line(bytes(kept), length + at - start)
+            yield OutputLine(bytes(kept), length + at - start)
             kept, length, start = bytearray(), 0, at + 1
         kept += piece[start : start + LINE - len(kept)]
         length += len(piece) - start
     if length:
-        yield Line(bytes(kept), length)
+        yield OutputLine(bytes(kept), length)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

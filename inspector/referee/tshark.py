@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inspector.lang import _
 from inspector.referee.model import REQUEST, RESPONSE, Heard
-from inspector.referee.running import Limits, Line, RefereeError, Stopped, lines, surroundings
+from inspector.referee.running import OutputLine, RefereeError, RunLimits, Stopped, lines, surroundings
 
 OLDEST = (4, 0)  # what this was tested with; older ones lack preferences that are set here
 PORTS = 256  # ports that are decoded as HTTP by name; on others tshark's own heuristics find it
@@ -96,7 +96,7 @@ class Ask:
     path: str
     capture: Path
     ports: list[int]
-    limits: Limits
+    limits: RunLimits
     hexadecimal: bool
     reorder: bool = True
     stopped: list[str] = field(default_factory=list)
@@ -124,7 +124,7 @@ def unreadable(said: str) -> bool:
     return any(words in said for words in UNREADABLE)
 
 
-def read(line: Line, hexadecimal: bool) -> Iterable[Heard]:
+def read(line: OutputLine, hexadecimal: bool) -> Iterable[Heard]:
     """The messages of one packet. Where it holds several, a field that not all of them have cannot be told apart: None."""
     parts = line.text.split(b"\t", len(FIELDS) - 1)
     if len(parts) < len(FIELDS) or not parts[0].isdigit():

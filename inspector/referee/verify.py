@@ -11,7 +11,7 @@ from inspector.lang import _
 from inspector.referee import compare, inputs, layers, ours, packets, sharked, tshark, wire
 from inspector.referee.model import PACKET_LIMIT, TIME_LIMIT, Agreement, Heard
 from inspector.referee.reasons import Reasons
-from inspector.referee.running import Limits, RefereeError, private
+from inspector.referee.running import RefereeError, RunLimits, private
 
 LOSSY = 0.25  # part of the messages behind gaps from which on segments are not put in order: tshark then finds few, and is slow
 REFEREES = ("tshark", "pyshark", "scapy")
@@ -44,7 +44,7 @@ def verify(path: str, order: Order) -> Iterator[Agreement]:
 
 def _packets(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
     out = Agreement(capture.name, "packet", f"scapy {layers.version()}")
-    found = layers.packets(capture.file, folder, Limits(order.packets, order.seconds))
+    found = layers.packets(capture.file, folder, RunLimits(order.packets, order.seconds))
     packets.compare(capture.file, order.packets, found, out)
     return out
 
@@ -61,7 +61,7 @@ def _messages(capture: inputs.Plain, order: Order, folder: Path) -> Agreement:
     out.packets = len(seen.kinds)
     mine = found.messages(order.packets)
     reasons = Reasons(found, mine, seen)
-    ask = tshark.Ask(path, capture.file, found.ports(), Limits(order.packets, order.seconds), version >= (4, 2, 0))
+    ask = tshark.Ask(path, capture.file, found.ports(), RunLimits(order.packets, order.seconds), version >= (4, 2, 0))
     behind = sum(map(reasons.behind_gap, mine)) if found.counts.get("gaps") else 0
     if behind > len(mine) * LOSSY:
         ask = replace(ask, reorder=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inspector.capture import Kind, Segments, open_captures
+from inspector.capture import PacketKind, Segments, open_captures
 from inspector.mirror.signs import blend
 from inspector.seq import HALF, MASK
 from inspector.table import I64, U8, Bool
@@ -19,7 +19,7 @@ FIN, SYN, RST = 1, 2, 4
 
 
 @dataclass(frozen=True)
-class Wire:
+class WireFacts:
     """kinds: Kind of packet i + 1, of the first `limit` packets. segments: theirs. more: packets beyond the limit."""
 
     kinds: U8
@@ -78,9 +78,9 @@ class Wire:
         low, high = np.searchsorted(self.segments.packet, [packet, packet + 1])
         return np.arange(low, high)
 
-    def kind(self, packet: int) -> Kind:
+    def kind(self, packet: int) -> PacketKind:
         """What a packet is."""
-        return Kind(int(self.kinds[packet - 1])) if 0 < packet <= len(self.kinds) else Kind.OTHER
+        return PacketKind(int(self.kinds[packet - 1])) if 0 < packet <= len(self.kinds) else PacketKind.OTHER
 
     def original(self, packet: int) -> int:
         """The first packet that `packet` is a copy of; itself where it is none."""
@@ -198,7 +198,7 @@ class Direction:
         return int(self.packets[rows[0]]) if len(rows) else 0
 
 
-def read(capture: Path, limit: int) -> Wire:
+def read(capture: Path, limit: int) -> WireFacts:
     """The first `limit` packets of a capture. Raises CaptureError."""
     kinds: list[U8] = []
     segments: list[Segments] = []
@@ -215,4 +215,4 @@ def read(capture: Path, limit: int) -> Wire:
         for reader in readers:
             reader.close()
     known = np.concatenate([np.empty(0, np.uint8), *kinds])
-    return Wire(known, Segments.concat(segments), count - len(known), tuple(readers[0].info.link_types))
+    return WireFacts(known, Segments.concat(segments), count - len(known), tuple(readers[0].info.link_types))

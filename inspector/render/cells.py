@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inspector.lang import _, several
-from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, Share
 from inspector.render.text import clock, day, escape, shown
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, Share
 
 NONE = "-"
 

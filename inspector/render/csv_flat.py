@@ -10,9 +10,9 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render.source import VERDICTS, Summed
 from inspector.render.text import escape, microseconds, readable, rfc3339
+from inspector.views.objects import ExchangeView, MirrorView
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full-width
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from inspector.mirror.compare import Difference, FieldDiff, FieldsDiff
-from inspector.mirror.compare_bodies import BodyDiff, Side
-from inspector.mirror.compare_json import path_text
-from inspector.mirror.differences import Differences, Kinds, Outcome, Seen
-from inspector.mirror.views import ExchangeView, MirrorView
+from inspector.compare.bodies import BodyDiff, Side
+from inspector.compare.counts import DifferenceKind, Differences, Kinds, PairCounts
+from inspector.compare.json_bodies import path_text
+from inspector.compare.pair import FieldDiff, FieldsDiff, PairDifference
 from inspector.render import json_v1
 from inspector.render.source import Summed
 from inspector.render.text import readable
 from inspector.storable import everything
+from inspector.views.objects import ExchangeView, MirrorView
 
 
 def document(source: Summed, key: str, found: dict[str, Any]) -> Iterator[str]:
@@ -28,7 +28,7 @@ def document(source: Summed, key: str, found: dict[str, Any]) -> Iterator[str]:
     yield json.dumps(everything(head), indent=1, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
-def difference(m: MirrorView, d: Difference) -> dict[str, Any]:
+def difference(m: MirrorView, d: PairDifference) -> dict[str, Any]:
     """One pair."""
     return {
         "id": m.id,
@@ -142,11 +142,11 @@ def differences(ds: Differences) -> dict[str, Any]:
     }
 
 
-def _outcome(o: Outcome) -> dict[str, Any]:
+def _outcome(o: PairCounts) -> dict[str, Any]:
     return {"same": o.same, "different": o.differ, "unknown": o.unknown, "examples": list(o.examples)}
 
 
-def _count(seen: Seen) -> dict[str, Any]:
+def _count(seen: DifferenceKind) -> dict[str, Any]:
     return {"pairs": seen.pairs, "examples": list(seen.examples)}
 
 

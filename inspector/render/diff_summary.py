@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Iterator
 
+from inspector.compare.counts import DifferenceKind, Differences, Kinds, PairCounts
 from inspector.lang import _, several
-from inspector.mirror.differences import Differences, Kinds, Outcome, Seen
 from inspector.render.csv_flat import FORMULA
-from inspector.render.diff_words import Section, Table, change_word, why
+from inspector.render.diff_words import NamedRows, Section, change_word, why
 from inspector.render.text import escape
 
 LISTED = 50  # rows of a table for people; JSON and CSV have all
@@ -39,11 +39,11 @@ def sections(ds: Differences) -> list[Section]:
             ds.body.equivalent,
         )
         sentences.append(text.format(count=ds.body.equivalent))
-    out = [Section(_("Pairs"), sentences, Table(names, rows, (4,), (1, 2, 3)))]
+    out = [Section(_("Pairs"), sentences, NamedRows(names, rows, (4,), (1, 2, 3)))]
     if ds.statuses:
         table = [[str(o), str(m), *_seen(seen)] for (o, m), seen in ds.statuses.most()[:LISTED]]
         names = [_("original"), _("mirror"), _("pairs"), _("mirrors, e.g.")]
-        out.append(Section(_("Statuses that differ"), _rest(ds.statuses), Table(names, table, (3,), (2,))))
+        out.append(Section(_("Statuses that differ"), _rest(ds.statuses), NamedRows(names, table, (3,), (2,))))
     out += _named(_("Response headers that differ"), _("header"), ds.fields)
     if ds.kinds:
         found = ", ".join(f"{kind} {seen.pairs:,}" for kind, seen in ds.kinds.most())
@@ -64,11 +64,11 @@ def sections(ds: Differences) -> list[Section]:
     return out
 
 
-def _outcome(name: str, o: Outcome) -> list[str]:
+def _outcome(name: str, o: PairCounts) -> list[str]:
     return [name, f"{o.same:,}", f"{o.differ:,}", f"{o.unknown:,}", ", ".join(map(str, o.examples))]
 
 
-def _seen(seen: Seen) -> list[str]:
+def _seen(seen: DifferenceKind) -> list[str]:
     return [f"{seen.pairs:,}", ", ".join(map(str, seen.examples))]
 
 
@@ -89,7 +89,7 @@ def _named(title: str, name: str, kinds: Kinds[tuple[str, str]]) -> list[Section
         for (key, change), seen in kinds.most()[:LISTED]
     ]
     names = [name, _("change"), _("pairs"), _("mirrors, e.g."), _("original"), _("mirror")]
-    return [Section(title, _rest(kinds), Table(names, rows, (0, 4, 5), (2,)))]
+    return [Section(title, _rest(kinds), NamedRows(names, rows, (0, 4, 5), (2,)))]
 
 
 def _short(value: str | None) -> str:
@@ -137,5 +137,5 @@ def _guard(value: str | None) -> str:
     return ("'" if value and value.startswith(FORMULA) else "") + escape(value or "")
 
 
-def _flat(seen: Seen) -> list[object]:
+def _flat(seen: DifferenceKind) -> list[object]:
     return [seen.pairs, " ".join(map(str, seen.examples)), _guard(seen.original), _guard(seen.mirror)]

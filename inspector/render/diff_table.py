@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inspector.render.diff_words import Section, Table
+from inspector.render.diff_words import NamedRows, Section
 from inspector.render.table import GAP, READABLE, paint
 from inspector.render.text import ELLIPSIS, escape, width, wrap
 
@@ -26,7 +26,7 @@ def document(heading: str, lead: Sequence[str], found: Sequence[Section], column
             yield from table(section.table, max(columns, 40))
 
 
-def table(t: Table, columns: int) -> Iterator[str]:
+def table(t: NamedRows, columns: int) -> Iterator[str]:
     """The rows, indented by two; cells that are too wide for their column are broken, and cut after CELL_LINES lines."""
     rows = [[escape(cell) for cell in row] for row in t.rows]
     widths = fitted(t, rows, columns - 2)
@@ -38,7 +38,7 @@ def table(t: Table, columns: int) -> Iterator[str]:
             yield _line(["-" * w for w in widths], widths, ())
 
 
-def fitted(t: Table, rows: Sequence[Sequence[str]], columns: int) -> list[int]:
+def fitted(t: NamedRows, rows: Sequence[Sequence[str]], columns: int) -> list[int]:
     """The width of each column: as wide as its cells; where that is too much, the flexible ones share what the others leave."""
     widths = [max([width(t.names[i]), *(width(row[i]) for row in rows)]) for i in range(len(t.names))]
     room = columns - GAP * (len(widths) - 1) - sum(w for i, w in enumerate(widths) if i not in t.flexible)

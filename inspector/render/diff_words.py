@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from inspector.compare.bodies import BodyDiff, Side
+from inspector.compare.json_bodies import path_text
+from inspector.compare.pair import FieldDiff, FieldsDiff, PairDifference
 from inspector.lang import _, several
-from inspector.mirror.compare import Difference, FieldDiff, FieldsDiff
-from inspector.mirror.compare_bodies import BodyDiff, Side
-from inspector.mirror.compare_json import path_text
-from inspector.mirror.views import MirrorView
 from inspector.render import cells
 from inspector.render.text import cut
+from inspector.views.objects import MirrorView
 
 MOST_PACKETS = 12
 TYPE_ROOM = 80  # characters of a content type or coding
 
 
 @dataclass(frozen=True)
-class Table:
+class NamedRows:
     """Rows under names. flexible: the columns that give way in a narrow terminal; right: those aligned to the right."""
 
     names: Sequence[str]
@@ -33,7 +33,7 @@ class Section:
 
     title: str
     sentences: list[str] = field(default_factory=list)
-    table: Table | None = None
+    table: NamedRows | None = None
 
 
 def heading(m: MirrorView, mirrors: int) -> str:
@@ -55,7 +55,7 @@ def legs(m: MirrorView) -> list[str]:
     return out
 
 
-def finding(d: Difference) -> str:
+def finding(d: PairDifference) -> str:
     """Everything in a sentence."""
     words = {True: _("the same"), False: _("different"), None: _("not known")}
     body = _("equal in value") if d.response_body.equivalent else words[d.response_body.same]
@@ -85,7 +85,7 @@ def packets(numbers: list[int]) -> str:
     return several("packet {numbers}", "packets {numbers}", len(numbers)).format(numbers=listed)
 
 
-def sections(d: Difference) -> list[Section]:
+def sections(d: PairDifference) -> list[Section]:
     """The whole comparison."""
     out = [Section(_("Status"), [status(d)])]
     if d.line_same is False:
@@ -95,7 +95,7 @@ def sections(d: Difference) -> list[Section]:
     if f.expected:
         rows = [[x.name, values(x.original), values(x.mirror), why(x.rule)] for x in f.expected]
         names = [_("header"), _("original"), _("mirror"), _("why")]
-        out.append(Section(_("Request headers that a mirroring proxy changes"), [], Table(names, rows, (1, 2))))
+        out.append(Section(_("Request headers that a mirroring proxy changes"), [], NamedRows(names, rows, (1, 2))))
     out.append(_fields(_("Request headers that it should not change"), f, f.unexpected))
     out.append(_body(_("Request body"), d.request_body))
     f = d.response_fields
@@ -103,14 +103,14 @@ def sections(d: Difference) -> list[Section]:
     if f.expected:
         rows = [[x.name, values(x.original), values(x.mirror), why(x.rule)] for x in f.expected]
         names = [_("header"), _("original"), _("mirror"), _("why")]
-        out.append(Section(_("Response headers that differ by nature"), [], Table(names, rows, (1, 2))))
+        out.append(Section(_("Response headers that differ by nature"), [], NamedRows(names, rows, (1, 2))))
     out.append(_body(_("Response body"), d.response_body))
     if d.notes:
         out.append(Section(_("Not seen"), [*d.notes]))
     return out
 
 
-def status(d: Difference) -> str:
+def status(d: PairDifference) -> str:
     """One sentence."""
     original, mirror = (_("none") if s is None else str(s) for s in d.status)
     if d.status_same:
@@ -145,7 +145,9 @@ def _fields(title: str, f: FieldsDiff, differ: Sequence[FieldDiff]) -> Section:
     rest = _("Equal: {names}.").format(names=listed(f.equal)) if f.equal else ""
     if differ:
         rows = [[x.name, values(x.original), values(x.mirror)] for x in differ]
-        return Section(title, [rest] if rest else [], Table([_("header"), _("original"), _("mirror")], rows, (1, 2)))
+        return Section(
+            title, [rest] if rest else [], NamedRows([_("header"), _("original"), _("mirror")], rows, (1, 2))
+        )
     if f.same:
         return Section(title, [_("None differs."), *([rest] if rest else [])])
     if f.equal:
@@ -172,7 +174,7 @@ def _body(title: str, b: BodyDiff) -> Section:
     if b.changes:
         rows = [[path_text(c.path), change_word(c.change), _value(c.original), _value(c.mirror)] for c in b.changes]
         names = [_("path"), _("change"), _("original"), _("mirror")]
-        return Section(title, sentences, Table(names, rows, (0, 2, 3)))
+        return Section(title, sentences, NamedRows(names, rows, (0, 2, 3)))
     if b.lines:
         marks = {(True, True): "|", (True, False): "<", (False, True): ">"}
         rows = []
@@ -188,7 +190,7 @@ def _body(title: str, b: BodyDiff) -> Section:
                 ]
             )
         names = ["#", _("original"), "", "#", _("mirror")]
-        return Section(title, sentences, Table(names, rows, (1, 4), (0, 3)))
+        return Section(title, sentences, NamedRows(names, rows, (1, 4), (0, 3)))
     return Section(title, sentences)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inspector.lang import _, several
-from inspector.mirror.views import ExchangeView, MirrorView
-from inspector.mirror.wire import RST, Wire
 from inspector.render import cells, judging, wording
 from inspector.render.ladder import SIDECAR_PORT
 from inspector.render.ladder_parts import host, offset
 from inspector.render.text import cut_middle, duration, shown
-from inspector.render.wording import Step, reply
+from inspector.render.wording import ExplanationStep, reply
+from inspector.views.objects import ExchangeView, MirrorView
+from inspector.views.wire import RST, ExchangePackets
 
-__all__ = ["Step", "steps"]
+__all__ = ["ExplanationStep", "steps"]
 
 MAX_REQUEST = 200  # columns of a method and target in a sentence
 FIRST, LAST = -(1 << 62), 1 << 62
@@ -26,9 +26,9 @@ FIRST, LAST = -(1 << 62), 1 << 62
 def steps(
     mirror: MirrorView,
     others: Sequence[ExchangeView] = (),
-    wires: Mapping[int, Wire] | None = None,
+    wires: Mapping[int, ExchangePackets] | None = None,
     names: Mapping[str, str] | None = None,
-) -> list[Step]:
+) -> list[ExplanationStep]:
     """The story of a mirror: its messages in order of time, then the verdict, then what would refute it.
 
     others: other legs of the transaction. wires: what packets say below HTTP, by `ExchangeView.id`; without it fewer facts
@@ -39,12 +39,16 @@ def steps(
     return [*(step for _time, step in told), judging.verdict(t.case), judging.refutation(t.case)]
 
 
-Told = tuple[int, Step]  # with its place in time
+Told = tuple[int, ExplanationStep]  # with its place in time
 
 
 class _Teller:
     def __init__(
-        self, m: MirrorView, others: Sequence[ExchangeView], wires: Mapping[int, Wire], names: Mapping[str, str]
+        self,
+        m: MirrorView,
+        others: Sequence[ExchangeView],
+        wires: Mapping[int, ExchangePackets],
+        names: Mapping[str, str],
     ) -> None:
         self.m, self.o, self.x, self.d = m, m.original, m.mirror, m.downstream
         self.others = others
@@ -83,7 +87,7 @@ class _Teller:
         side: str,
         fact: str,
         *more: tuple[int, int],
-    ) -> Step:
+    ) -> ExplanationStep:
         """A step about one side of an exchange; `more` packets stand behind its fact."""
         packets: list[tuple[int, int]] = []
         time = None
@@ -92,7 +96,7 @@ class _Teller:
             packets = [(x.capture, number) for number in numbers]
             time = x.request_time if side == "request" else x.response_time
         packets += [packet for packet in more if packet not in packets]
-        return Step(key, title, tuple(s for s in says if s), tuple(packets), fact, self.at(time))
+        return ExplanationStep(key, title, tuple(s for s in says if s), tuple(packets), fact, self.at(time))
 
     def asks(self) -> Told:
         """The client's request."""
@@ -104,11 +108,11 @@ class _Teller:
             )
             if self.m.reason == "encrypted":
                 fact = _("The proxy's own server side speaks TLS: the client's leg cannot be read there.")
-            return FIRST, Step("asks", _("The client's request is not in the capture"), (says,), (), fact)
+            return FIRST, ExplanationStep("asks", _("The client's request is not in the capture"), (says,), (), fact)
         if d.request_time is None:
             says = _("Only the reply to {client} is in the capture: packets with its request were lost.")
             title = _("The client's request was lost from the capture")
-            return FIRST, Step("asks", title, (says.format(client=self.who(d.client)),))
+            return FIRST, ExplanationStep("asks", title, (says.format(client=self.who(d.client)),))
         says = _("{client} sends {request} to {server}.").format(
             client=self.who(d.client), request=request(d), server=self.who(d.server)
         )
@@ -118,7 +122,7 @@ class _Teller:
 
     def _address(self, d: ExchangeView) -> tuple[str, list[tuple[int, int]]]:
         """Why the client's packets have the addresses that they have, and the packets that show it."""
-        w = self.wires.get(d.id, Wire())
+        w = self.wires.get(d.id, ExchangePackets())
         if w.request is None or w.response is None:
             return self._address_unread(d), []
         if not w.translated:
@@ -166,10 +170,10 @@ class _Teller:
         if o is None:
             says = _("The capture holds no request that this is a copy of.")
             title = _("The original is not in the capture")
-            return (LAST if copied is None else copied - 1), Step("original", title, (says,))
+            return (LAST if copied is None else copied - 1), ExplanationStep("original", title, (says,))
         if o.request_time is None:
             says = _("Only the response of {server} is in the capture: packets with the request were lost.")
-            step = Step(
+            step = ExplanationStep(
                 "original",
                 _("The original's request was lost from the capture"),
                 (says.format(server=self.who(o.server)),),
@@ -199,7 +203,7 @@ class _Teller:
                 "Its request was lost from the capture; that {server} gets copies from this proxy is known from others."
             )
             place = LAST if x.response_time is None else x.response_time - 1
-            step = Step("copy", title, (says.format(server=self.who(x.server)), *wording.signs(self.m)))
+            step = ExplanationStep("copy", title, (says.format(server=self.who(x.server)), *wording.signs(self.m)))
             return place, step
         lag = self.m.lag
         if lag is None:
@@ -282,7 +286,7 @@ class _Teller:
     def _others(self, key: str, title: str, says: list[str], mine: list[ExchangeView], fact: str) -> Told:
         packets = tuple((x.capture, p) for x in mine for p in (*x.request_packets[:1], *x.response_packets[:1]))
         time = mine[0].request_time
-        return (LAST if time is None else time), Step(key, title, tuple(says), packets, fact, self.at(time))
+        return (LAST if time is None else time), ExplanationStep(key, title, tuple(says), packets, fact, self.at(time))
 
     def answered(self) -> Told | None:
         """The original's response."""
@@ -317,11 +321,13 @@ class _Teller:
             fact = _("The capture shows neither a FIN nor a RST on this connection.")
         said = [s.format(server=self.who(x.server), packet=packet) for s in says]
         packets = [(x.capture, p) for p in x.request_packets[:1]] + more
-        return place, Step(key, title, tuple(said), tuple(packets), fact, None if place == LAST else self.at(place))
+        return place, ExplanationStep(
+            key, title, tuple(said), tuple(packets), fact, None if place == LAST else self.at(place)
+        )
 
     def arrives(self) -> Told:
         """The mirror's response."""
-        x, w = self.x, self.wires.get(self.x.id, Wire())
+        x, w = self.x, self.wires.get(self.x.id, ExchangePackets())
         if x.status is None:
             return self._silent("arrives", _("No response to the copy comes back"), x)
         says = [_("{server} answers: {reply}.").format(server=self.who(x.server), reply=reply(x))]
@@ -351,7 +357,7 @@ class _Teller:
         if d.status is None:
             return self._silent("given", _("The client's answer is not in the capture"), d)
         says = [_("{client} is given: {reply}.").format(client=self.who(d.client), reply=reply(d))]
-        w = self.wires.get(d.id, Wire())
+        w = self.wires.get(d.id, ExchangePackets())
         fact = ""
         if w.translated and w.request is not None and w.response is not None:
             if wording.local(w):

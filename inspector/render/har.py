@@ -14,15 +14,15 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
 
+from inspector.evidence.legs import LegView
 from inspector.http.codings import Decoded, decoded
-from inspector.http.content import Part
-from inspector.inspection.legs import LegView
+from inspector.http.content import CapturedMessage
 from inspector.lang import _
-from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.redact import Redactor
 from inspector.render.source import Shown
 from inspector.render.text import readable, rfc3339
 from inspector.storable import everything
+from inspector.views.objects import ExchangeView, MirrorView
 
 UNKNOWN_TYPE = "x-unknown"  # what the specification's example writes where there is no content type
 TEXTUAL = ("json", "xml", "javascript", "x-www-form-urlencoded", "graphql", "yaml")
@@ -151,7 +151,7 @@ def _ms(start: int | None, end: int | None) -> float:
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-def request(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
+def request(x: ExchangeView, part: CapturedMessage | None, redactor: Redactor) -> Json:
     """The request; what was not captured is empty."""
     fields = headers(part, redactor)
     url = url_of(x, redactor)
@@ -177,7 +177,7 @@ def request(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
     return out
 
 
-def response(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
+def response(x: ExchangeView, part: CapturedMessage | None, redactor: Redactor) -> Json:
     """The response; status 0 where none was seen, as browsers write it."""
     fields = headers(part, redactor)
     size = x.response_body_bytes or 0
@@ -204,7 +204,7 @@ def response(x: ExchangeView, part: Part | None, redactor: Redactor) -> Json:
     }
 
 
-def headers(part: Part | None, redactor: Redactor) -> list[Json]:
+def headers(part: CapturedMessage | None, redactor: Redactor) -> list[Json]:
     """The header fields as they may be shown."""
     given = redactor.headers(part.headers) if part is not None else []
     return [
@@ -212,14 +212,14 @@ def headers(part: Part | None, redactor: Redactor) -> list[Json]:
     ]
 
 
-def reason(status: int | None, part: Part | None, redactor: Redactor) -> str:
+def reason(status: int | None, part: CapturedMessage | None, redactor: Redactor) -> str:
     """The reason phrase that was sent, else the usual one."""
     if part is not None and part.start.count(b" ") >= 2:
         return readable(redactor.header(b"", part.start.split(b" ", 2)[2]).decode("latin-1"))
     return REASONS.get(status or 0, "")
 
 
-def content_type(part: Part | None, redactor: Redactor) -> str:
+def content_type(part: CapturedMessage | None, redactor: Redactor) -> str:
     """The media type with its parameters."""
     given = part.text(b"content-type") if part is not None else ""
     return (
@@ -270,7 +270,7 @@ def set_cookie(text: str) -> Json:
     return out
 
 
-def body(part: Part, redactor: Redactor) -> tuple[str, str, str, int]:
+def body(part: CapturedMessage, redactor: Redactor) -> tuple[str, str, str, int]:
     """A body without its codings: text, its encoding ("" or "base64"), what is to be said of it, its length."""
     found: Decoded = decoded(part)
     kind = part.text(b"content-type").lower()

@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from inspector.mirror.columns import ABSENT, ExchangeColumns, Listing, MirrorColumns
-from inspector.mirror.memo import Memo
-from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
 from inspector.ragged import Ragged
 from inspector.render.source import VERDICTS, Summed
 from inspector.render.text import microseconds, readable, rfc3339
 from inspector.render.times import rfc3339_json
 from inspector.storable import everything, storable
 from inspector.table import I64
+from inspector.views.cache import Memo
+from inspector.views.columns import ABSENT, ExchangeColumns, Listing, MirrorColumns
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, SummaryView
 
 SCHEMA = "mirror-inspector/1"
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inspector.lang import _
-from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render.ladder_parts import offset
 from inspector.render.likeness import answered_first, same
 from inspector.render.text import duration, shown
-from inspector.render.wording import Step, reply
+from inspector.render.wording import ExplanationStep, reply
+from inspector.views.objects import ExchangeView, MirrorView
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Case:
         return "?" if time is None else offset(time - self.start)
 
 
-def verdict(case: Case) -> Step:
+def verdict(case: Case) -> ExplanationStep:
     """What became of the mirror's response, and why that is so."""
     m = case.m
     tell = {"discarded": _discarded, "leaked": _leaked, "unanswered": _unanswered}.get(m.verdict, _unproven)
@@ -45,7 +45,7 @@ def verdict(case: Case) -> Step:
     for x in (m.original, m.mirror, m.downstream):
         if x is not None:
             packets += [(x.capture, p) for p in (*x.response_packets[:1], *x.response_packets[-1:])]
-    return Step("verdict", title, tuple(s for s in says if s), tuple(dict.fromkeys(packets)), fact)
+    return ExplanationStep("verdict", title, tuple(s for s in says if s), tuple(dict.fromkeys(packets)), fact)
 
 
 Telling = tuple[str, list[str], str]
@@ -218,11 +218,11 @@ def _unproven(case: Case) -> Telling:
     return _("Where the mirror's response went cannot be told"), says, ""
 
 
-def refutation(case: Case) -> Step:
+def refutation(case: Case) -> ExplanationStep:
     """What would refute the verdict; for one that is unproven, what would settle it."""
     m = case.m
     if m.verdict == "unproven":
-        return Step("settle", _("What would settle it"), (_settle(m),))
+        return ExplanationStep("settle", _("What would settle it"), (_settle(m),))
     says = []
     d, x, o = m.downstream, m.mirror, m.original
     if m.verdict == "discarded" and d is not None:
@@ -255,7 +255,7 @@ def refutation(case: Case) -> Step:
         says.append(said.format(server=shown(x.server), client=shown(x.client), packet=packet))
     says += _pairing(m, o, x)
     says = says or [_("Packets of this request that show another answer to the client.")]
-    return Step("refute", _("What would refute it"), tuple(says))
+    return ExplanationStep("refute", _("What would refute it"), tuple(says))
 
 
 def _pairing(m: MirrorView, o: ExchangeView | None, x: ExchangeView) -> list[str]:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.lang import _, several
-from inspector.mirror.views import ExchangeView, GapView, MirrorView
 from inspector.render import cells
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, host, packets
+from inspector.render.ladder_parts import Arrow, ArrowKind, Ladder, Lifeline, host, packets
 from inspector.render.likeness import same
 from inspector.render.text import cut_middle, shown
+from inspector.views.objects import ExchangeView, GapView, MirrorView
 
-__all__ = ["Arrow", "Kind", "Ladder", "Lifeline", "layout"]
+__all__ = ["Arrow", "ArrowKind", "Ladder", "Lifeline", "layout"]
 
 MAX_LIFELINES = 8
 MAX_ARROWS = 40
@@ -132,20 +132,22 @@ class _Builder:
         """Both messages of an exchange; what was not captured is drawn as not seen."""
         if x.request_time is None:
             unseen = _("request not captured")
-            self.add(Arrow(x.leg, Kind.UNSEEN, source, target, "", "", unseen), x.response_time)
+            self.add(Arrow(x.leg, ArrowKind.UNSEEN, source, target, "", "", unseen), x.response_time)
         else:
             what, size = _short(cells.request(x.method, x.path)), _body(x, "request")
             numbers = tuple(x.request_packets)
-            arrow = Arrow(x.leg, Kind.REQUEST, source, target, what, size, asks, x.capture, numbers, x.request_time)
+            arrow = Arrow(
+                x.leg, ArrowKind.REQUEST, source, target, what, size, asks, x.capture, numbers, x.request_time
+            )
             self.add(arrow, x.request_time)
         self.add(answer, x.response_time)
 
-    def answer(self, x: ExchangeView, source: int, target: int, kind: Kind, says: str) -> Arrow:
+    def answer(self, x: ExchangeView, source: int, target: int, kind: ArrowKind, says: str) -> Arrow:
         """The response of an exchange from its server `source`."""
         if x.status is None:
             to = packets(x.request_packets[:1])
             says = _("no response to {packet} was seen").format(packet=to) if to else _("no response was seen")
-            return Arrow(x.leg, Kind.UNSEEN, source, target, "", "", says)
+            return Arrow(x.leg, ArrowKind.UNSEEN, source, target, "", "", says)
         numbers = tuple(x.response_packets)
         body = _body(x, "response")
         return Arrow(x.leg, kind, source, target, str(x.status), body, says, x.capture, numbers, x.response_time)
@@ -155,12 +157,12 @@ class _Builder:
         d = m.downstream
         if d is None:
             absent = _("encrypted") if m.reason == "encrypted" else _("not in the capture")
-            first = Arrow("downstream", Kind.UNSEEN, self.client, self.proxy, _("request"), "", absent)
-            last = Arrow("downstream", Kind.UNSEEN, self.proxy, self.client, _("response"), "", absent)
+            first = Arrow("downstream", ArrowKind.UNSEEN, self.client, self.proxy, _("request"), "", absent)
+            last = Arrow("downstream", ArrowKind.UNSEEN, self.proxy, self.client, _("response"), "", absent)
             self.add(first, None, -LAST)
             self.add(last, None)
             return
-        kind = Kind.LEAKED if m.verdict == "leaked" else Kind.RESPONSE
+        kind = ArrowKind.LEAKED if m.verdict == "leaked" else ArrowKind.RESPONSE
         answer = self.answer(d, self.proxy, self.client, kind, delivered)
         self.exchange(d, self.client, self.proxy, "", answer)
 
@@ -170,16 +172,16 @@ class _Builder:
         began = x.request_time if x.request_time is not None else x.response_time
         if o is None:
             absent = _("original not in the capture")
-            arrow = Arrow("original", Kind.UNSEEN, self.proxy, self.original, "", "", absent)
+            arrow = Arrow("original", ArrowKind.UNSEEN, self.proxy, self.original, "", "", absent)
             self.add(arrow, None, LAST if began is None else began)
         else:
-            answer = self.answer(o, self.original, self.proxy, Kind.RESPONSE, "")
+            answer = self.answer(o, self.original, self.proxy, ArrowKind.RESPONSE, "")
             self.exchange(o, self.proxy, self.original, _("original"), answer)
         kind, says = {
-            "discarded": (Kind.DISCARDED, _("not handed on")),
-            "leaked": (Kind.RESPONSE, _("arrives at the proxy")),
-            "unproven": (Kind.UNPROVEN, _("handed on?")),
-        }.get(m.verdict, (Kind.RESPONSE, ""))
+            "discarded": (ArrowKind.DISCARDED, _("not handed on")),
+            "leaked": (ArrowKind.RESPONSE, _("arrives at the proxy")),
+            "unproven": (ArrowKind.UNPROVEN, _("handed on?")),
+        }.get(m.verdict, (ArrowKind.RESPONSE, ""))
         self.exchange(x, self.proxy, self.mirror, _("copy"), self.answer(x, self.mirror, self.proxy, kind, says))
 
     def other(self, x: ExchangeView) -> None:
@@ -197,7 +199,7 @@ class _Builder:
         if source == target:
             self.dropped += 2
             return
-        answer = self.answer(x, target, source, Kind.RESPONSE, "")
+        answer = self.answer(x, target, source, ArrowKind.RESPONSE, "")
         self.exchange(x, source, target, says.get(x.leg, x.leg), answer)
 
     def ordered(self) -> tuple[list[Arrow], int]:

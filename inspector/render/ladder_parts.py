@@ -16,7 +16,7 @@ from inspector.render.text import cut_middle, width, wrap
 MAX_SAID = 3  # lines of what became of a message
 
 
-class Kind(Enum):
+class ArrowKind(Enum):
     """What an arrow is; the value is its word in the class names of an SVG."""
 
     REQUEST = "request"
@@ -44,7 +44,7 @@ class Arrow:
     """One message. `source` and `target` are places in Ladder.lifelines."""
 
     leg: str
-    kind: Kind
+    kind: ArrowKind
     source: int
     target: int
     what: str  # "GET /items", "200"
@@ -57,7 +57,7 @@ class Arrow:
     @property
     def answer(self) -> bool:
         """Whether it is a response: drawn dashed."""
-        return self.kind is not Kind.REQUEST
+        return self.kind is not ArrowKind.REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Ladder:
     @property
     def seen(self) -> list[Arrow]:
         """The arrows that packets of the capture stand for."""
-        return [a for a in self.arrows if a.kind is not Kind.UNSEEN]
+        return [a for a in self.arrows if a.kind is not ArrowKind.UNSEEN]
 
 
 def host(endpoint: str) -> str:
@@ -142,7 +142,7 @@ def tell(ladder: Ladder) -> list[str]:
     out = []
     for a in ladder.arrows:
         ends = _who(ladder.lifelines[a.source]), _who(ladder.lifelines[a.target])
-        if a.kind is Kind.UNSEEN:
+        if a.kind is ArrowKind.UNSEEN:
             out.append(_("{source} to {target}: {label}").format(source=ends[0], target=ends[1], label=label(a)))
             continue
         out.append(

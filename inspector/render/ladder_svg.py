@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from inspector.lang import language
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, below, fit, label, offset, tell, where
+from inspector.render.ladder_parts import Arrow, ArrowKind, Ladder, Lifeline, below, fit, label, offset, tell, where
 from inspector.render.text import cut_middle, width, wrap
 
 CHARACTER = 7.3  # px that a column takes at 12 px in a monospaced face
@@ -40,7 +40,7 @@ INKS = {
         "unproven": "#d2a8ff",
     },
 }
-_DASH = {Kind.REQUEST: "", Kind.LEAKED: "", Kind.UNSEEN: ' stroke-dasharray="1 5"'}
+_DASH = {ArrowKind.REQUEST: "", ArrowKind.LEAKED: "", ArrowKind.UNSEEN: ' stroke-dasharray="1 5"'}
 _NAME = re.compile(r"[A-Za-z][\w-]*\Z", re.ASCII)
 
 
@@ -144,7 +144,7 @@ class _Drawing:
         """One message from `top` on, and where it ends."""
         low, high = sorted((self.x[a.source], self.x[a.target]))
         middle, room = (low + high) // 2, int((high - low - 2 * CHARACTER) / CHARACTER)
-        name = a.kind.value if a.kind.value in INKS["light"] else "faint" if a.kind is Kind.UNSEEN else "ink"
+        name = a.kind.value if a.kind.value in INKS["light"] else "faint" if a.kind is ArrowKind.UNSEEN else "ink"
         out = [f'<g class="message {a.kind.value}"><title>{_x(label(a))}</title>']
         texts = fit(a, room)
         for i, text in enumerate(texts):
@@ -165,20 +165,20 @@ class _Drawing:
         """The line of an arrow with its head, and the mark at its end."""
         start, end = self.x[a.source], self.x[a.target]
         way = 1 if end > start else -1
-        if a.kind is Kind.UNSEEN:
+        if a.kind is ArrowKind.UNSEEN:
             yield f'<path class="{name}-line" d="M{start + 6 * way} {y}H{end - 6 * way}" stroke-dasharray="1 5"/>'
             return
-        marked = a.kind in (Kind.DISCARDED, Kind.UNPROVEN)
+        marked = a.kind in (ArrowKind.DISCARDED, ArrowKind.UNPROVEN)
         tip = end - (13 if marked else 1) * way
         dash = _DASH.get(a.kind, ' stroke-dasharray="7 4"')
-        if a.kind is Kind.LEAKED:
+        if a.kind is ArrowKind.LEAKED:
             yield f'<path class="{name}-line" d="M{start} {y - 2}H{tip - 8 * way}M{start} {y + 2}H{tip - 8 * way}"/>'
         else:
             yield f'<path class="{name}-line" d="M{start} {y}H{tip - 6 * way}"{dash}/>'
         yield f'<path class="{name}-head" d="M{tip} {y}l{-9 * way} -5v10z"/>'
-        if a.kind is Kind.DISCARDED:
+        if a.kind is ArrowKind.DISCARDED:
             yield f'<path class="{name}-line thick" d="M{end - 8} {y - 8}l16 16m0 -16l-16 16"/>'
-        if a.kind is Kind.UNPROVEN:
+        if a.kind is ArrowKind.UNPROVEN:
             yield f'<circle class="{name}-line cover" cx="{end}" cy="{y}" r="9"/>'
             yield f'<text class="{name}" x="{end}" y="{y + 4}" text-anchor="middle">?</text>'
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import wcwidth
 
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, below, fit, label, offset, where
+from inspector.render.ladder_parts import Arrow, ArrowKind, Ladder, Lifeline, below, fit, label, offset, where
 from inspector.render.text import cut_middle, width, wrap
 
 LEAST_GAP = 16  # columns between lifelines; where there is less room, messages are listed instead
 HEADER_LINES = 3  # of an address or a name that is wider than its column
 READABLE = 100
 COLOURS = {
-    Kind.DISCARDED: "32",
-    Kind.LEAKED: "1;31",
-    Kind.UNPROVEN: "35",
-    Kind.UNSEEN: "2",
+    ArrowKind.DISCARDED: "32",
+    ArrowKind.LEAKED: "1;31",
+    ArrowKind.UNPROVEN: "35",
+    ArrowKind.UNSEEN: "2",
 }
 
 
@@ -166,23 +166,25 @@ class _Drawing:
         g, row = self.glyphs, self._row()
         if a.time is not None:
             row.put(self.gutter - 2 - len(offset(a.time)), offset(a.time), "")
-        pattern = {Kind.REQUEST: g.solid, Kind.LEAKED: g.double, Kind.UNSEEN: g.dotted}.get(a.kind, g.dashed)
+        pattern = {ArrowKind.REQUEST: g.solid, ArrowKind.LEAKED: g.double, ArrowKind.UNSEEN: g.dotted}.get(
+            a.kind, g.dashed
+        )
         for x in range(low + 1, high):
             row.put(x, pattern[x % len(pattern)], code)
         for x, line in zip(self.x, self.ladder.lifelines, strict=True):
-            if low < x < high and a.kind is not Kind.UNSEEN:
+            if low < x < high and a.kind is not ArrowKind.UNSEEN:
                 row.put(x, g.cross if line.seen else g.unseen_line, code)
             elif low < x < high:
                 row.put(x, g.line if line.seen else g.unseen_line, "")
         packets = self._packets(a)
         if packets:
             row.put(low + 1 + (high - low - 1 - len(packets) - 2) // 2, f" {packets} ", code)
-        if a.kind is Kind.UNSEEN:
+        if a.kind is ArrowKind.UNSEEN:
             return row
         rightwards = a.source < a.target
         row.put(self.x[a.source], g.from_left if rightwards else g.from_right, "")
         row.put(high - 1 if rightwards else low + 1, g.right if rightwards else g.left, code)
-        end = {Kind.DISCARDED: g.ended, Kind.UNPROVEN: g.unknown}.get(a.kind)
+        end = {ArrowKind.DISCARDED: g.ended, ArrowKind.UNPROVEN: g.unknown}.get(a.kind)
         if end:
             row.put(self.x[a.target], end, code)
         return row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.mirror.views import ExchangeView
+from inspector.views.objects import ExchangeView
 
 
 def same(a: ExchangeView, b: ExchangeView) -> bool | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from inspector.lang import _, marked
-from inspector.mirror.views import MirrorView
 from inspector.render import cells
 from inspector.render.cells import NONE
 from inspector.render.table import verdict_colour
 from inspector.render.text import clock, cut_middle, duration, escape, width
+from inspector.views.objects import MirrorView
 
 # Name and width of each column; the request (0) gets what is left.
 WIDE = (

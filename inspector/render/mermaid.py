@@ -12,22 +12,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from inspector.lang import several
-from inspector.mirror.views import MirrorView
 from inspector.render.ladder import layout
-from inspector.render.ladder_parts import Arrow, Kind, Ladder, Lifeline, below, host, label, offset, where
+from inspector.render.ladder_parts import Arrow, ArrowKind, Ladder, Lifeline, below, host, label, offset, where
 from inspector.render.source import Shown
 from inspector.render.text import cut_middle
+from inspector.views.objects import MirrorView
 
 MAX_CHARACTERS = 49_000  # of maxTextSize's 50,000
 MAX_MESSAGES = 490  # of maxEdges' 500
 MAX_PARTICIPANTS = 24  # what a person can still follow
 MAX_LABEL = 120  # columns of one label
 _ARROWS = {
-    Kind.REQUEST: "->>",
-    Kind.RESPONSE: "-->>",
-    Kind.DISCARDED: "--x",
-    Kind.LEAKED: "-->>",
-    Kind.UNPROVEN: "--)",
+    ArrowKind.REQUEST: "->>",
+    ArrowKind.RESPONSE: "-->>",
+    ArrowKind.DISCARDED: "--x",
+    ArrowKind.LEAKED: "-->>",
+    ArrowKind.UNPROVEN: "--)",
 }
 _HARMLESS = re.compile(r"[^\W_]|[ ./,()=?&_+'-]")
 
@@ -126,7 +126,7 @@ def _notes(ladder: Ladder, places: list[str]) -> list[str]:
 def _message(a: Arrow, ladder: Ladder, places: list[str]) -> str:
     source, target = places[a.source], places[a.target]
     text = literal(label(a))
-    if a.kind is Kind.UNSEEN:
+    if a.kind is ArrowKind.UNSEEN:
         low, high = sorted((a.source, a.target))
         return f"Note over {places[low]},{places[high]}: {text}"
     time = "" if a.time is None else offset(a.time)

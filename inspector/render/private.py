@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from inspector.inspection.story import Story
-from inspector.mirror.columns import ExchangeColumns, Listing, MirrorColumns
-from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+from inspector.inspection.story import MirrorStory
 from inspector.redact import Redactor
 from inspector.render.source import Shown
+from inspector.views.columns import ExchangeColumns, Listing, MirrorColumns
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, SummaryView
 
 Mirrors = Listing[MirrorView, MirrorColumns]
 Exchanges = Listing[ExchangeView, ExchangeColumns]
@@ -100,7 +100,7 @@ def mirror(m: MirrorView, redactor: Redactor) -> MirrorView:
     )
 
 
-def told(s: Story, redactor: Redactor) -> Story:
+def told(s: MirrorStory, redactor: Redactor) -> MirrorStory:
     """A mirror's story."""
     return replace(s, mirror=mirror(s.mirror, redactor), others=[exchange(x, redactor) for x in s.others])
 

@@ -1,11 +1,11 @@
-"""What a renderer needs of an inspection: the views of `inspector.mirror.views`, nothing else."""
+"""What a renderer needs of an inspection: the views of `inspector.views.objects`, nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, SummaryView
 
 VERDICTS = ("discarded", "leaked", "unanswered", "unproven")
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from inspector.lang import _, several
-from inspector.mirror.views import CaptureView, MirrorView
 from inspector.render import json_v1, ladder_text, mermaid
 from inspector.render.ladder_parts import Ladder, offset
 from inspector.render.markdown import safe
 from inspector.render.source import Summed
 from inspector.render.table import READABLE, VERDICT_COLOURS, paint
 from inspector.render.text import cut_middle, escape, microseconds, wrap
-from inspector.render.wording import Step, display_filter, numbers
+from inspector.render.wording import ExplanationStep, display_filter, numbers
+from inspector.views.objects import CaptureView, MirrorView
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Explained:
 
     mirror: MirrorView
     ladder: Ladder
-    steps: Sequence[Step]
+    steps: Sequence[ExplanationStep]
     captures: Sequence[CaptureView]
 
 
@@ -85,7 +85,7 @@ def json(e: Explained, source: Summed) -> Iterator[str]:
     yield from json_v1.document(source, [e.mirror], more={"explanation": told})
 
 
-def step_object(number: int, step: Step) -> dict[str, Any]:
+def step_object(number: int, step: ExplanationStep) -> dict[str, Any]:
     """A step, as JSON has it."""
     return {
         "step": number,
@@ -103,7 +103,7 @@ def json_number(ns: int) -> int | float:
     return ns // 1000 if ns % 1000 == 0 else float(microseconds(ns))
 
 
-def _where(step: Step, captures: Sequence[CaptureView]) -> str:
+def _where(step: ExplanationStep, captures: Sequence[CaptureView]) -> str:
     """`+0.000 ms, packets 1–2, 4`."""
     out = []
     if step.time is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.mirror.columns import ABSENT
 from inspector.render.text import rfc3339
 from inspector.table import I64
+from inspector.views.columns import ABSENT
 
 SECOND = 1_000_000_000
 LENGTH = len('"2026-11-21T03:09:26.429573000Z"')

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from inspector.lang import _
-from inspector.mirror.views import ExchangeView, MirrorView
-from inspector.mirror.wire import Wire
 from inspector.render.ladder_parts import host
 from inspector.render.text import cut_middle, shown
 from inspector.seq import MASK
+from inspector.views.objects import ExchangeView, MirrorView
+from inspector.views.wire import ExchangePackets
 
 MAX_VALUE = 100  # columns of a header's value in a sentence
 RANGES = 12  # ranges of packet numbers in one list
@@ -21,7 +21,7 @@ NEAR = 1 << 20  # bytes by which a reply may acknowledge more than its request
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExplanationStep:
     """One step of an explanation, in visible text (`render.text.shown`) of whole sentences.
 
     key: its word, not translated. packets: (capture, number from 1), those of the message first, then those behind the fact.
@@ -83,7 +83,7 @@ def _sign(sign: str, m: MirrorView) -> str:
     )
 
 
-def local(w: Wire) -> bool:
+def local(w: ExchangePackets) -> bool:
     """Whether the request's packets go to the sending host itself, as a REDIRECT makes them (iptables-extensions(8))."""
     if w.request is None:
         return False
@@ -91,7 +91,7 @@ def local(w: Wire) -> bool:
     return target == host(w.request.source) or ipaddress.ip_address(target).is_loopback
 
 
-def joined(w: Wire) -> tuple[str, list[tuple[int, int]]]:
+def joined(w: ExchangePackets) -> tuple[str, list[tuple[int, int]]]:
     """Why two directions with different addresses are one connection, and the packets that show it."""
     if w.handshake and w.syn is not None and w.syn_ack is not None:
         said = _(

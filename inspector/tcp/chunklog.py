@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.kernel import kernel
+from inspector.kernels.kernel import kernel
 from inspector.table import I64
 from inspector.tcp import layout as col
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.tcp import blocks as gather
 from inspector.tcp import chunklog
-from inspector.tcp import gathering as gather
 from inspector.tcp import layout as col
-from inspector.tcp.rooms import unsigned
+from inspector.tcp.state import unsigned
 from inspector.tcp.tables import Chunks, Connections, Ends, Runs, Streams
 
 I64 = NDArray[np.int64]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.table import I64
 from inspector.tcp import layout as col
-from inspector.tcp.handing import end_stream, tell_ends
-from inspector.tcp.holding import give_up, stop_waiting
-from inspector.tcp.joining import join_answer, join_numbers, set_client, set_server, set_wire
+from inspector.tcp.deliver import end_stream, tell_ends
 from inspector.tcp.keys import add_join, add_pair, append, remove_keys, unlink
 from inspector.tcp.layout import Tcp
+from inspector.tcp.nat import join_answer, join_numbers, set_client, set_server, set_wire
+from inspector.tcp.out_of_order import give_up, stop_waiting
 
 
 @kernel

@@ -6,7 +6,7 @@ that a capture cannot be made to collide.
 
 from __future__ import annotations
 
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import I64
 from inspector.tcp import layout as col
 from inspector.tcp.layout import Tcp

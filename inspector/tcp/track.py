@@ -5,14 +5,14 @@ So the result cannot depend on how a capture is cut into blocks.
 
 from __future__ import annotations
 
-from inspector.kernel import cold, kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.tcp import layout as col
-from inspector.tcp.copies import look_ahead, seen
+from inspector.tcp.duplicates import look_ahead, seen
 from inspector.tcp.flows import assign, close
-from inspector.tcp.holding import give_up, note_acknowledged, start, stop_waiting
 from inspector.tcp.keys import add_pair, find_pair
 from inspector.tcp.layout import Tcp
-from inspector.tcp.receiving import digest, visit
+from inspector.tcp.out_of_order import give_up, note_acknowledged, start, stop_waiting
+from inspector.tcp.segment import digest, visit
 
 
 @kernel

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from inspector.capture.tables import Segments
 from inspector.ragged import Ragged
 from inspector.table import Bool
+from inspector.tcp import blocks as gather
 from inspector.tcp import chunklog
-from inspector.tcp import gathering as gather
 from inspector.tcp import layout as col
 from inspector.tcp.connections import chunk_table, connection_table, end_table, run_table, stream_table
-from inspector.tcp.copies import fill
+from inspector.tcp.duplicates import fill
+from inspector.tcp.endpoints import Places, places
 from inspector.tcp.flows import write_row
 from inspector.tcp.layout import Tcp
-from inspector.tcp.places import Places, places
-from inspector.tcp.rooms import Rooms, TcpOptions
+from inspector.tcp.state import Rooms, TcpOptions
 from inspector.tcp.tables import Connections, StreamBlock, Streams
 from inspector.tcp.track import finish, tick, track
 

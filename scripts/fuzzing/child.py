@@ -43,7 +43,7 @@ def main() -> None:
     with atheris.instrument_imports(include=["inspector"], exclude=with_kernels() if mode == "compiled" else []):
         for module in modules():
             importlib.import_module(module)
-    from inspector import kernel
+    from inspector.kernels import kernel
 
     kernel.use(mode)
     from fuzzing.targets import TARGETS

@@ -30,7 +30,7 @@ from fuzzing.mutations import Mutant, Original, Record
 from fuzzing.targets.outputs import claims
 from inspector.capture import format_address
 from inspector.errors import CaptureError, InspectorError
-from inspector.mirror.views import ExchangeView, MirrorView
+from inspector.views.objects import ExchangeView, MirrorView
 
 DEFINITE = ("discarded", "leaked")
 RECORDS = 600  # of a capture

@@ -57,7 +57,7 @@ def main(name: str, mode: str, before: str, after: str) -> None:
     import fuzzing  # noqa: F401
     from fuzzing.target import signature
     from fuzzing.targets import TARGETS
-    from inspector import kernel
+    from inspector.kernels import kernel
 
     kernel.use(mode)
     check = TARGETS[name].check

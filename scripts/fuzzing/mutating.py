@@ -19,7 +19,7 @@ from typing import Any
 
 from fuzzing import contradiction, mutations
 from fuzzing.target import signature
-from inspector import kernel
+from inspector.kernels import kernel
 
 SECONDS = 20  # of the processor that one capture may take
 PATIENCE = 6  # times as long by the clock: the machine may be busy

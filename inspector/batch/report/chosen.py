@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inspector.batch.report.columns import BODY, LEAKED, STATUS, UNANSWERED, UNPROVEN, Gathered
+from inspector.batch.report.columns import BODY, LEAKED, STATUS, UNANSWERED, UNPROVEN, ReportColumns
 from inspector.batch.report.figures import ranks, spread
 from inspector.batch.report.scan import Files, unreadable
 from inspector.batch.schema import schema
@@ -38,7 +38,7 @@ class Pair:
         return int(self.values["id"])
 
 
-def choose(g: Gathered) -> I64:
+def choose(g: ReportColumns) -> I64:
     """Rows of Mirrors, at most FAILING + EXAMPLES: leaks first, then of each route and each kind of difference some."""
     m = g.mirrors
     leaked = _scattered(g, m.verdict == LEAKED)
@@ -58,14 +58,14 @@ def choose(g: Gathered) -> I64:
     return out
 
 
-def _scattered(g: Gathered, mask: Bool) -> I64:
+def _scattered(g: ReportColumns, mask: Bool) -> I64:
     """Rows, so that the first of every unit come first, then the second of every unit, ..."""
     rows = np.flatnonzero(mask)
     out: I64 = rows[np.argsort(ranks(g.mirrors.unit[rows]), kind="stable")]
     return out
 
 
-def statuses(g: Gathered) -> dict[int, list[tuple[int, int, int]]]:
+def statuses(g: ReportColumns) -> dict[int, list[tuple[int, int, int]]]:
     """By route: (original's status, mirror's, pairs) where they differ, most first."""
     m = g.mirrors
     rows = np.flatnonzero(m.answer == STATUS)
@@ -78,7 +78,7 @@ def statuses(g: Gathered) -> dict[int, list[tuple[int, int, int]]]:
     return {route: sorted(found, key=lambda kind: (-kind[2], kind)) for route, found in out.items()}
 
 
-def load(found: Files, g: Gathered, rows: I64) -> dict[int, Pair]:
+def load(found: Files, g: ReportColumns, rows: I64) -> dict[int, Pair]:
     """What the store says of the mirrors `rows`, by row. Only the row groups that hold them are read."""
     m = g.mirrors
     out: dict[int, Pair] = {}

@@ -20,7 +20,7 @@ LEAKED, UNPROVEN, UNANSWERED, DISCARDED = range(4)
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitFigures:
     """A row of `units` with its files. Times in ns, None where not known."""
 
     number: int
@@ -52,7 +52,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Mirrors:
+class MirrorFigures:
     """Columns, one row a mirror, in order of units. ABSENT where a number is not known."""
 
     unit: I64
@@ -82,7 +82,7 @@ class Mirrors:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EligibleCounts:
     """Requests that could have been mirrored, counted by unit, (proxy, host) and slot."""
 
     unit: I64
@@ -104,12 +104,12 @@ class Field:
 
 
 @dataclass
-class Gathered:
+class ReportColumns:
     """All that the report is counted from."""
 
-    units: list[Unit]
-    mirrors: Mirrors
-    asked: Asked
+    units: list[UnitFigures]
+    mirrors: MirrorFigures
+    asked: EligibleCounts
     routes: list[Route]
     reasons: list[str]
     legs: Counter[str]

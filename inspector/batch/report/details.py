@@ -12,12 +12,12 @@ from inspector.batch.report.frame import Cell
 from inspector.batch.report.model import DayLine, RouteLine, Site, UnitLine
 from inspector.batch.report.scan import ABSENT, DAY
 from inspector.lang import _, several
-from inspector.mirror.evidence import retold
-from inspector.mirror.views import Share
 from inspector.render import cells
 from inspector.render.report.html import Html, join, simple, tag
 from inspector.render.report.sections import section
 from inspector.render.text import cut_middle, duration, escape, shown
+from inspector.views.objects import Share
+from inspector.views.sentences import retold
 
 UP = "../"
 PAIRS = 200  # on the page of a route, a day or a capture

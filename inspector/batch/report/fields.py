@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inspector.batch.report import scan
-from inspector.batch.report.columns import Field, Gathered
+from inspector.batch.report.columns import Field, ReportColumns
 from inspector.batch.report.scan import Files
 from inspector.table import I64
 
@@ -13,7 +13,7 @@ FIELDS = 5000  # (route, part, field, change) told apart
 EXAMPLES = 3  # mirrors remembered for each
 
 
-def differences(found: Files, which: I64, g: Gathered) -> None:
+def differences(found: Files, which: I64, g: ReportColumns) -> None:
     """Fields that differ, by route."""
     m = g.mirrors
     span = int(m.id.max()) + 1 if len(m) else 1

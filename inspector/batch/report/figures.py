@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inspector.batch.report.columns import ANSWERS, UNPROVEN, VERDICTS, Gathered, Mirrors
+from inspector.batch.report.columns import ANSWERS, UNPROVEN, VERDICTS, MirrorFigures, ReportColumns
 from inspector.batch.report.scan import ABSENT, DAY
-from inspector.mirror.share import share
-from inspector.mirror.views import Share
 from inspector.table import I64, Bool
+from inspector.views.objects import Share
+from inspector.views.share import share
 
 LEVELS = (0.5, 0.9, 0.99, 1.0)  # p50, p90, p99, the most
 
@@ -71,7 +71,7 @@ class Requests:
 class Grouping:
     """Figures by group, over the same mirrors again and again."""
 
-    def __init__(self, g: Gathered) -> None:
+    def __init__(self, g: ReportColumns) -> None:
         self.g = g
         m = g.mirrors
         self.day = np.where(m.time == ABSENT, ABSENT, m.time // DAY)
@@ -224,7 +224,7 @@ def spread(rows: I64, keys: Sequence[I64], most: int) -> I64:
     return out
 
 
-def _first(m: Mirrors, known: Bool, route: I64 | None) -> Bool:
+def _first(m: MirrorFigures, known: Bool, route: I64 | None) -> Bool:
     """Which mirrors are the first of their original (in their route)."""
     out = np.zeros(len(m), bool)
     rows = np.flatnonzero(known)

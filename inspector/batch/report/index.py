@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from inspector.batch.report import charts, frame, tables, words
 from inspector.batch.report.frame import Cell
 from inspector.batch.report.model import Site
-from inspector.batch.report.words import Answer, Finding
+from inspector.batch.report.words import Answer, StoreFinding
 from inspector.lang import _, several
 from inspector.render.report.html import Html, join, tag
 from inspector.render.report.sections import section
@@ -71,7 +71,7 @@ def inside_of(parts: list[Html | None]) -> Html:
     return join(*[piece for part in parts if part for piece in (part, " ")][:-1])
 
 
-def _finding(site: Site, f: Finding) -> Html:
+def _finding(site: Site, f: StoreFinding) -> Html:
     label = join(frame.verdict(f.kind), " ") if f.kind in ("leaked", "unproven", "unanswered") else None
     links: list[str] = []
     if f.pairs:
@@ -87,7 +87,7 @@ def _finding(site: Site, f: Finding) -> Html:
     return tag("li", label, *_linked(f), " ", tag("span", links, class_="links") if links else None, class_=f.kind)
 
 
-def _linked(f: Finding) -> list[str]:
+def _linked(f: StoreFinding) -> list[str]:
     """The sentence, with the routes that it names linked."""
     parts: list[str] = [f.says]
     for line in f.routes:

@@ -23,9 +23,9 @@ from inspector.batch.report.columns import ANSWERS
 from inspector.batch.report.figures import Figures, Quantiles
 from inspector.batch.report.model import RouteLine, Site, UnitLine
 from inspector.batch.report.names import command
-from inspector.mirror.views import Share
 from inspector.render.text import rfc3339
 from inspector.storable import everything
+from inspector.views.objects import Share
 
 SCHEMA = "mirror-inspector-report/1"
 UNITS = 20_000  # captures listed, those that could not be read first

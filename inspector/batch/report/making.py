@@ -16,7 +16,7 @@ from inspector.batch.report.json_v1 import document
 from inspector.batch.report.model import Site, site
 from inspector.batch.report.scan import files, moment, read_again
 from inspector.batch.report.words import finding
-from inspector.batch.report.writing import Folder
+from inspector.batch.report.writing import ReportFolder
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def build(
     version = max((str(line.unit.row["version"] or "") for line in told.units), default="")
     pages = dict(_pages(told, version))
     path = Path(folder)
-    with Folder(path) as target:
+    with ReportFolder(path) as target:
         target.announce(pages)
         for name, parts in pages.items():
             target.write(name, parts)

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from inspector.batch.report.chosen import Pair, choose, load, statuses
-from inspector.batch.report.columns import Field, Gathered, Route, Unit
+from inspector.batch.report.columns import Field, ReportColumns, Route, UnitFigures
 from inspector.batch.report.figures import Figures, Grouping
 from inspector.batch.report.names import page_name, unit_name
 from inspector.batch.report.scan import ABSENT, DAY, Files
@@ -72,7 +72,7 @@ class DayLine:
 class UnitLine:
     """A capture, or the pieces of one."""
 
-    unit: Unit
+    unit: UnitFigures
     page: str | None
     figures: Figures
     pairs: list[Pair]
@@ -88,7 +88,7 @@ class Site:
     """The whole report."""
 
     title: str
-    g: Gathered
+    g: ReportColumns
     total: Figures
     routes: list[RouteLine]
     days: list[DayLine]
@@ -135,7 +135,7 @@ def date(number: int) -> str:
         return str(number)
 
 
-def site(found: Files, g: Gathered, title: str | None = None) -> Site:
+def site(found: Files, g: ReportColumns, title: str | None = None) -> Site:
     """Count, choose and look up."""
     grouping = Grouping(g)
     pairs = load(found, g, choose(g))
@@ -181,7 +181,7 @@ def site(found: Files, g: Gathered, title: str | None = None) -> Site:
     return out
 
 
-def _routes(g: Gathered, grouping: Grouping, pairs: dict[int, Pair]) -> list[RouteLine]:
+def _routes(g: ReportColumns, grouping: Grouping, pairs: dict[int, Pair]) -> list[RouteLine]:
     found = grouping.by_route()
     differing = statuses(g)
     fields: dict[int, list[Field]] = defaultdict(list)
@@ -219,7 +219,7 @@ def _days(grouping: Grouping) -> tuple[list[DayLine], int]:
     return out, left
 
 
-def _units(g: Gathered, grouping: Grouping, pairs: dict[int, Pair]) -> list[UnitLine]:
+def _units(g: ReportColumns, grouping: Grouping, pairs: dict[int, Pair]) -> list[UnitLine]:
     keys = np.array([u.number for u in g.units], np.int64)
     found = grouping.by(keys, g.mirrors.unit, grouping.asked.unit)
     mine: dict[int, list[Pair]] = defaultdict(list)

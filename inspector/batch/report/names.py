@@ -8,7 +8,7 @@ import shlex
 from dataclasses import asdict
 from hashlib import blake2b
 
-from inspector.batch.report.columns import Unit
+from inspector.batch.report.columns import UnitFigures
 from inspector.batch.units import How
 from inspector.lang import _, several
 from inspector.render.text import cut_middle, escape
@@ -29,7 +29,7 @@ def page_name(*parts: str) -> str:
     return f"{slug}-{digest}" if slug else digest
 
 
-def unit_name(unit: Unit) -> str:
+def unit_name(unit: UnitFigures) -> str:
     """The last part of its first path, and how many pieces follow; visible text."""
     name = cut_middle(escape(unit.name.rstrip("/").rpartition("/")[2] or unit.key), MAX_NAME)
     more = len(unit.paths) - 1
@@ -38,7 +38,7 @@ def unit_name(unit: Unit) -> str:
     return several("{name} and {n} more piece", "{name} and {n} more pieces", more).format(name=name, n=f"{more:,}")
 
 
-def command(unit: Unit, *words: str) -> str:
+def command(unit: UnitFigures, *words: str) -> str:
     """`inspect CAPTURE... WORDS` with the options that the unit was read with, as bash and zsh take it, in visible characters."""
     asked = [*words, *_options(unit)]
     paths = [path_of(path) for path in unit.paths]
@@ -48,7 +48,7 @@ def command(unit: Unit, *words: str) -> str:
     return " ".join(["inspect", *(quoted(path) for path in paths), *asked])
 
 
-def before(unit: Unit) -> str:
+def before(unit: UnitFigures) -> str:
     """What has to be done before the command works; "" for nothing."""
     if any("://" in path for path in unit.paths):
         return _("Fetch the capture first: inspect reads files.")
@@ -57,7 +57,7 @@ def before(unit: Unit) -> str:
     return ""
 
 
-def _options(unit: Unit) -> list[str]:
+def _options(unit: UnitFigures) -> list[str]:
     """The options that are not the usual ones: numbers of mirrors depend on them."""
     usual = asdict(How())
     try:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inspector.batch.report import scan
-from inspector.batch.report.columns import BODY, ONE_SIDED, SAME, STATUS, UNKNOWN, VERDICTS, Asked, Mirrors, Route
+from inspector.batch.report.columns import (
+    BODY,
+    ONE_SIDED,
+    SAME,
+    STATUS,
+    UNKNOWN,
+    VERDICTS,
+    EligibleCounts,
+    MirrorFigures,
+    Route,
+)
 from inspector.batch.report.scan import ABSENT, DAY, Files
 from inspector.errors import InspectorError
 from inspector.lang import _
@@ -26,7 +36,7 @@ _FLAGS = ("status_same", "body_same", "headers_same")
 _TEXTS = ("host", "mirror_host", "original_server", "mirror_server", "proxy")
 
 
-class Reader:
+class MirrorReader:
     """Mirrors, chunk by chunk."""
 
     texts = _TEXTS
@@ -72,11 +82,11 @@ class Reader:
         )
         self._parts.append({k: v.astype(np.int32) if k in small and k not in _NUMBERS else v for k, v in part.items()})
 
-    def mirrors(self) -> Mirrors:
+    def mirrors(self) -> MirrorFigures:
         """All of them."""
-        names = Mirrors.__dataclass_fields__
+        names = MirrorFigures.__dataclass_fields__
         empty = np.empty(0, np.int64)
-        out = Mirrors(**{n: np.concatenate([p[n] for p in self._parts]) if self._parts else empty for n in names})
+        out = MirrorFigures(**{n: np.concatenate([p[n] for p in self._parts]) if self._parts else empty for n in names})
         self._parts.clear()
         return out
 
@@ -141,10 +151,12 @@ def verdicts_of(chunk: pa.Table) -> I64:
     return np.array([VERDICTS.index(t) if t in VERDICTS else 0 for t in texts], np.int64)[codes]
 
 
-def asked(found: Files, which: I64, since: int | None, slot: int, reader: Reader) -> tuple[Asked, Counter[str]]:
+def asked(
+    found: Files, which: I64, since: int | None, slot: int, reader: MirrorReader
+) -> tuple[EligibleCounts, Counter[str]]:
     """Requests by (proxy, host) that mirrors come from, and how many exchanges play which part.
 
-    As the share of one capture is counted (`inspection/tally.py`): all requests that the same proxy sent for the same
+    As the share of one capture is counted (`inspection/counts.py`): all requests that the same proxy sent for the same
     host, copies and retries left out; here over all captures, so that one in which nothing was copied counts too.
     """
     legs: Counter[str] = Counter()
@@ -174,13 +186,13 @@ def asked(found: Files, which: I64, since: int | None, slot: int, reader: Reader
         counts.append(n.astype(np.int64))
     if not keys:
         empty = np.empty(0, np.int64)
-        return Asked(empty, empty, empty, empty), legs
+        return EligibleCounts(empty, empty, empty, empty), legs
     merged, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     total = np.bincount(inverse, weights=np.concatenate(counts)).astype(np.int64)
-    return Asked(merged % units, merged // units % senders, merged // units // senders, total), legs
+    return EligibleCounts(merged % units, merged // units % senders, merged // units // senders, total), legs
 
 
-def _senders(chunk: pa.Table, rows: I64, other: Bool, reader: Reader, addresses: dict[str, str]) -> I64:
+def _senders(chunk: pa.Table, rows: I64, other: Bool, reader: MirrorReader, addresses: dict[str, str]) -> I64:
     """The (proxy, host) of each of `rows`, -1 for none; a leg "other" counts where originals of it went to its server."""
     columns = [scan.coded(chunk, name) for name in ("client", "host", "server")]
     client, texts = columns[0]

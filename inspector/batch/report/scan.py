@@ -19,7 +19,7 @@ from inspector.batch import library
 from inspector.batch.library import Moment
 from inspector.batch.rows import system
 from inspector.batch.schema import TABLES, schema
-from inspector.batch.store import Folder
+from inspector.batch.store import StoreFolder
 from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 from inspector.table import I32, I64, Bool
@@ -62,9 +62,9 @@ class Files:
     units: tuple[tuple[str, str, str, str], ...]
 
 
-def files(store: str | os.PathLike[str] | Folder) -> Files:
+def files(store: str | os.PathLike[str] | StoreFolder) -> Files:
     """The units of a store. Raises UsageError where there is no store."""
-    folder = store if isinstance(store, Folder) else Folder(store)
+    folder = store if isinstance(store, StoreFolder) else StoreFolder(store)
     places = ((p.day, p.source, p.unit, p.relative) for p in folder.places())
     return Files(system(folder.root), tuple(places))
 

@@ -9,9 +9,9 @@ from inspector.batch.report.chosen import Pair
 from inspector.batch.report.columns import LEAKED, UNANSWERED, UNPROVEN
 from inspector.batch.report.model import RouteLine, Site, UnitLine
 from inspector.lang import _, several
-from inspector.mirror.views import Share
 from inspector.render import cells
 from inspector.render.text import clock, day, escape
+from inspector.views.objects import Share
 
 ROUTES = 8  # named in the findings
 UNITS = 10  # captures named in the findings
@@ -31,7 +31,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Finding:
+class StoreFinding:
     """A sentence, mirrors and routes that show it, and how many mirrors there are. kind: a verdict, "failed" or "notable"."""
 
     kind: str
@@ -201,7 +201,7 @@ def _missing(site: Site) -> Answer:
     )
 
 
-def findings(site: Site) -> list[Finding]:
+def findings(site: Site) -> list[StoreFinding]:
     """What must not be missed."""
     out = _leaks(site)
     g, f, m = site.g, site.total, site.g.mirrors
@@ -214,21 +214,21 @@ def findings(site: Site) -> list[Finding]:
         rows = [
             p for row, p in site.pairs.items() if m.verdict[row] == UNPROVEN and g.reasons[int(m.reason[row])] == reason
         ]
-        out.append(Finding("unproven", said, rows, n))
+        out.append(StoreFinding("unproven", said, rows, n))
     if n := f.verdicts["unanswered"]:
         said = several("{n} mirror was not answered.", "{n} mirrors were not answered.", n).format(n=f"{n:,}")
         rows = [p for row, p in site.pairs.items() if m.verdict[row] == UNANSWERED]
-        out.append(Finding("unanswered", said, rows, n))
+        out.append(StoreFinding("unanswered", said, rows, n))
     out += _stopped(site)
     out += _silent(site)
     failed = [line for line in site.units if line.unit.state == "failed"]
     if failed:
         said = several("{n} capture could not be read.", "{n} captures could not be read.", len(failed))
-        out.append(Finding("failed", said.format(n=f"{len(failed):,}"), units=failed, total=len(failed)))
+        out.append(StoreFinding("failed", said.format(n=f"{len(failed):,}"), units=failed, total=len(failed)))
     return out
 
 
-def _leaks(site: Site) -> list[Finding]:
+def _leaks(site: Site) -> list[StoreFinding]:
     out = []
     leaking = [line for line in site.routes if line.figures.verdicts["leaked"]]
     for line in leaking[:ROUTES]:
@@ -239,16 +239,18 @@ def _leaks(site: Site) -> list[Finding]:
             n,
         ).format(n=f"{n:,}", total=f"{line.figures.mirrors:,}", route=line.name)
         pairs = [p for p in line.pairs if site.g.mirrors.verdict[p.row] == LEAKED]
-        out.append(Finding("leaked", said, pairs, n, [line]))
+        out.append(StoreFinding("leaked", said, pairs, n, [line]))
     rest = leaking[ROUTES:]
     if rest:
         n = sum(line.figures.verdicts["leaked"] for line in rest)
         said = several("{n} more leak in {routes} further routes.", "{n} more leaks in {routes} further routes.", n)
-        out.append(Finding("leaked", said.format(n=f"{n:,}", routes=f"{len(rest):,}"), routes=rest[:ROUTES], total=n))
+        out.append(
+            StoreFinding("leaked", said.format(n=f"{n:,}", routes=f"{len(rest):,}"), routes=rest[:ROUTES], total=n)
+        )
     return out
 
 
-def _stopped(site: Site) -> list[Finding]:
+def _stopped(site: Site) -> list[StoreFinding]:
     """Routes whose requests go on after the last copy of one, longer than their share would be silent by luck."""
     out = []
     for line in site.routes:
@@ -264,11 +266,11 @@ def _stopped(site: Site) -> list[Finding]:
                 silent,
             )
             at = when(line.slots[last][0] + site.g.slot)
-            out.append(Finding("notable", said.format(route=line.name, time=at, n=f"{silent:,}"), routes=[line]))
+            out.append(StoreFinding("notable", said.format(route=line.name, time=at, n=f"{silent:,}"), routes=[line]))
     return out[:ROUTES]
 
 
-def _silent(site: Site) -> list[Finding]:
+def _silent(site: Site) -> list[StoreFinding]:
     """Captures with requests that are mirrored elsewhere, and no copy of any."""
     found = [u for u in site.units if u.figures.share.eligible and not u.figures.share.mirrored]
     if not found:
@@ -279,7 +281,7 @@ def _silent(site: Site) -> list[Finding]:
         "{n} captures hold requests ({requests}) that the same proxies mirror in other captures, and no copy of any.",
         len(found),
     ).format(n=f"{len(found):,}", requests=f"{n:,}")
-    return [Finding("notable", said, units=found, total=len(found))]
+    return [StoreFinding("notable", said, units=found, total=len(found))]
 
 
 def statuses(found: Sequence[tuple[int, int, int]]) -> str:

@@ -30,7 +30,7 @@ _OURS = re.compile(
 _HALF = re.compile(r"\.[a-z0-9][a-z0-9.-]{0,120}\.[0-9a-f]{8}\.half")
 
 
-class Folder:
+class ReportFolder:
     """A report's folder, to be used as a context: at its end what an earlier report made and this one did not is removed.
 
     A kill at any moment leaves pages that are whole, and a manifest that names all of them. Everything that writes raises
@@ -44,7 +44,7 @@ class Folder:
         self.removed = 0
         self._before: set[str] = set()
 
-    def __enter__(self) -> Folder:
+    def __enter__(self) -> ReportFolder:
         with self._writing():
             self._enter()
         return self

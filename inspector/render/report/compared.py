@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from inspector.compare.counts import Differences, change_of
+from inspector.compare.json_bodies import path_text
+from inspector.compare.pair import PairDifference
 from inspector.lang import _, several
-from inspector.mirror.compare import Difference
-from inspector.mirror.compare_json import path_text
-from inspector.mirror.differences import Differences, change_of
 from inspector.render import diff_summary, diff_words
 from inspector.render.report.html import Html, simple, tag
 from inspector.render.text import cut_middle, shown
@@ -26,7 +26,7 @@ class Brief:
     more: int = 0
 
 
-def brief(d: Difference) -> Brief:
+def brief(d: PairDifference) -> Brief:
     """The first differences of a pair that are not there by nature, in visible text."""
     rows = list(_rows(d))
     more = max(0, len(rows) - LISTED) + (d.response_body.more if d.response_body.kind == "json" else 0)
@@ -36,7 +36,7 @@ def brief(d: Difference) -> Brief:
     return Brief(tuple(map(shown, says)), tuple(rows[:LISTED]), more)
 
 
-def _rows(d: Difference) -> Iterator[tuple[str, str, str, str]]:
+def _rows(d: PairDifference) -> Iterator[tuple[str, str, str, str]]:
     for c in d.response_body.changes:
         yield _cut(path_text(c.path)), diff_words.change_word(c.change), _cut(c.original), _cut(c.mirror)
     kinds = (

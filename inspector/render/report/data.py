@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inspector.inspection.story import Story
+from inspector.inspection.story import MirrorStory
 from inspector.lang import _
-from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render import cells, ladder_svg
 from inspector.render import ladder as ladders
 from inspector.render.ladder_parts import MAX_SAID, Ladder, where
@@ -16,6 +15,7 @@ from inspector.render.likeness import same
 from inspector.render.report.compared import Brief
 from inspector.render.report.html import data
 from inspector.render.text import cut_middle, duration, shown
+from inspector.views.objects import ExchangeView, MirrorView
 
 MAX_TEXT = 300  # columns of a captured text in the data
 EVIDENCE = 12  # packets listed of one mirror
@@ -43,7 +43,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Look:
+class PageNames:
     """What ladders and details need beside the mirror: names of captures and of addresses, and what differs."""
 
     captures: Sequence[str]
@@ -51,12 +51,12 @@ class Look:
     briefs: Mapping[int, Brief] = field(default_factory=dict)
 
 
-def ladder_of(told: Story, look: Look) -> Ladder:
+def ladder_of(told: MirrorStory, look: PageNames) -> Ladder:
     """The ladder of a mirror."""
     return ladders.layout(told.mirror, look.names, told.others, look.captures, told.more)
 
 
-def entry(told: Story, look: Look, pool: Pool) -> list[Any]:
+def entry(told: MirrorStory, look: PageNames, pool: Pool) -> list[Any]:
     """What the script needs of one mirror: request id, ladder, comparison, facts, evidence; `different` is put behind."""
     m = told.mirror
     return [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inspector.lang import several
 from inspector.render.ladder_parts import host
-from inspector.render.report.gather import Gathered, Some
+from inspector.render.report.gather import ReportCounts, Some
 from inspector.render.text import shown
 
 STATUSES = 8  # pairs of statuses named
@@ -23,7 +23,7 @@ class Finding:
     more: int = 0
 
 
-def findings(g: Gathered) -> list[Finding]:
+def findings(g: ReportCounts) -> list[Finding]:
     """What is to be said beside the finding itself, the worst first."""
     out = []
     if leaked := g.by_verdict.get("leaked"):
@@ -55,7 +55,7 @@ def _finding(kind: str, said: str, some: Some, **words: str) -> Finding:
     return Finding(kind, says, numbers, some.count - len(numbers))
 
 
-def _other(g: Gathered) -> list[Finding]:
+def _other(g: ReportCounts) -> list[Finding]:
     out = []
     pairs = sorted(g.answers.statuses.items(), key=lambda item: -item[1].count)
     if pairs:
@@ -78,7 +78,7 @@ def _other(g: Gathered) -> list[Finding]:
     return out
 
 
-def side_effects(g: Gathered) -> dict[str, int]:
+def side_effects(g: ReportCounts) -> dict[str, int]:
     """Calls that servers made which get copies and nothing else, by the server that they called."""
     copies = {host(server) for leg, _client, server, _host in g.routes if leg == "mirror"}
     copies -= {host(server) for leg, _client, server, _host in g.routes if leg in ("original", "attempt")}

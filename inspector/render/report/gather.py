@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from inspector.mirror.views import CaptureView, ExchangeView, MirrorView, SummaryView
 from inspector.render.ladder_parts import host
 from inspector.render.likeness import same
 from inspector.render.source import Shown
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, SummaryView
 
 MIRRORS = 1000  # in the table at most, those that alarm first
 TOLD = 5  # told in full
@@ -50,7 +50,7 @@ Route = tuple[str, str, str, str]  # leg, client's address, server's endpoint, h
 
 
 @dataclass
-class Gathered:
+class ReportCounts:
     """Counts for the report. Times in ns."""
 
     captures: Sequence[CaptureView]
@@ -83,9 +83,9 @@ class Gathered:
         return self.chosen()[: min(alarming, TOLD) or 1]
 
 
-def gather(source: Shown) -> Gathered:
+def gather(source: Shown) -> ReportCounts:
     """Count mirrors and exchanges."""
-    g = Gathered(source.captures, source.summary)
+    g = ReportCounts(source.captures, source.summary)
     for m in source.mirror_views():
         _mirror(g, m)
     _routes(g, source.exchange_views())
@@ -93,7 +93,7 @@ def gather(source: Shown) -> Gathered:
     return g
 
 
-def _mirror(g: Gathered, m: MirrorView) -> None:
+def _mirror(g: ReportCounts, m: MirrorView) -> None:
     g.by_verdict.setdefault(m.verdict, Some()).add(m.id, MIRRORS)
     if m.verdict == "unproven":
         g.by_reason.setdefault(m.reason or "", Some()).add(m.id)
@@ -126,7 +126,7 @@ def _answers(a: Answers, number: int, original: ExchangeView, mirror: ExchangeVi
         a.bodies.add(number)
 
 
-def _routes(g: Gathered, exchanges: Iterable[ExchangeView]) -> None:
+def _routes(g: ReportCounts, exchanges: Iterable[ExchangeView]) -> None:
     for x in exchanges:
         key = x.leg, host(x.client), x.server, x.host or ""
         if key in g.routes or len(g.routes) < KINDS:

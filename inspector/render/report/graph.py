@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from inspector.lang import _, several
 from inspector.render.ladder_parts import host
-from inspector.render.report.gather import Gathered
+from inspector.render.report.gather import ReportCounts
 from inspector.render.report.html import Html, tag
 from inspector.render.text import cut_middle, shown, width
 
@@ -63,7 +63,7 @@ class Graph:
         return sum(e.count - e.attempts for e in self.edges.values() if e.source == proxy and not e.kind)
 
 
-def build(g: Gathered) -> Graph:
+def build(g: ReportCounts) -> Graph:
     """The graph of all routes; of each column the busiest nodes, the others together."""
     upstream = {server for leg, _client, server, _host in g.routes if leg in ("original", "attempt", "mirror")}
     at_host: dict[str, str] = {}

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inspector.inspection.story import Story
+from inspector.compare.counts import Differences
+from inspector.inspection.story import MirrorStory
 from inspector.lang import _, language
-from inspector.mirror.differences import Differences
-from inspector.mirror.wire import Wire
 from inspector.render import cells, explain, ladder_svg
 from inspector.render.report import sections, table
 from inspector.render.report.compared import Brief
-from inspector.render.report.data import Look, constants, ladder_of, words
+from inspector.render.report.data import PageNames, constants, ladder_of, words
 from inspector.render.report.findings import Finding, findings
 from inspector.render.report.frame import head, own_file
-from inspector.render.report.gather import ALARMING, Gathered
+from inspector.render.report.gather import ALARMING, ReportCounts
 from inspector.render.report.html import Html, ascii_only, data, join, tag
 from inspector.render.text import cut_middle, escape
+from inspector.views.wire import ExchangePackets
 
 MAX_NAME = 120  # columns of a capture's name in the title
 
@@ -36,19 +36,19 @@ class Material:
     the captures were not read again; dropped: bytes of a pipe that were not kept for that.
     """
 
-    stories: Sequence[Story]
-    told: Sequence[Story]
+    stories: Sequence[MirrorStory]
+    told: Sequence[MirrorStory]
     briefs: Mapping[int, Brief] = field(default_factory=dict)
     differences: Differences | None = None
     dropped: int = 0
 
 
 def document(
-    g: Gathered, material: Material, names: Mapping[str, str] | None = None, version: str = ""
+    g: ReportCounts, material: Material, names: Mapping[str, str] | None = None, version: str = ""
 ) -> Iterator[str]:
     """The page, piece by piece, in ASCII. names: address -> a name for it."""
     paths = [c.path for c in g.captures]
-    look = Look(paths, dict(names or {}), material.briefs)
+    look = PageNames(paths, dict(names or {}), material.briefs)
     rows = table.build(material.stories, look, g.summary.mirrors)
     drawn = [_told(story, look, i == 0) for i, story in enumerate(material.told)]
     style = f"{own_file('report.css')}\n{ladder_svg.style('.ladder')}"
@@ -88,7 +88,7 @@ def _title(paths: Sequence[str]) -> str:
     return cut_middle(cells.listed(last, 3), MAX_NAME)
 
 
-def _header(title: str, g: Gathered, mirrors: bool) -> Html:
+def _header(title: str, g: ReportCounts, mirrors: bool) -> Html:
     links = [("findings", _("Findings")), ("services", _("Services"))]
     if mirrors:
         links += [("mirrors", _("Mirrors")), ("answers", _("Original and mirror")), ("times", _("Times"))]
@@ -103,13 +103,13 @@ def _header(title: str, g: Gathered, mirrors: bool) -> Html:
     )  # fmt: skip
 
 
-def worst(g: Gathered) -> str:
+def worst(g: ReportCounts) -> str:
     """The verdict that colours the finding."""
     found = [word for word in (*ALARMING, "discarded") if word in g.by_verdict]
     return found[0] if found else "none"
 
 
-def _findings(g: Gathered, drawn: Sequence[Html]) -> Html:
+def _findings(g: ReportCounts, drawn: Sequence[Html]) -> Html:
     s = g.summary
     tiles = [(f"{s.mirrors:,}", _("mirrors"), "")]
     tiles += [(f"{n:,}", word, word) for word, n in s.verdicts.items() if n]
@@ -149,10 +149,10 @@ def _spaced(parts: Sequence[Html]) -> list[str]:
     return [piece for part in parts for piece in (part, " ")][:-1]
 
 
-def _told(story: Story, look: Look, first: bool) -> Html:
+def _told(story: MirrorStory, look: PageNames, first: bool) -> Html:
     """A mirror in full: its ladder and its numbered steps, without a script."""
     ladder = ladder_of(story, look)
-    wires: Mapping[int, Wire] = story.wires
+    wires: Mapping[int, ExchangePackets] = story.wires
     steps = [sections.step(s, look.captures) for s in explain.steps(story.mirror, story.others, wires, look.names)]
     drawing = ascii_only(ladder_svg.svg(ladder, "told-", styled=False))
     return tag(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from inspector.compare.counts import Differences
 from inspector.lang import _, several
-from inspector.mirror.differences import Differences
 from inspector.render import cells, diff_summary
 from inspector.render.ladder_parts import offset
 from inspector.render.report import graph, plots
 from inspector.render.report.compared import parts
-from inspector.render.report.gather import KINDS, Gathered, Some
+from inspector.render.report.gather import KINDS, ReportCounts, Some
 from inspector.render.report.html import Html, join, simple, tag
 from inspector.render.text import cut_middle, duration
-from inspector.render.wording import Step, numbers
+from inspector.render.wording import ExplanationStep, numbers
 
 STATUSES = 20  # pairs of statuses in the table
 FAULTS = 40
@@ -25,7 +25,7 @@ def section(id_: str, title: str, *content: str | Iterable[str] | None) -> Html:
     return tag("section", tag("h2", title, id=f"{id_}-title"), *content, id=id_, aria_labelledby=f"{id_}-title")
 
 
-def services(g: Gathered, names: Mapping[str, str]) -> Html:
+def services(g: ReportCounts, names: Mapping[str, str]) -> Html:
     """Who sent requests to whom, and how many."""
     built = graph.build(g)
     drawing = graph.svg(built, names)
@@ -45,7 +45,7 @@ def services(g: Gathered, names: Mapping[str, str]) -> Html:
     return section("services", title, tag("figure", region, words, tag("figcaption", " ".join(said))))
 
 
-def answers(g: Gathered, found: Differences | None, dropped: int = 0) -> Html:
+def answers(g: ReportCounts, found: Differences | None, dropped: int = 0) -> Html:
     """Original against mirror, counted: by all that differs, or by status and body where the captures were not read again."""
     if found is not None:
         return section(
@@ -85,7 +85,7 @@ def linked(some: Some) -> Html:
     return join(*spaced, " …" if some.count > len(links) else "")
 
 
-def times(g: Gathered) -> Html:
+def times(g: ReportCounts) -> Html:
     """Distributions of lags and latencies, drawn and as numbers."""
     names = {"downstream": _("client's wait"), "original": _("original"), "mirror": _("mirror")}
     by_leg = [(names[leg], g.latency[leg]) for leg in ("original", "mirror", "downstream") if g.latency.get(leg)]
@@ -113,7 +113,7 @@ def _figure(drawing: Html, caption: str) -> Html:
     return tag("figure", drawing, tag("figcaption", caption))
 
 
-def unseen(g: Gathered) -> Html:
+def unseen(g: ReportCounts) -> Html:
     """What could not be seen, and what to capture instead."""
     sentences = g.summary.unseen
     if not sentences:
@@ -121,7 +121,7 @@ def unseen(g: Gathered) -> Html:
     return section("unseen", _("What could not be seen"), tag("ul", [tag("li", s) for s in sentences], class_="unseen"))
 
 
-def captures(g: Gathered) -> Html:
+def captures(g: ReportCounts) -> Html:
     """The captures with their packets and faults."""
     out = []
     for number, c in enumerate(g.captures, 1):
@@ -132,7 +132,7 @@ def captures(g: Gathered) -> Html:
     return section("captures", _("Captures"), out)
 
 
-def step(s: Step, paths: Sequence[str]) -> Html:
+def step(s: ExplanationStep, paths: Sequence[str]) -> Html:
     """One step of an explanation."""
     where = [offset(s.time)] if s.time is not None else []
     if s.packets:

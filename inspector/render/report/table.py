@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inspector.inspection.story import Story
+from inspector.inspection.story import MirrorStory
 from inspector.lang import _, several
-from inspector.mirror.views import ExchangeView, MirrorView
 from inspector.render import cells
 from inspector.render.ladder_parts import host
 from inspector.render.report.compared import Brief
-from inspector.render.report.data import Look, Pool, answers, different, entry
+from inspector.render.report.data import PageNames, Pool, answers, different, entry
 from inspector.render.report.html import Html, data, tag
 from inspector.render.source import VERDICTS
 from inspector.render.text import clock, cut_middle, duration, shown
+from inspector.views.objects import ExchangeView, MirrorView
 
 MAX_BYTES = 1_250_000  # of rows and data: with all else the page stays under 1.5 MB
 LEAST = 16  # bytes of punctuation and of differences that are not listed
@@ -25,7 +25,7 @@ ROUTES = 100  # in the list to choose from
 
 
 @dataclass
-class Rows:
+class PageRows:
     """Rows for the page with what the script needs for them."""
 
     shown: list[tuple[int, Html]] = field(default_factory=list)
@@ -42,9 +42,9 @@ class Rows:
         return self.total - len(self.shown)
 
 
-def build(stories: Sequence[Story], look: Look, total: int) -> Rows:
+def build(stories: Sequence[MirrorStory], look: PageNames, total: int) -> PageRows:
     """Rows of the stories, the first of them first, as many as MAX_BYTES holds; then in order of number."""
-    out, size = Rows(total=total), 0
+    out, size = PageRows(total=total), 0
     for told in stories:
         m = told.mirror
         name = route(m)
@@ -78,7 +78,7 @@ def route(m: MirrorView) -> str:
     return said.format(proxy=proxy, original=original, mirror=shown(m.mirror.server))
 
 
-def section(rows: Rows) -> Iterator[str]:
+def section(rows: PageRows) -> Iterator[str]:
     """The table with its filter."""
     yield '<section id="mirrors" aria-labelledby="mirrors-title">'
     yield tag("h2", _("Mirrors"), id="mirrors-title")
@@ -135,7 +135,7 @@ def _server(x: ExchangeView | None) -> Html | str:
     return Html(f"{tag('small', shown(x.server))} {tag('b', cells.status(x))}")
 
 
-def _form(rows: Rows) -> Html:
+def _form(rows: PageRows) -> Html:
     everything = _("all")
     verdicts = [(w, f"{w} ({rows.by_verdict[w]:,})") for w in VERDICTS if rows.by_verdict[w]]
     routes = [

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 
 from fuzzing import corpus
 from fuzzing.target import Choices, Target, sized
+from inspector.compare.bodies import compare_bodies
+from inspector.compare.json_bodies import TooMuch, diff_json, parse
+from inspector.compare.text_bodies import diff_text
 from inspector.http.codings import DECODED_LIMIT, decoded
-from inspector.http.content import Part
-from inspector.mirror.compare_bodies import compare_bodies
-from inspector.mirror.compare_json import TooMuch, diff_json, parse
-from inspector.mirror.compare_text import diff_text
+from inspector.http.content import CapturedMessage
 from inspector.redact import Redactor
 
 CODINGS = ("gzip", "deflate", "br", "zstd", "gzip, br", "br, gzip, deflate", "x-gzip", "zstd, zstd, zstd, zstd, zstd")
@@ -45,12 +45,12 @@ def codings(data: bytes) -> None:
     coding = CODINGS[choices.below(len(CODINGS))]
     body = choices.rest()
     headers = ((b"Content-Encoding", coding.encode()),)
-    found = decoded(Part(b"HTTP/1.1 200 OK", headers, body), LIMIT)
+    found = decoded(CapturedMessage(b"HTTP/1.1 200 OK", headers, body), LIMIT)
     assert len(found.body) <= LIMIT or found.opaque
     assert not (found.whole and found.opaque)
     assert (found.problem is None) == found.whole
-    assert found == decoded(Part(b"HTTP/1.1 200 OK", headers, body), LIMIT)
-    more = decoded(Part(b"HTTP/1.1 200 OK", headers, body), DECODED_LIMIT)
+    assert found == decoded(CapturedMessage(b"HTTP/1.1 200 OK", headers, body), LIMIT)
+    more = decoded(CapturedMessage(b"HTTP/1.1 200 OK", headers, body), DECODED_LIMIT)
     if not found.opaque and not more.opaque:
         assert more.body.startswith(found.body) or more.body[:LIMIT] == found.body[:LIMIT]
     if len(body) <= 2000 and coding in ("gzip", "br", "deflate"):
@@ -60,7 +60,9 @@ def codings(data: bytes) -> None:
             assert found.body == right
         if found.whole and coding == "br" and body:  # of deflate two formats are taken, of gzip several members
             assert right == found.body
-    cut = decoded(Part(b"HTTP/1.1 200 OK", headers, body, holes=((len(body) // 2, 9),), complete=False), LIMIT)
+    cut = decoded(
+        CapturedMessage(b"HTTP/1.1 200 OK", headers, body, holes=((len(body) // 2, 9),), complete=False), LIMIT
+    )
     assert not cut.whole
 
 
@@ -151,8 +153,8 @@ def compared(data: bytes) -> None:
     flags = choices.byte()
     one, two = choices.sized(), choices.rest()
     holes = ((len(two) // 2, 5),) if flags & 1 else ()
-    a = Part(b"HTTP/1.1 200 OK", ((b"content-type", kind),), one)
-    b = Part(b"HTTP/1.1 200 OK", ((b"content-type", kind),), two, holes=holes, complete=not holes)
+    a = CapturedMessage(b"HTTP/1.1 200 OK", ((b"content-type", kind),), one)
+    b = CapturedMessage(b"HTTP/1.1 200 OK", ((b"content-type", kind),), two, holes=holes, complete=not holes)
     found = compare_bodies(a, b, REDACTOR)
     back = compare_bodies(b, a, REDACTOR)
     assert (found.kind, found.same, found.equivalent) == (back.kind, back.same, back.equivalent)

@@ -11,10 +11,10 @@ from http_wire import Feeder, Packet, whole
 
 from fuzzing import corpus, dull
 from fuzzing.target import Choices, Target, sized
-from inspector.capture.masking import Mask
+from inspector.evidence.masking import Mask
+from inspector.evidence.scrub_heads import Scrubber
 from inspector.http.content import Extent, part
 from inspector.http.parser import Options, Parser
-from inspector.http.scrubbing import Scrubber
 from inspector.http.tables import Fact, Messages, Protocol
 from inspector.ragged import Ragged
 from inspector.tcp.tables import End

@@ -17,11 +17,11 @@ import inspector
 from fuzzing import corpus
 from fuzzing.target import Choices, Target
 from inspector.capture import writer
+from inspector.compare import all_pairs as pairs
 from inspector.errors import CaptureError, InspectorError
-from inspector.inspection import differences as pairs
-from inspector.inspection.anonymise import Anonymiser
-from inspector.inspection.evidence import Evidence
-from inspector.inspection.legs import Legs
+from inspector.evidence.anonymise import Anonymiser
+from inspector.evidence.legs import MirrorLegs
+from inspector.evidence.write import EvidenceSet
 from inspector.redact import Redactor
 from inspector.render import diff_json, explain, formats, har, ladder_svg, mermaid, private, story
 from inspector.render.ladder import layout
@@ -95,7 +95,7 @@ def again(found: inspector.Inspection, data: bytes) -> None:
     """What reads the capture a second time."""
     source = Private(found, REDACTOR)
     again = [lambda: io.BytesIO(data)]
-    legs = Legs(found).each(again)
+    legs = MirrorLegs(found).each(again)
     json.loads("".join(har.document(source, legs, ("fuzz", "1"), REDACTOR)))
     total = pairs.differences(found.mirror_views(), again, REDACTOR, "-shadow")
     json.loads("".join(diff_json.document(source, "differences", diff_json.differences(total))))
@@ -125,7 +125,7 @@ def evidence(data: bytes) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         plain, masked = os.path.join(folder, "plain.pcapng"), os.path.join(folder, "masked.pcapng")
-        taken = Evidence(found)
+        taken = EvidenceSet(found)
         while True:
             fill(plain, taken.blocks([lambda: io.BytesIO(data)]))
             check = taken.judge(plain)

@@ -10,9 +10,9 @@ from capture_files import Everything, pcap, read, same
 
 from fuzzing import corpus
 from fuzzing.target import Choices, Target, sized
-from inspector.capture import Kind
-from inspector.capture.masking import Mask
-from inspector.capture.rewriting import Refused, Rewriter
+from inspector.capture import PacketKind
+from inspector.evidence.masking import Mask
+from inspector.evidence.rewriting import Refused, Rewriter
 
 LINKS = (1, 113, 276, 101, 228, 229, 0, 108, 9, 50, 239, 12, 14)
 MASK = Mask(b"the fuzzer's key")
@@ -42,10 +42,10 @@ def decode(data: bytes) -> None:
     got = read(file)
     assert got.frames == some
     same(got, read(file, 1024))
-    partial = (got.packets.kind == Kind.FRAGMENT).any() or any("fragment" in code for code in got.info.faults)
+    partial = (got.packets.kind == PacketKind.FRAGMENT).any() or any("fragment" in code for code in got.info.faults)
     assert (got.segments.length >= got.segments.captured).all()
     if not partial:
-        assert len(got.segments) == (got.packets.kind == Kind.TCP).sum()
+        assert len(got.segments) == (got.packets.kind == PacketKind.TCP).sum()
         for packet, payload in zip(got.segments.packet.tolist(), got.payloads, strict=True):
             assert payload in some[packet - 1]
     which = len(data) % len(some)

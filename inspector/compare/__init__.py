@@ -1,0 +1,1 @@
+"""Original against mirror: bodies, headers, counts over all pairs."""

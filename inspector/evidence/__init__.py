@@ -1,0 +1,1 @@
+"""The packets of the proof: chosen, written as pcapng, anonymised on request."""

@@ -1,0 +1,88 @@
+"""Counts that grow while a capture is read: what the summary needs when the exchanges themselves are let go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from inspector.capture.addresses import format_address
+from inspector.mirror.groups import numbered
+from inspector.mirror.pool import Decisions
+from inspector.mirror.signs import blend
+from inspector.mirror.tables import Reason, Verdict
+
+ROUTES = 100_000  # routes counted apart for the share; beyond, requests are counted on none
+PROXIES = 1000
+
+
+@dataclass
+class Tally:
+    """Running totals of the decided mirrors and of the exchanges that have left."""
+
+    exchanges: int = 0
+    mirrors: int = 0
+    arrived: int = 0
+    verdicts: Counter[int] = field(default_factory=Counter)
+    reasons: Counter[int] = field(default_factory=Counter)
+    proxies: set[tuple[int, int]] = field(default_factory=set)
+    _asked: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    _mirrored: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+
+    def add(self, batch: Decisions) -> None:
+        """Count one step's decisions."""
+        found, rows = batch.found, batch.decided
+        e, t = found.exchanges, found.mirrors
+        self.exchanges += int(batch.gone.sum())
+        self.mirrors += len(rows)
+        m = t.mirror[rows]
+        self.arrived += int((e.status[m] >= 0).sum())
+        self.verdicts.update(t.verdict[rows].tolist())
+        unproven = t.verdict[rows] == Verdict.UNPROVEN
+        self.reasons.update(t.reason[rows][unproven].tolist())
+        if len(self.proxies) < PROXIES:
+            first = m[numbered(blend(e.client_hi[m], e.client_lo[m]))[1]]
+            self.proxies.update(zip(e.client_hi[first].tolist(), e.client_lo[first].tolist(), strict=True))
+        self._routes(batch)
+
+    def _routes(self, batch: Decisions) -> None:
+        found = batch.found
+        e, s, t = found.exchanges, found.signs, found.mirrors
+        candidates = (e.request_time >= 0) & (s.serves_self < 0) & ~found.retry & (found.original < 0) & ~found.lone
+        candidates &= batch.gone
+        originals = np.zeros(len(e), bool)
+        with_mirror = t.original[t.original >= 0]
+        originals[with_mirror] = True
+        self._count(batch, np.flatnonzero(candidates), self._asked)
+        self._count(batch, np.flatnonzero(candidates & originals), self._mirrored)
+
+    def _count(self, batch: Decisions, rows: np.ndarray, into: Counter[tuple[int, int, int]]) -> None:
+        if not len(rows):
+            return
+        e = batch.found.exchanges
+        numbers, first = numbered(blend(e.client_hi[rows], e.client_lo[rows], e.host[rows]))
+        counts = np.bincount(numbers)
+        for row, count in zip(rows[first].tolist(), counts.tolist(), strict=True):
+            route = (int(e.client_hi[row]), int(e.client_lo[row]), int(e.host[row]))
+            if route in into or len(into) < ROUTES:
+                into[route] += count
+
+    def share(self) -> tuple[int, int]:
+        """(mirrored, eligible): originals with a mirror, and all requests that the same proxy sent for the same host
+        (unless they are copies or retries themselves)."""
+        routes = [r for r, n in self._mirrored.items() if n]
+        return sum(self._mirrored[r] for r in routes), sum(self._asked[r] for r in routes)
+
+    def by_verdict(self) -> dict[str, int]:
+        """Mirrors by verdict, the most alarming first; absent ones left out."""
+        order = (Verdict.LEAKED, Verdict.DISCARDED, Verdict.UNANSWERED, Verdict.UNPROVEN)
+        return {v.name.lower(): self.verdicts[int(v)] for v in order if self.verdicts[int(v)]}
+
+    def by_reason(self) -> dict[Reason, int]:
+        """Unproven mirrors by reason."""
+        return {r: self.reasons[int(r)] for r in Reason if self.reasons[int(r)]}
+
+    def proxy_names(self) -> list[str]:
+        """The proxies that sent mirrors."""
+        return [format_address(hi, lo) for hi, lo in sorted(self.proxies)]

@@ -1,0 +1,1 @@
+"""Inner loops: one source, two speeds; compiled code on disk."""

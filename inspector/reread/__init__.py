@@ -1,0 +1,1 @@
+"""The second reading: heads and bodies of what is shown."""

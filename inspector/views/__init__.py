@@ -1,0 +1,1 @@
+"""What is shown, as objects and as columns."""

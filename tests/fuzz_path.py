@@ -1,8 +1,0 @@
-"""Makes the fuzz targets importable: they are scripts, not a part of the package."""
-
-import sys
-from pathlib import Path
-
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-if str(SCRIPTS) not in sys.path:
-    sys.path.append(str(SCRIPTS))
