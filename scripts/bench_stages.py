@@ -1,6 +1,6 @@
 """Where our time goes, as a program: bench_stages.py FILE [SECONDS_FILE].
 
-The rooms' entry points are wrapped from outside, so what is measured is the source as it stands. A stage's time is its
+The arrays' entry points are wrapped from outside, so what is measured is the source as it stands. A stage's time is its
 own: what it calls in another stage counts there. Where a stage runs in a thread beside others, the sum exceeds the wall time.
 """
 

@@ -1,4 +1,4 @@
-"""Streams -> messages: the http room's way in. See `Parser`."""
+"""Streams -> messages: the way into http. See `Parser`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the http room hands on: messages as columns. It knows stream offsets only: no packets, no files."""
+"""What http gives: messages as columns. It knows stream offsets only: no packets, no files."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class ReadStep:
 
 
 class Reading:
-    """Feeds the rooms from the captures. What it has counted is complete when `steps` has ended."""
+    """Reads the captures through capture, tcp and http. What it has counted is complete when `steps` has ended."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ def _of_capture() -> None:
 def _of_tcp() -> None:
     tracker = Tracker()
     tracker.tick(1)
-    r = tracker.rooms
+    r = tracker.arrays
     found = np.empty(len(r.nodes), np.int64)
     blocks.fresh_nodes(tracker._tcp(), found)
     blocks.stored_nodes(tracker._tcp(), found)

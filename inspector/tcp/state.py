@@ -52,7 +52,7 @@ def lines(rows: int, width: int) -> I64:
     return room[begin : begin + rows * width].reshape(rows, width)
 
 
-class Rooms:
+class Arrays:
     """All arrays of the tracker's state. See `layout` for their columns."""
 
     def __init__(self, options: TcpOptions) -> None:

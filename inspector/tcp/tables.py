@@ -1,4 +1,4 @@
-"""What the tcp room hands on: runs of stream bytes, the chunks (packets) they came from, and ends of streams.
+"""What tcp gives: runs of stream bytes, the chunks (packets) they came from, and ends of streams.
 
 A stream is one direction of a connection. Open connections live in slots: connection slot `c` has the stream slots
 `2 * c` and `2 * c + 1`, so the other direction of stream slot `s` is `s ^ 1`. Slots are used again after a connection has

@@ -1,4 +1,4 @@
-"""Segments in, streams out: the room's front."""
+"""Segments in, streams out: the way into tcp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from inspector.tcp.duplicates import fill
 from inspector.tcp.endpoints import Places, places
 from inspector.tcp.flows import write_row
 from inspector.tcp.layout import Tcp
-from inspector.tcp.state import Rooms, TcpOptions
+from inspector.tcp.state import Arrays, TcpOptions
 from inspector.tcp.tables import Connections, StreamBlock, Streams
 from inspector.tcp.track import finish, tick, track
 
@@ -58,7 +58,7 @@ class Tracker:
 
     def __init__(self, options: TcpOptions | None = None) -> None:
         self.options = options or TcpOptions()
-        self.rooms = Rooms(self.options)
+        self.arrays = Arrays(self.options)
         self.seed = secrets.randbits(64)
         self.store: U8 = np.zeros(RING_BYTES + STORE_BYTES, np.uint8)  # pages are taken as they are touched
         self.stored = RING_BYTES
@@ -90,11 +90,13 @@ class Tracker:
         self._begin()
         if last > first:
             captures = int(seg[col.T_CAPTURE, first:last].max()) + 1
-            if len(self.rooms.copies) < captures:
-                self.rooms.copies = np.append(self.rooms.copies, np.zeros(captures - len(self.rooms.copies), np.int64))
+            if len(self.arrays.copies) < captures:
+                self.arrays.copies = np.append(
+                    self.arrays.copies, np.zeros(captures - len(self.arrays.copies), np.int64)
+                )
         done = first
         while done < last:
-            r = self.rooms
+            r = self.arrays
             r.make_room()
             done = track(r.tcp(data, self.store, seg), done, last)
         return self._block(data)
@@ -104,29 +106,29 @@ class Tracker:
         self._begin()
         ready = False
         while not ready:
-            self.rooms.make_room()
+            self.arrays.make_room()
             ready = tick(self._tcp(), time)
         return self._block(np.zeros(1, np.uint8))
 
     def finish(self) -> StreamBlock:
         """What was still held: every hole is a gap now, and every stream ends."""
         self._begin()
-        self.rooms.make_room()
+        self.arrays.make_room()
         while not finish(self._tcp()):
-            self.rooms.make_room()
+            self.arrays.make_room()
         return self._block(np.zeros(1, np.uint8))
 
     def _tcp(self) -> Tcp:
-        return self.rooms.tcp(NO_DATA, self.store, NO_SEGMENTS)
+        return self.arrays.tcp(NO_DATA, self.store, NO_SEGMENTS)
 
     def _begin(self) -> None:
-        r = self.rooms
+        r = self.arrays
         r.state[col.G_FEED] += 1
         r.state[[col.G_OUT, col.G_TOUCHED]] = 0
         gather.bury(self._tcp())
 
     def _block(self, data: U8) -> StreamBlock:
-        r, state = self.rooms, self.rooms.state
+        r, state = self.arrays, self.arrays.state
         touched = np.sort(r.out[: state[col.G_TOUCHED], col.O_TOUCHED])
         if len(r.out) - state[col.G_OUT] < len(touched):
             r.out = np.concatenate([r.out, np.zeros((len(touched), col.O_WIDTH), np.int64)])
@@ -153,9 +155,9 @@ class Tracker:
         )
 
     def _kept_count(self, touched: I64) -> int:
-        if self.rooms.state[col.G_KEPT_BYTES] == 0:
+        if self.arrays.state[col.G_KEPT_BYTES] == 0:
             return 0
-        return int(self.rooms.streams[touched, col.S_KEPT_BYTES].sum()) // col.NODE_COST
+        return int(self.arrays.streams[touched, col.S_KEPT_BYTES].sum()) // col.NODE_COST
 
     def _save_rings(self) -> None:
         """The last bytes of each stream that owns a ring, for retransmissions that come in a later block."""
@@ -165,7 +167,7 @@ class Tracker:
         last = np.ones(len(runs), bool)
         last[:-1] = runs[1:, gather.U_SLOT] != runs[:-1, gather.U_SLOT]
         rows = runs[last]
-        ring = self.rooms.streams[rows[:, gather.U_SLOT], col.S_RING]
+        ring = self.arrays.streams[rows[:, gather.U_SLOT], col.S_RING]
         rows, ring = rows[ring > 0], ring[ring > 0]
         stop = rows[:, gather.U_OFFSET] + rows[:, gather.U_LENGTH]
         length = np.minimum(rows[:, gather.U_LENGTH], col.RING)
@@ -180,7 +182,7 @@ class Tracker:
     def _reserve(self, size: int) -> int:
         """Where `size` more bytes stand in the store; what is no longer used is left behind when it is full."""
         if self.stored + size > len(self.store):
-            r = self.rooms
+            r = self.arrays
             found = np.empty(len(r.nodes), np.int64)
             found = found[: gather.stored_nodes(self._tcp(), found)]
             lengths = r.nodes[found, col.N_LENGTH]
@@ -199,7 +201,7 @@ class Tracker:
         return begin
 
     def _store_held(self, data: U8) -> None:
-        r = self.rooms
+        r = self.arrays
         if r.state[col.G_HELD_NODES] == 0:
             return
         found = np.empty(int(r.state[col.G_HELD_NODES]), np.int64)
@@ -216,7 +218,7 @@ class Tracker:
         Call it after the block was read and before the next is fed. Streams not named are consumed whole. Bytes
         beyond `keep_bytes` a stream (or `keep_total`) are dropped: a gap, and counted as `kept_too_much`.
         """
-        r = self.rooms
+        r = self.arrays
         streams = r.streams
         slots = np.asarray(slots, np.int64)
         streams[slots, col.S_TAKEN] = consumed
@@ -259,7 +261,7 @@ class Tracker:
         group = np.cumsum(first) - 1
         size = np.bincount(group, weights=rows[:, 2]).astype(np.int64)
         count = np.bincount(group)
-        spent = int(self.rooms.state[col.G_KEPT_BYTES]) + np.cumsum(size + col.NODE_COST * count)
+        spent = int(self.arrays.state[col.G_KEPT_BYTES]) + np.cumsum(size + col.NODE_COST * count)
         bad = (size > self.options.keep_bytes) | (spent > self.options.keep_total)
         if not bad.any():
             return rows, source
@@ -284,7 +286,7 @@ class Tracker:
             ends = max(4, ends * self.options.log_chunks // (2 * self.logged))
         if self.spare.shape[1] < self.logged + count:
             self.spare = np.empty((chunklog.L_WIDTH, (self.logged + count) * 5 // 4 + 16), np.int64)
-        total = chunklog.merge_logs(self.rooms.streams, self.log, self.logged, new, count, self.spare, ends)
+        total = chunklog.merge_logs(self.arrays.streams, self.log, self.logged, new, count, self.spare, ends)
         self.log, self.spare, self.logged = self.spare, self.log, total
 
     def locate(self, slots: NDArray[np.integer[Any]], starts: I64, ends: I64) -> tuple[Ragged, Ragged, I64, I64]:
@@ -296,7 +298,7 @@ class Tracker:
         n = len(slots)
         found = np.empty((n, 3), np.int64)
         s, begin, stop = (np.ascontiguousarray(a, np.int64) for a in (slots, starts, ends))
-        total = chunklog.find_chunks(self.rooms.streams, self.log, s, begin, stop, found, self.options.chunk_ends)
+        total = chunklog.find_chunks(self.arrays.streams, self.log, s, begin, stop, found, self.options.chunk_ends)
         captures, packets = np.empty(total, np.int64), np.empty(total, np.int64)
         offsets = np.empty(n + 1, np.int64)
         first, last = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -305,43 +307,43 @@ class Tracker:
 
     def forget(self, slots: NDArray[np.int32], offsets: I64) -> None:
         """Chunks of stream slots[i] that end at offsets[i] or before are no longer needed."""
-        np.maximum.at(self.rooms.streams[:, col.S_FORGET], np.asarray(slots, np.int64), offsets)
+        np.maximum.at(self.arrays.streams[:, col.S_FORGET], np.asarray(slots, np.int64), offsets)
 
     # -- what is known ---------------------------------------------------------------------------------------
 
     def acknowledged(self, slots: NDArray[np.integer[Any]]) -> I64:
         """The highest offset of each stream that the other side acknowledged so far; UNKNOWN where it did not."""
-        return self.rooms.streams[np.asarray(slots, np.int64), col.S_ACKED]
+        return self.arrays.streams[np.asarray(slots, np.int64), col.S_ACKED]
 
     def stream_numbers(self, slots: I64) -> I64:
         """The number of the stream in each slot, -1 where there is none any more."""
-        return self.rooms.streams[slots, col.S_ID] - 1
+        return self.arrays.streams[slots, col.S_ID] - 1
 
     def synced(self, slots: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether the start of each stream is known: its SYN was captured, or the SYN,ACK that acknowledges it."""
-        return self.rooms.streams[np.asarray(slots, np.int64), col.S_SYNCED] != 0
+        return self.arrays.streams[np.asarray(slots, np.int64), col.S_SYNCED] != 0
 
     def starts(self, slots: NDArray[np.int32]) -> I64:
         """The offset of the first byte of each stream that is handed out; above 0 where bytes before it were lost: offset 0 is
         what the first packet of either side said that comes next."""
-        streams = self.rooms.streams[np.asarray(slots, np.int64)]
+        streams = self.arrays.streams[np.asarray(slots, np.int64)]
         return np.where(streams[:, col.S_STARTED] != 0, streams[:, col.S_FIRST], 0)
 
     def bases(self, slots: NDArray[np.int32]) -> I64:
         """The sequence number of offset 0 of each stream."""
-        return self.rooms.streams[np.asarray(slots, np.int64), col.S_BASE]
+        return self.arrays.streams[np.asarray(slots, np.int64), col.S_BASE]
 
     def places(self, slots: NDArray[np.integer[Any]], asks: Bool) -> Places:
         """Where stream slots are that are open, or ended in the last block. asks: requests were sent on each."""
-        return places(np.ascontiguousarray(slots, np.int64), asks, self.rooms.streams, self.rooms.conns)
+        return places(np.ascontiguousarray(slots, np.int64), asks, self.arrays.streams, self.arrays.conns)
 
     def streams(self, slots: NDArray[np.int32]) -> Streams:
         """Addresses and more of stream slots that are open, or ended in the last block."""
-        return stream_table(np.asarray(slots, np.int64), self.rooms.streams, self.rooms.conns)
+        return stream_table(np.asarray(slots, np.int64), self.arrays.streams, self.arrays.conns)
 
     def connections(self) -> Connections:
         """All connections that carried payload and were not drained yet, by number."""
-        r = self.rooms
+        r = self.arrays
         live = np.flatnonzero((r.conns[:, col.C_PAYLOAD] != 0) & self._open())
         rows = np.zeros((len(live), col.Z_WIDTH), np.int64)
         for z, c in enumerate(live.tolist()):
@@ -349,7 +351,7 @@ class Tracker:
         return connection_table(np.concatenate([r.done[: r.state[col.G_DONE]], rows]))
 
     def _open(self) -> NDArray[np.bool_]:
-        r = self.rooms
+        r = self.arrays
         used = r.streams[0::2, col.S_ID] != 0
         used &= r.conns[:, col.C_LIST] >= 0
         used[: col.FIRST_CONN] = False
@@ -357,13 +359,13 @@ class Tracker:
 
     def drop_connections(self) -> None:
         """Closed connections are counted and not held any more: nobody will ask for them."""
-        self.rooms.state[col.G_DONE] = 0
+        self.arrays.state[col.G_DONE] = 0
 
     @property
     def counts(self) -> dict[str, int]:
         """What was seen and what was dropped, by name."""
-        out = {name: int(self.rooms.state[index]) for name, index in COUNTS.items()}
-        open_empty = (self.rooms.conns[:, col.C_PAYLOAD] == 0) & self._open()
+        out = {name: int(self.arrays.state[index]) for name, index in COUNTS.items()}
+        open_empty = (self.arrays.conns[:, col.C_PAYLOAD] == 0) & self._open()
         out["connections_without_payload"] += int(open_empty.sum())
         out["kept_too_much"] = self.kept_too_much
         return out
@@ -371,4 +373,4 @@ class Tracker:
     @property
     def copies(self) -> dict[int, int]:
         """Copies of packets in each capture."""
-        return dict(enumerate(self.rooms.copies.tolist()))
+        return dict(enumerate(self.arrays.copies.tolist()))

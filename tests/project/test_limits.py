@@ -289,7 +289,7 @@ def test_a_connection_storm_is_bounded() -> None:
         storm = [Packet(f"10.0.{i >> 8}.{i & 255}:9", "10.0.255.1:80", i, ACK, b"GET / HT", time=i) for i in each]
         tracker.feed(*segments(numbered(storm)))
     assert n - 301 <= tracker.counts["cut_short"] <= n - 300
-    assert len(tracker.rooms.conns) < n // 2
+    assert len(tracker.arrays.conns) < n // 2
     tracker.finish()
     assert tracker.counts["connections"] == n
 

@@ -159,9 +159,9 @@ def test_a_scan_does_not_fill_memory() -> None:
     data = np.zeros(1, np.uint8)
     for start in range(0, 10_000, 1000):
         tracker.feed(scan(1000, start), data)
-    assert len(tracker.rooms.conns) <= 1024
-    assert len(tracker.rooms.keys) <= 4096
-    assert len(tracker.rooms.table) <= 8192
+    assert len(tracker.arrays.conns) <= 1024
+    assert len(tracker.arrays.keys) <= 4096
+    assert len(tracker.arrays.table) <= 8192
     tracker.finish()
     counts = tracker.counts
     assert counts["connections"] == counts["connections_without_payload"] == 10_000
@@ -175,7 +175,7 @@ def test_held_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     reading.feed(numbered(handshake()))
     for n in range(60):
         reading.feed([say(bytes(500), 1000 * n + 1, 10 + n)])
-        assert reading.tracker.rooms.state.max() < 2**62
+        assert reading.tracker.arrays.state.max() < 2**62
     assert len(reading.tracker.store) <= tracker.RING_BYTES + (48 << 10)
     assert len(reading.client().data) > 10_000
     assert reading.tracker.counts["forced_gaps"] > 0
@@ -193,4 +193,4 @@ def test_out_of_order_is_not_quadratic(order: str) -> None:
     reading.feed([*numbered(handshake()), *pieces])
     reading.finish()
     assert reading.client().pieces == [b"ab" * n]
-    assert len(reading.tracker.rooms.nodes) < 4 * n + 10_000
+    assert len(reading.tracker.arrays.nodes) < 4 * n + 10_000
