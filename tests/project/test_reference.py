@@ -23,7 +23,7 @@ def reference() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["docs/options.md", "docs/limits.md", "RELIABILITY.md"])
+@pytest.mark.parametrize("name", ["docs/options.md", "docs/limits.md"])
 def test_the_page_is_what_the_code_says(name: str, reference: ModuleType) -> None:
     assert (ROOT / name).read_text() == reference.PAGES[name](), "run scripts/reference"
 
