@@ -131,7 +131,7 @@ class Spans:
 
 
 @kernel
-def copy_runs(values: NDArray[Any], starts: I64, offsets: I64, out: NDArray[Any]) -> None:
+def copy_runs(values: NDArray[np.generic], starts: I64, offsets: I64, out: NDArray[np.generic]) -> None:
     """out[offsets[i] : offsets[i + 1]] = values[starts[i] : ...] for each run. Precondition: the runs lie in `values`."""
     for i in range(len(starts)):
         shift = starts[i] - offsets[i]

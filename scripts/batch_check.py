@@ -110,7 +110,7 @@ class Peak:
 def singles(files: Sequence[Path]) -> float:
     """Seconds that inspecting each capture and comparing its pairs takes, one after another in one process."""
     code = (
-        "import sys, time\nfrom inspector import kernel\nfrom inspector.errors import InspectorError\n"
+        "import sys, time\nfrom inspector.kernels import kernel\nfrom inspector.errors import InspectorError\n"
         "from inspector.inspection import inspect\nfrom inspector.compare.all_pairs import differences\n"
         "from inspector.redact import Redactor\nkernel.use('compiled')\nbegun = time.perf_counter()\n"
         "for path in sys.stdin.read().split('\\n'):\n    try:\n        found = inspect(path)\n"

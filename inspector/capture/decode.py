@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+
 from inspector.capture import faults
 from inspector.capture.layers import ARP, NOTHING, interface_index, link_header, to_network, tunnel
 from inspector.capture.network import FRAGMENT, TCP, destination, ipv4, ipv6, source, tcp_header, timestamp
@@ -9,6 +13,7 @@ from inspector.capture.octets import ByteRows, Octets, be16, be32
 from inspector.capture.tables import PacketKind
 from inspector.kernels.instructions import prefetch
 from inspector.kernels.kernel import kernel
+from inspector.table import I64, U64
 
 # Rows of `records`, (9, n) int64. The scanners fill the first seven, `decode` the others.
 TIME = 0  # ns
@@ -66,6 +71,32 @@ SHORT = faults.SHORT_HEADER
 NO_FAULT = faults.NONE
 
 
+class Scratch(NamedTuple):
+    """A batch of n records and what is decoded of them, used again for each batch; the rows of each are named above.
+
+    records: (9, n) int64, filled by a scanner. segments, fragments: (12, n) and (7, n) int64, as many as were found.
+    addresses: (4, n) uint64, beside the segments.
+    """
+
+    records: I64
+    segments: I64
+    addresses: U64
+    fragments: I64
+
+    @staticmethod
+    def of(room: int) -> Scratch:
+        """Memory for `room` records."""
+        records, segments, fragments = (
+            np.zeros((rows, room), np.int64) for rows in (RECORD_ROWS, SEGMENT_ROWS, FRAGMENT_ROWS)
+        )
+        return Scratch(records, segments, np.zeros((ADDRESS_ROWS, room), np.uint64), fragments)
+
+    @property
+    def room(self) -> int:
+        """How many records it holds."""
+        return self.records.shape[1]
+
+
 @kernel
 def walk(
     data: Octets, at: int, cap: int, wire: int, link: int, depth: int
@@ -115,35 +146,30 @@ def walk(
 
 @kernel
 def put_segment(
-    data: Octets,
-    at: int,
-    cap: int,
-    wire: int,
-    header: int,
-    ip_at: int,
-    version: int,
-    segments: ByteRows,
-    addresses: ByteRows,
-    row: int,
-) -> None:
-    """Row `row` of the segments, from the IP header at `ip_at` and the TCP header at `at` of `header` bytes."""
+    data: Octets, at: int, cap: int, wire: int, ip_at: int, version: int, scratch: Scratch, row: int
+) -> int:
+    """Row `row` of the segments, from the IP header at `ip_at` and the TCP header at `at`: 0, or a fault of the TCP header."""
+    header = tcp_header(data, at, cap, wire)
+    if header < 0:
+        return -header
     hi, lo = source(data, ip_at, version)
-    addresses[SRC_HI, row] = hi
-    addresses[SRC_LO, row] = lo
+    scratch.addresses[SRC_HI, row] = hi
+    scratch.addresses[SRC_LO, row] = lo
     hi, lo = destination(data, ip_at, version)
-    addresses[DST_HI, row] = hi
-    addresses[DST_LO, row] = lo
-    segments[SPORT, row] = be16(data, at)
-    segments[DPORT, row] = be16(data, at + 2)
-    segments[SEQ, row] = be32(data, at + 4)
-    segments[ACK, row] = be32(data, at + 8)
-    segments[FLAGS, row] = be16(data, at + 12) & 0x1FF
-    segments[IP_ID, row] = be16(data, ip_at + 4) if version == 4 else 0
+    scratch.addresses[DST_HI, row] = hi
+    scratch.addresses[DST_LO, row] = lo
+    scratch.segments[SPORT, row] = be16(data, at)
+    scratch.segments[DPORT, row] = be16(data, at + 2)
+    scratch.segments[SEQ, row] = be32(data, at + 4)
+    scratch.segments[ACK, row] = be32(data, at + 8)
+    scratch.segments[FLAGS, row] = be16(data, at + 12) & 0x1FF
+    scratch.segments[IP_ID, row] = be16(data, ip_at + 4) if version == 4 else 0
     payload = min(at + header, cap)
-    segments[TSVAL, row] = timestamp(data, at + 20, payload)
-    segments[PAYLOAD_AT, row] = payload
-    segments[PAYLOAD_CAPTURED, row] = cap - payload
-    segments[PAYLOAD_LENGTH, row] = wire - at - header
+    scratch.segments[TSVAL, row] = timestamp(data, at + 20, payload)
+    scratch.segments[PAYLOAD_AT, row] = payload
+    scratch.segments[PAYLOAD_CAPTURED, row] = cap - payload
+    scratch.segments[PAYLOAD_LENGTH, row] = wire - at - header
+    return NO_FAULT
 
 
 @kernel
@@ -168,26 +194,17 @@ HEADERS = 64  # bytes: two cache lines hold most headers
 
 
 @kernel
-def decode(
-    data: Octets,
-    records: ByteRows,
-    first: int,
-    end: int,
-    named: ByteRows,
-    names: int,
-    room: int,
-    segments: ByteRows,
-    addresses: ByteRows,
-    fragments: ByteRows,
-) -> tuple[int, int, int]:
-    """Decode `records` [first, end): returns how many segments, fragments and names of interfaces there are then.
+def decode(data: Octets, scratch: Scratch, end: int, named: ByteRows, names: int, room: int) -> tuple[int, int, int]:
+    """Decode the first `end` records: returns how many segments, fragments and names of interfaces there are then.
 
-    Precondition: frames lie in `data`, and segments, addresses and fragments have room for a row a record.
+    named, names, room: as in `name_interface`. Precondition: frames lie in `data`.
     """
+    records = scratch.records
+    fragments = scratch.fragments
     segment = 0
     fragment = 0
     slot = 0
-    for r in range(first, end):
+    for r in range(end):
         if r + SOON < end and records[CAPTURED, r + SOON] > HEADERS:
             prefetch(data, records[AT, r + SOON])
             prefetch(data, records[AT, r + SOON] + HEADERS)
@@ -202,14 +219,12 @@ def decode(
             data, start, start + captured, start + records[LENGTH, r], link, records[DEPTH, r]
         )
         if kind == KIND_TCP:
-            header = tcp_header(data, at, cap, wire)
-            if header < 0:
+            fault = put_segment(data, at, cap, wire, ip_at, version, scratch, segment)
+            if fault != NO_FAULT:
                 kind = KIND_MALFORMED
-                fault = -header
             else:
-                put_segment(data, at, cap, wire, header, ip_at, version, segments, addresses, segment)
-                segments[RECORD, segment] = r
-                segments[TUNNEL, segment] = depth
+                scratch.segments[RECORD, segment] = r
+                scratch.segments[TUNNEL, segment] = depth
                 segment += 1
         elif kind == KIND_FRAGMENT:
             fragments[FRAGMENT_RECORD, fragment] = r

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inspector.capture import decode as rows
 from inspector.capture import faults, links
-from inspector.capture.decode import decode
+from inspector.capture.decode import Scratch, decode
 from inspector.capture.faults import count_faults
 from inspector.capture.fragments import LARGEST, Fragment, Reassembler
 from inspector.capture.tables import CaptureInfo, Interface, PacketKind, Packets, Segments
@@ -19,24 +19,13 @@ MAX_NAMES = 1024  # LINUX_SLL2 interface indexes told apart
 NESTED = 8  # fragments within reassembled datagrams
 
 
-class Scratch:
-    """Scratch memory for `room` records, used again for each batch."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.records: I64 = np.zeros((rows.RECORD_ROWS, room), np.int64)
-        self.segments: I64 = np.zeros((rows.SEGMENT_ROWS, room), np.int64)
-        self.addresses: U64 = np.zeros((rows.ADDRESS_ROWS, room), np.uint64)
-        self.fragments: I64 = np.zeros((rows.FRAGMENT_ROWS, room), np.int64)
-
-
 class Decoder:
     """Decodes the batches of one capture in order. Keeps open fragments and the interfaces met."""
 
     def __init__(self, info: CaptureInfo, room: int) -> None:
         self.info = info
-        self.batch = Scratch(room)
-        self.single = Scratch(1)
+        self.batch = Scratch.of(room)
+        self.single = Scratch.of(1)
         self.named: I64 = np.zeros((1, MAX_NAMES), np.int64)
         self.names = 0
         self.interface_of: I64 = np.zeros(0, np.int64)  # slot of `named` -> index into info.interfaces
@@ -45,18 +34,7 @@ class Decoder:
     def decode(self, data: U8, count: int) -> tuple[U8, Packets, Segments]:
         """The first `count` records of the batch; `data` comes back with reassembled datagrams behind it, if any."""
         batch = self.batch
-        found, broken, self.names = decode(
-            data,
-            batch.records,
-            0,
-            count,
-            self.named,
-            self.names,
-            MAX_NAMES,
-            batch.segments,
-            batch.addresses,
-            batch.fragments,
-        )
+        found, broken, self.names = decode(data, batch, count, self.named, self.names, MAX_NAMES)
         self._name_interfaces(batch.records, count)
         segments = batch.segments[:, :found]
         addresses = batch.addresses[:, :found]
@@ -185,9 +163,7 @@ class Decoder:
         one.records[rows.LINK, 0] = links.RAW
         one.records[rows.DEPTH, 0] = depth
         data = np.frombuffer(bytearray(done[0]), np.uint8)
-        found, again, _ = decode(
-            data, one.records, 0, 1, self.named, self.names, MAX_NAMES, one.segments, one.addresses, one.fragments
-        )
+        found, again, _ = decode(data, one, 1, self.named, self.names, MAX_NAMES)
         return found, again
 
     def _fragment(self, data: U8, place: list[int]) -> Fragment | None:

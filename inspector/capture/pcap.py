@@ -11,7 +11,7 @@ from inspector.capture import faults, links
 from inspector.capture.decode import DEPTH, INTERFACE, LINK
 from inspector.capture.faults import count_faults
 from inspector.capture.layers import BIG_ENDIAN
-from inspector.capture.records import BROKEN, CHAIN, DAY, HEADER, LONG_CHAIN, LONGEST, chain, scan_records
+from inspector.capture.records import BROKEN, CHAIN, DAY, HEADER, LONG_CHAIN, LONGEST, Framing, chain, scan_records
 from inspector.capture.tables import CaptureInfo, Interface
 from inspector.errors import CaptureError
 from inspector.lang import _, marked
@@ -42,6 +42,7 @@ class Pcap:
         snaplen, network = (int(v) for v in np.frombuffer(head, order, 2, 16))
         self.snaplen = snaplen
         self.limit = min(max(snaplen, USUAL_LIMIT), LARGEST_LIMIT)
+        self._framing = Framing(self.big, self.unit, self.limit)
         self.link = network & 0xFFFF  # the upper bits tell of a frame check sequence
         self.previous = -1
         info.format = "pcap"
@@ -59,7 +60,7 @@ class Pcap:
     def scan(self, data: U8, at: int, end: int, final: bool, records: I64, room: int) -> tuple[int, int, int]:
         """Fill the scanners' rows of `records`: `(count, at, status)`, see `records.scan_records`."""
         count, at, status, self.previous, odd = scan_records(
-            data, at, end, int(final), self.big, self.unit, self.limit, self.previous, records, room
+            data, at, end, int(final), self._framing, self.previous, records, room
         )
         count_faults(self.info, faults.RECORD_TIME, odd)
         records[LINK, :count] = self.link + BIG_ENDIAN * self.big
@@ -90,7 +91,7 @@ class Pcap:
             following = at + HEADER + self._number(data, at + 8)
             if following + HEADER <= end and not self._leaps(data, following):
                 return BROKEN
-        return chain(data, at, end, int(final), self.big, self.unit, self.limit, longest)
+        return chain(data, at, end, int(final), self._framing, longest)
 
     def _leaps(self, data: U8, at: int) -> bool:
         return self.previous >= 0 and abs(self._number(data, at) - self.previous // 1_000_000_000) > DAY

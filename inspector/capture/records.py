@@ -5,6 +5,8 @@ https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/ section 5: seconds, fra
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from inspector.capture.decode import AT, CAPTURED, LENGTH, TIME
 from inspector.capture.octets import ByteRows, Octets, host32
 from inspector.kernels.kernel import cold, kernel
@@ -28,19 +30,28 @@ SOUND = 2
 TO_THE_END = 3  # sound, and its last record ends where the file ends
 
 
+class Framing(NamedTuple):
+    """How the record headers of a file are read: `big` is 1 where they are big-endian, else 0; `unit` is fractions in a second
+    (10**6 or 10**9); `limit` is the largest captured length believed, in bytes."""
+
+    big: int
+    unit: int
+    limit: int
+
+
 @kernel
-def strict(data: Octets, at: int, big: int, unit: int, limit: int) -> int:
+def strict(data: Octets, at: int, framing: Framing) -> int:
     """Whether the 16 bytes at `at` are a record header beyond reproach."""
-    captured = host32(data, at + 8, big)
-    length = host32(data, at + 12, big)
-    fraction = host32(data, at + 4, big)
-    if captured == 0 or captured > limit or captured > length or length > LONGEST or fraction >= unit:
+    captured = host32(data, at + 8, framing.big)
+    length = host32(data, at + 12, framing.big)
+    fraction = host32(data, at + 4, framing.big)
+    if captured == 0 or captured > framing.limit or captured > length or length > LONGEST or fraction >= framing.unit:
         return 0
     return 1
 
 
 @cold
-def chain(data: Octets, at: int, end: int, final: int, big: int, unit: int, limit: int, longest: int) -> int:
+def chain(data: Octets, at: int, end: int, final: int, framing: Framing, longest: int) -> int:
     """What follows from `at` on: whether up to `longest` records, or all to the end of the file, are sound.
 
     `final` is 1 where the file ends at `end`.
@@ -51,9 +62,9 @@ def chain(data: Octets, at: int, end: int, final: int, big: int, unit: int, limi
             return TO_THE_END
         if at + HEADER > end:
             return UNKNOWN if not final else (SOUND if seen > 1 else BROKEN)
-        if not strict(data, at, big, unit, limit):
+        if not strict(data, at, framing):
             return BROKEN
-        at += HEADER + host32(data, at + 8, big)
+        at += HEADER + host32(data, at + 8, framing.big)
         if at > end:
             return UNKNOWN if not final else (SOUND if seen > 1 else BROKEN)
         seen += 1
@@ -62,24 +73,16 @@ def chain(data: Octets, at: int, end: int, final: int, big: int, unit: int, limi
 
 @kernel
 def scan_records(
-    data: Octets,
-    at: int,
-    end: int,
-    final: int,
-    big: int,
-    unit: int,
-    limit: int,
-    previous: int,
-    records: ByteRows,
-    room: int,
+    data: Octets, at: int, end: int, final: int, framing: Framing, previous: int, records: ByteRows, room: int
 ) -> tuple[int, int, int, int, int]:
     """Read records from `at` on: `(count, at, status, previous, odd)`.
 
-    `unit` is fractions in a second (10**6 or 10**9), `limit` the largest captured length believed, `previous` the time
-    of the packet before in nanoseconds, -1 where there is none. An odd header (no bytes, captured longer than sent, too
-    large a fraction, a leap of more than a day) is believed only if sound records follow. Odd times are replaced by the
-    previous and counted in `odd`.
+    `previous` is the time of the packet before in nanoseconds, -1 where there is none. An odd header (no bytes, captured
+    longer than sent, too large a fraction, a leap of more than a day) is believed only if sound records follow. Odd times
+    are replaced by the previous and counted in `odd`.
     """
+    big = framing.big
+    unit = framing.unit
     count = 0
     odd = 0
     scale = 1_000_000_000 // unit
@@ -92,13 +95,13 @@ def scan_records(
         fraction = host32(data, at + 4, big)
         captured = host32(data, at + 8, big)
         length = host32(data, at + 12, big)
-        if captured > limit or length > LONGEST:
+        if captured > framing.limit or length > LONGEST:
             return count, at, DAMAGED, previous, odd
         following = at + HEADER + captured
         time = seconds * 1_000_000_000 + fraction * scale
         leap = previous >= 0 and abs(seconds - previous // 1_000_000_000) > DAY
         if captured == 0 or captured > length or fraction >= unit or leap:
-            sound = chain(data, following, end, final, big, unit, limit, CHAIN) if following <= end else UNKNOWN
+            sound = chain(data, following, end, final, framing, CHAIN) if following <= end else UNKNOWN
             if sound == BROKEN or (sound == UNKNOWN and final):
                 return count, at, DAMAGED, previous, odd
             if sound == UNKNOWN:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inspector.capture import links
 from inspector.capture.layers import GENEVE_PORT, LINUX_VXLAN_PORT, VXLAN_PORT
@@ -34,6 +35,19 @@ class FoundSegment:
     target: tuple[bytes, int]
     seq: int  # of the first payload byte
     captured: int
+
+
+class Pseudo(NamedTuple):
+    """What checksums above IP take in of its header: the protocol, both addresses as they were, and as they are now."""
+
+    protocol: int
+    old: bytes
+    new: bytes
+
+    def headers(self, length: int) -> tuple[bytes, bytes]:
+        """The pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1) of `length` bytes, as it was and as it is."""
+        tail = self.protocol.to_bytes(4, "big") + length.to_bytes(4, "big")
+        return self.old + tail, self.new + tail
 
 
 Payload = Callable[[FoundSegment], bytes]
@@ -157,15 +171,15 @@ class Rewriter:
         for i in (at + 12, at + 16):
             new[i : i + 4] = self.mask.v4(bytes(old[i : i + 4]))
         fix(old, new, at + 10, at, at + header, b"", b"")
-        pseudo = bytes(old[at + 12 : at + 20]), bytes(new[at + 12 : at + 20])
-        self._transport(old[at + 9], pseudo, old, new, at + header, cap, wire, depth)
+        pseudo = Pseudo(old[at + 9], bytes(old[at + 12 : at + 20]), bytes(new[at + 12 : at + 20]))
+        self._transport(pseudo, old, new, at + header, cap, wire, depth)
 
     def _v6(self, old: memoryview, new: bytearray, at: int, cap: int, wire: int, depth: int) -> None:
         need(old, at, 40, cap)
         size, following = be16(old, at + 4), old[at + 6]
         for i in (at + 8, at + 24):
             new[i : i + 16] = self.mask.v6(bytes(old[i : i + 16]))
-        pseudo = bytes(old[at + 8 : at + 40]), bytes(new[at + 8 : at + 40])
+        addresses = bytes(old[at + 8 : at + 40]), bytes(new[at + 8 : at + 40])
         at += 40
         if size:
             wire = min(wire, at + size)
@@ -180,12 +194,12 @@ class Rewriter:
             at += size
         if following in (43, 44):
             raise Refused("fragment" if following == 44 else "ip-options")
-        self._transport(following, pseudo, old, new, at, cap, wire, depth)
+        self._transport(Pseudo(following, *addresses), old, new, at, cap, wire, depth)
 
     def _transport(
-        self, protocol: int, pseudo: tuple[bytes, bytes], old: memoryview, new: bytearray, at: int, cap: int, wire: int,
-        depth: int,
-    ) -> None:  # fmt: skip
+        self, pseudo: Pseudo, old: memoryview, new: bytearray, at: int, cap: int, wire: int, depth: int
+    ) -> None:
+        protocol = pseudo.protocol
         if protocol == TCP:
             self._tcp(pseudo, old, new, at, cap, wire)
             return
@@ -201,8 +215,7 @@ class Rewriter:
             raise Refused("no-tcp")
         self._network(following, old, new, inner, cap, wire, depth + 1)
         if protocol == UDP and be16(old, at + 6):
-            tail = UDP.to_bytes(4, "big") + (wire - at).to_bytes(4, "big")
-            fix(old, new, at + 6, at, cap, pseudo[0] + tail, pseudo[1] + tail)
+            fix(old, new, at + 6, at, cap, *pseudo.headers(wire - at))
             if be16(new, at + 6) == 0:
                 new[at + 6 : at + 8] = b"\xff\xff"  # RFC 768: zero says that there is none
         elif protocol == GRE and old[at] & 0x80:
@@ -224,7 +237,7 @@ class Rewriter:
             return be16(old, at + 10), inner
         raise Refused("no-tcp")
 
-    def _tcp(self, pseudo: tuple[bytes, bytes], old: memoryview, new: bytearray, at: int, cap: int, wire: int) -> None:
+    def _tcp(self, pseudo: Pseudo, old: memoryview, new: bytearray, at: int, cap: int, wire: int) -> None:
         need(old, at, 20, cap)
         header = (old[at + 12] >> 4) * 4
         if header < 20 or wire - at < header:
@@ -233,14 +246,16 @@ class Rewriter:
         for i, size in unknown_options(old, at + 20, body):
             new[i : i + size] = bytes(size)
         if cap > body:
-            width = len(pseudo[0]) // 2
+            width = len(pseudo.old) // 2
             seq = int.from_bytes(old[at + 4 : at + 8], "big") + (old[at + 13] >> 1 & 1)
             found = FoundSegment(
-                (pseudo[0][:width], be16(old, at)), (pseudo[0][width:], be16(old, at + 2)), seq & 0xFFFFFFFF, cap - body
+                (pseudo.old[:width], be16(old, at)),
+                (pseudo.old[width:], be16(old, at + 2)),
+                seq & 0xFFFFFFFF,
+                cap - body,
             )
             new[body:cap] = self.payload(found)
-        tail = TCP.to_bytes(4, "big") + (wire - at).to_bytes(4, "big")
-        fix(old, new, at + 16, at, cap, pseudo[0] + tail, pseudo[1] + tail)
+        fix(old, new, at + 16, at, cap, *pseudo.headers(wire - at))
 
 
 def gre(old: memoryview, at: int, cap: int) -> tuple[int, int]:

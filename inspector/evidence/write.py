@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,6 +210,20 @@ class _Taken:
     comments: tuple[str, ...]
 
 
+class _Passing(NamedTuple):
+    """A segment that may be taken. low, high: its messages' rows in `_Taker.named`; time in ns, length in payload bytes."""
+
+    low: int
+    high: int
+    capture: int
+    packet: int
+    time: int
+    flags: int
+    length: int
+    source: Endpoint
+    target: Endpoint
+
+
 class _Taker:
     """Picks a block's packets, with the interface that each was captured on and what it shows."""
 
@@ -253,7 +267,7 @@ class _Taker:
         sources = zip(s.src_hi.tolist(), s.src_lo.tolist(), s.sport.tolist(), strict=True)
         targets = zip(s.dst_hi.tolist(), s.dst_lo.tolist(), s.dport.tolist(), strict=True)
         for row, *rest in zip(*(column.tolist() for column in columns), sources, targets, strict=True):
-            told = self._tell(*rest)
+            told = self._tell(_Passing(*rest))
             if told is not None:
                 comments[row] = told
         for row in np.flatnonzero((p.kind == PacketKind.FRAGMENT) & self.choice.during(p.time)).tolist():
@@ -278,24 +292,21 @@ class _Taker:
             return np.ones(len(hi), bool)
         return np.isin(blend(hi, lo, port), self.clients)
 
-    def _tell(
-        self, low: int, high: int, capture: int, packet: int, time: int, flags: int, length: int,
-        source: Endpoint, target: Endpoint,
-    ) -> list[str] | None:  # fmt: skip
-        """The comments of a segment, None where it is not taken. low, high: its messages' rows in `named`."""
-        found = self._window(source, target, time)
+    def _tell(self, s: _Passing) -> list[str] | None:
+        """The comments of a segment, None where it is not taken."""
+        found = self._window(s.source, s.target, s.time)
         from_client = found is not None
-        found = found or self._window(target, source, time)
+        found = found or self._window(s.target, s.source, s.time)
         if found is None and not self.choice.everything:
             return None
         out: list[str] = []
-        for at in range(low, high):
+        for at in range(s.low, s.high):
             part = PacketPart.RESPONSE if self.side[at] else PacketPart.REQUEST
             for number, leg in self.choice.owners.get(int(self.owner[at]), ()):
-                out += message(part, leg, self.views[number], capture, packet)
+                out += message(part, leg, self.views[number], s.capture, s.packet)
         if not out and found is not None:
             window, row = found
-            part = part_of(flags, length, from_client, row != NONE and time < self.asked[row])
+            part = part_of(s.flags, s.length, from_client, row != NONE and s.time < self.asked[row])
             for number, leg in self.choice.owners.get(row, ()):
                 out.append(general(part, leg.name.lower(), window.joined).format(n=number))
         if len(out) > MOST_COMMENTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.http.fields import field_line, note_field, store, value_bounds
+from inspector.http.fields import field_line, note_field, store
 from inspector.http.layout import Http
 from inspector.http.line_cache import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.matching import match
@@ -226,14 +226,13 @@ def begins_response(data: U8, at: int, end: int) -> bool:
 
 
 @cold
-def new_line(http: Http, s: int, data: U8, at: int, i: int, folded: bool, place: int, line: U8, row: int) -> None:
+def new_line(http: Http, s: int, data: U8, at: int, i: int, folded: bool, place: int, line: U8) -> None:
     """The field line `data[at:i]` is read, and takes its `place` (-1: none) among the known ones."""
+    row = http.state[s, col.ROW]
     before = http.hashes[col.H_HEADERS, row] & M
     name, value, size = field_line(http, data, at, i, folded, line, row)
     if place >= 0 and data[i - 1] == 13:
-        begin, end = (at, i) if name == UNNAMED else value_bounds(data, at, i - 1)
-        added = (http.hashes[col.H_HEADERS, row] - before) & M
-        learn(data, at, i, place, name, begin - at, end - at, added, http.known, http.known_words)
+        learn(http, data, at, i, place, name, (http.hashes[col.H_HEADERS, row] - before) & M)
     if name != UNNAMED:
         note_field(http, name, line, value, size, s, row)
 
@@ -279,6 +278,6 @@ def read_headers(http: Http, s: int, data: U8, at: int, end: int, last: bool, li
             if name != UNNAMED:
                 note_field(http, name, data, value, size, s, row)
         else:
-            new_line(http, s, data, at, i, folded, place, line, row)
+            new_line(http, s, data, at, i, folded, place, line)
         at = i + 1
         begin = at

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.http.names import B3, X_B3_SAMPLED
+from inspector.http.fields import value_bounds
+from inspector.http.layout import Http
+from inspector.http.names import B3, UNNAMED, X_B3_SAMPLED
 from inspector.http.startline import HIGHS, LINE_FEEDS_INVERTED, ONES_INVERTED
 from inspector.http.xxh64 import P1, P2, M
 from inspector.kernels.instructions import load64, lowest_bit
@@ -70,35 +72,26 @@ def recall(data: U8, at: int, i: int, place: int, known: I64, known_words: U64) 
 
 
 @cold
-def learn(
-    data: U8,
-    at: int,
-    i: int,
-    place: int,
-    name: int,
-    value: int,
-    value_end: int,
-    added: int,
-    known: I64,
-    known_words: U64,
-) -> None:
+def learn(http: Http, data: U8, at: int, i: int, place: int, name: int, added: int) -> None:
     """The line `data[at:i]` takes `place`, unless its value is changed when it is read (see `trace`): then the other line stays.
 
-    added: what the line adds to the hash of the headers.
+    name: of the field, or UNNAMED. added: what the line adds to the hash of the headers. Precondition: the line ends in CR and
+    is not folded.
     """
     size = i - at
     if size <= 0 or size > LONGEST or (B3 - 1 <= name <= X_B3_SAMPLED):
         return
-    known[place, SIZE] = size
-    known[place, NAME] = name
-    known[place, VALUE] = value
-    known[place, VALUE_END] = value_end
-    known_words[place, KNOWN_WORDS] = added
+    begin, end = (at, i) if name == UNNAMED else value_bounds(data, at, i - 1)
+    http.known[place, SIZE] = size
+    http.known[place, NAME] = name
+    http.known[place, VALUE] = begin - at
+    http.known[place, VALUE_END] = end - at
+    http.known_words[place, KNOWN_WORDS] = added
     k = 0
     while size >= 8:
-        known_words[place, k] = load64(data, at)
+        http.known_words[place, k] = load64(data, at)
         at += 8
         size -= 8
         k += 1
     if size > 0:
-        known_words[place, k] = load64(data, at) & (M >> (64 - 8 * size))
+        http.known_words[place, k] = load64(data, at) & (M >> (64 - 8 * size))

@@ -7,9 +7,10 @@ import struct
 import numpy as np
 
 from inspector.capture.blocks import chain_blocks
-from inspector.capture.records import chain
+from inspector.capture.records import Framing, chain
 from inspector.kernels.gather import FEW, take
 from inspector.mirror import lost_kernels
+from inspector.mirror.layout import Grouped, Mates
 from inspector.tcp import Tracker, blocks
 from inspector.tcp import layout as col
 from inspector.tcp.flows import write_row
@@ -39,7 +40,7 @@ def warm_rest() -> None:
 
 def _of_capture() -> None:
     data = np.frombuffer(SECTION * 4, np.uint8).copy()
-    chain(data, 0, len(data), 1, 0, 1, 65536, 1)
+    chain(data, 0, len(data), 1, Framing(0, 1, 65536), 1)
     chain_blocks(data, 0, len(data), 1, 0, 1)
 
 
@@ -56,9 +57,7 @@ def _of_tcp() -> None:
 
 
 def _of_mirror() -> None:
-    none, rows = np.empty(0, np.int64), np.empty((0, 4), np.int64)
-    signs = np.empty(0, np.uint32)
-    lost_kernels.couple(
-        none, none, none, none, none, none, rows, rows, none, signs, none, none, 0, False, none, np.empty(2, np.int64)
-    )
-    lost_kernels.serve(none, none, none, rows, rows, rows, none, none, 0, np.empty(2, np.int64))
+    none, rows, mates = np.empty(0, np.int64), np.empty((0, 4), np.int64), Mates.unknown(0)
+    queues, outlines = lost_kernels.Queues(none, none, none, none), lost_kernels.Outlines(rows, rows, rows)
+    lost_kernels.couple(Grouped(none, none), queues, outlines, mates, 0, False, lost_kernels.Shifts(none, none))
+    lost_kernels.serve(none, none, none, outlines, mates, 0, none)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,23 @@ FEW = 512  # rows: fewer are moved faster by numpy
 LITTLE = sys.byteorder == "little"
 
 
-@kernel
-def find_parts(order: I64, bounds: I64, row: I64, begins: I64, part: I64) -> int:
-    """Where rows order[i] of all parts together are: row[i] in their part, and stretches of rows of one part.
+class Stretches(NamedTuple):
+    """Where n wanted rows are: each in its part, and stretches of wanted rows that are of one part.
 
-    bounds: (parts + 1,), where each part begins. begins, part: (n + 1,), where each stretch begins and its part, -1 for rows
-    that are negative. Returns how many stretches, -1 where a row is not there.
+    row: (n + 1,) int64, the row in the part; the last is not used. begins, part: (n + 1,) int64, where each stretch begins
+    and its part, -1 for rows that are negative; behind the last stretch `begins` is n.
+    """
+
+    row: I64
+    begins: I64
+    part: I64
+
+
+@kernel
+def find_parts(order: I64, bounds: I64, found: Stretches) -> int:
+    """Find rows order[i] of all parts together. bounds: (parts + 1,), where each part begins.
+
+    Returns how many stretches there are, -1 where a row is not there.
     """
     last = len(bounds) - 1
     count = 0
@@ -44,50 +55,46 @@ def find_parts(order: I64, bounds: I64, row: I64, begins: I64, part: I64) -> int
                 while at >= bounds[p + 1]:
                     p += 1
             if p != before:
-                begins[count] = i
-                part[count] = p
+                found.begins[count] = i
+                found.part[count] = p
                 count += 1
-        row[i] = at - bounds[p] if p >= 0 else 0
-    begins[count] = len(order)
+        found.row[i] = at - bounds[p] if p >= 0 else 0
+    found.begins[count] = len(order)
     return count
 
 
 @kernel
-def gather_column(
-    size: int, sources: I64, c: int, target: int, row: I64, begins: I64, part: I64, count: int, fill: int
-) -> None:
+def gather_column(size: int, sources: I64, c: int, target: int, found: Stretches, count: int, fill: int) -> None:
     """Items of `size` bytes of column c go to address `target`, one after another; that at address `fill` where there is none."""
     for stretch in range(count):
-        base = sources[c, part[stretch]] if part[stretch] >= 0 else fill
-        for i in range(begins[stretch], begins[stretch + 1]):
+        base = sources[c, found.part[stretch]] if found.part[stretch] >= 0 else fill
+        for i in range(found.begins[stretch], found.begins[stretch + 1]):
             if size == 8:
-                copy8(target + 8 * i, base + 8 * row[i])
+                copy8(target + 8 * i, base + 8 * found.row[i])
             elif size == 4:
-                copy4(target + 4 * i, base + 4 * row[i])
+                copy4(target + 4 * i, base + 4 * found.row[i])
             elif size == 2:
-                copy2(target + 2 * i, base + 2 * row[i])
+                copy2(target + 2 * i, base + 2 * found.row[i])
             else:
-                copy1(target + i, base + row[i])
+                copy1(target + i, base + found.row[i])
 
 
 @kernel
-def gather_columns(
-    sources: I64, targets: I64, sizes: I64, fills: I64, row: I64, begins: I64, part: I64, count: int
-) -> None:
+def gather_columns(sources: I64, targets: I64, sizes: I64, fills: I64, found: Stretches, count: int) -> None:
     """All columns. sources: (columns, parts) addresses; targets, fills: (columns,) addresses; sizes: (columns,) bytes of an item.
 
-    row, begins, part, count: as `find_parts` found them. Precondition: the addresses are those of arrays that hold the rows, or
+    found, count: as `find_parts` found them. Precondition: the addresses are those of arrays that hold the rows, or
     have room for them.
     """
     for c in range(len(targets)):
         if sizes[c] == 8:
-            gather_column(8, sources, c, targets[c], row, begins, part, count, fills[c])
+            gather_column(8, sources, c, targets[c], found, count, fills[c])
         elif sizes[c] == 4:
-            gather_column(4, sources, c, targets[c], row, begins, part, count, fills[c])
+            gather_column(4, sources, c, targets[c], found, count, fills[c])
         elif sizes[c] == 2:
-            gather_column(2, sources, c, targets[c], row, begins, part, count, fills[c])
+            gather_column(2, sources, c, targets[c], found, count, fills[c])
         else:
-            gather_column(1, sources, c, targets[c], row, begins, part, count, fills[c])
+            gather_column(1, sources, c, targets[c], found, count, fills[c])
 
 
 def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = None) -> list[NDArray[Any]]:
@@ -104,8 +111,8 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
         return [_plain(columns, order, fill) for columns, fill in zip(zip(*parts, strict=True), wanted, strict=True)]
     bounds = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(columns[0]) for columns in parts], out=bounds[1:])
-    row, begins, part = np.empty((3, len(order) + 1), np.int64)
-    count = find_parts(np.ascontiguousarray(order, np.int64), bounds, row, begins, part)
+    found = Stretches(*np.empty((3, len(order) + 1), np.int64))
+    count = find_parts(np.ascontiguousarray(order, np.int64), bounds, found)
     if count < 0:
         raise IndexError(f"a row is not among {bounds[-1]}")
     # They are kept alive while they are read.
@@ -121,9 +128,7 @@ def take(parts: Sequence[Columns], order: I64, fills: Sequence[int] | None = Non
         np.array(targets, np.int64),
         np.array([kind.itemsize for kind in kinds], np.int64),
         _address(words) + 8 * np.arange(len(kinds)),
-        row,
-        begins,
-        part,
+        found,
         count,
     )
     return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def lowest_bit_stepwise(word: int) -> int:
 
 
 @kernel
-def prefetch_nothing(rows: NDArray[np.int64], row: int) -> None:
+def prefetch_nothing(rows: Sized, row: int) -> None:
     """As `prefetch`, which changes nothing but the time."""
 
 
@@ -172,7 +172,7 @@ def lowest_bit(word: int) -> int:
 
 
 @instruction(_prefetch, prefetch_nothing)
-def prefetch(rows: Any, row: int) -> None:
+def prefetch(rows: Sized, row: int) -> None:
     """The first bytes of rows[row] will be read soon: the processor may fetch them meanwhile. Precondition: the row is there."""
 
 

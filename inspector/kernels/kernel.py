@@ -5,7 +5,8 @@ function compiled by numba, cached on disk, releasing the GIL.
 
 Rules for a kernel, so that both speeds agree:
 
-- arguments are 1-D or 2-D arrays of integers or booleans, or scalars; results are integers, booleans or tuples of them;
+- arguments are 1-D or 2-D arrays of integers or booleans, scalars, or NamedTuples of these (what belongs together is one
+  argument); results are integers, booleans or tuples of them;
 - arrays are only indexed and assigned (`a[i]`, `a[i, j]`, `len(a)`), never sliced or used whole: the plain speed hands
   over memoryviews, which give Python integers (fast, and they do not overflow);
 - every bound is checked by the kernel itself: numba does not;

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
 from inspector.mirror import loss_guard, verdict
-from inspector.mirror.downstream import Lines, Served, assign, nobody
+from inspector.mirror.downstream import Lines, Served, assign
 from inspector.mirror.groups import in_groups, member, numbered
+from inspector.mirror.layout import Grouped, Mates, nobody
 from inspector.mirror.legs import legs
 from inspector.mirror.lost_requests import effective_time, place
-from inspector.mirror.pairing import by_family, columns, confidence, match, retried, unpaired
+from inspector.mirror.pairing import Candidates, Traits, by_family, confidence, match, retried, traits_of
 from inspector.mirror.signs import Signs, blend, number, prepare
 from inspector.mirror.tables import NONE, Delivered, Exchanges, Mirrors, Proof, Reason, Sign, Verdict
-from inspector.table import I64, U8, U32, Bool, first_of_each
+from inspector.table import I64, U8, Bool, first_of_each
 
 AHEAD = 50_000_000  # ns: an unmarked copy is sent no earlier than this before its original
 BEHIND = 1_000_000_000  # ns: and no later than this after the original or its downstream was answered
@@ -53,34 +54,26 @@ class _Work:
     allowed: int
     upstream: Bool
     retry: Bool
-    original: I64
-    found: U32
-    fan: I64
-    downstream: I64
-    claimed: I64
+    mates: Mates
     lines: Lines
     served: Served
-    keys: NDArray[np.uint64]
-    nums: I64
+    traits: Traits
     guessed: Bool  # by row: its original was told by order alone, or its downstream exchange by equal responses
 
     @property
     def open(self) -> Bool:
         """Upstream requests that are neither copies nor retries, as far as is known."""
-        return self.upstream & (self.original < 0) & ~self.retry
+        return self.upstream & (self.mates.original < 0) & ~self.retry
 
     def pair(self, family: I64, copies: Bool, originals: Bool, marked: bool) -> None:
         """Match within `family` and keep what the allowed signs carry."""
         order = by_family(family, copies | originals)
         if len(order):
-            match(
-                order, family, self.keys, self.nums, copies, originals, marked, self.window,
-                self.original, self.found, self.fan,
-            )  # fmt: skip
+            match(Candidates(order, family, copies, originals), self.traits, marked, self.window, self.mates)
 
     def assign(self, rows: Bool, rank: I64) -> None:
         """Find the downstream exchanges of `rows`."""
-        assign(self.e, self.s, self.lines, self.served, rows, rank, self.window, self.downstream, self.claimed)
+        assign(self.e, self.s, self.lines, self.served, rows, rank, self.window, self.mates)
 
 
 def find(
@@ -100,23 +93,30 @@ def find(
     s = prepare(e, suffix.encode("latin-1", "replace"))
     upstream = (e.request_time >= 0) & (s.serves_self < 0) & ~s.loopback
     server = blend(e.server_hi, e.server_lo, e.server_port)
-    original, found, fan = unpaired(n)
-    keys, nums = columns(e, s, server)
-    allowed = int(signs) if signs is not None else (1 << 16) - 1
     w = _Work(
-        e, s, server, window, allowed, upstream, retried(e, s.sender, upstream), original, found, fan,
-        nobody(n), nobody(n), Lines.of(e), Served.of(e, s, upstream), keys, nums, np.zeros(n, bool),
-    )  # fmt: skip
+        e=e,
+        s=s,
+        server=server,
+        window=window,
+        allowed=int(signs) if signs is not None else (1 << 16) - 1,
+        upstream=upstream,
+        retry=retried(e, s.sender, upstream),
+        mates=Mates.unknown(n),
+        lines=Lines.of(e),
+        served=Served.of(e, s, upstream),
+        traits=traits_of(e, s, server),
+        guessed=np.zeros(n, bool),
+    )
     if n:
         _marked(w)
         _unmarked(w)
         _filter(w)
         if w.allowed & Sign.COUNT:
-            w.guessed = place(e, s, server, original, found, w.downstream, w.claimed, upstream, w.retry, window)
+            w.guessed = place(e, s, server, w.mates, upstream, w.retry, window)
     lone = _lone(w)
     again = _attempts(w)
     mirrors = _judge(w, lone, again, encrypted)
-    return Assignment(e, s, w.original, w.downstream, w.claimed, w.retry, lone, mirrors)
+    return Assignment(e, s, w.mates.original, w.mates.downstream, w.mates.claimed, w.retry, lone, mirrors)
 
 
 def _marked(w: _Work) -> None:
@@ -129,9 +129,9 @@ def _marked(w: _Work) -> None:
     if w.allowed & Sign.REQUEST_ID:
         with_id = e.request_id != 0
         w.pair(blend(s.sender, e.request_id), copies & with_id, originals & with_id, True)
-    left = copies & (w.original < 0)
+    left = copies & (w.mates.original < 0)
     if left.any():
-        w.pair(blend(s.sender, e.method, e.target), left, originals & (w.original < 0), True)
+        w.pair(blend(s.sender, e.method, e.target), left, originals & (w.mates.original < 0), True)
 
 
 def _unmarked(w: _Work) -> None:
@@ -139,41 +139,41 @@ def _unmarked(w: _Work) -> None:
     e, s = w.e, w.s
     flat = np.zeros(len(e), np.int64)
     w.assign(w.open, flat)
-    extra = w.open & (w.downstream < 0)
+    extra = w.open & (w.mates.downstream < 0)
     if w.allowed & Sign.REQUEST_ID:
         _same_id(w, extra)
-        extra = w.open & (w.downstream < 0)
+        extra = w.open & (w.mates.downstream < 0)
     if not w.allowed & Sign.COUNT or not extra.any():
         return
     # Only where the downstream side of the same content was seen can anything be counted.
-    seen = w.served.row[w.claimed[w.served.row] >= 0]
+    seen = w.served.row[w.mates.claimed[w.served.row] >= 0]
     if not len(seen):
         return
-    mine = w.open & member(s.sender, s.sender[w.claimed[seen]])
+    mine = w.open & member(s.sender, s.sender[w.mates.claimed[seen]])
     # Decide again with the servers that usually get the delivered request preferred, so that equal answers do not mix.
     share, equal = _roles(w, mine)
-    marked = (w.claimed < 0) | ~mine[w.claimed]
-    w.claimed[~marked] = NONE
-    w.downstream[mine] = NONE
+    marked = (w.mates.claimed < 0) | ~mine[w.mates.claimed]
+    w.mates.claimed[~marked] = NONE
+    w.mates.downstream[mine] = NONE
     w.assign(mine, np.round(share * 3).astype(np.int64))
     share, equal = _roles(w, mine)
-    copies = mine & (w.downstream < 0) & (share <= 1 - MOSTLY)
-    originals = mine & (w.downstream >= 0) & equal
+    copies = mine & (w.mates.downstream < 0) & (share <= 1 - MOSTLY)
+    originals = mine & (w.mates.downstream >= 0) & equal
     if not copies.any() or not originals.any():
         return
-    before = w.original.copy()
+    before = w.mates.original.copy()
     w.pair(blend(s.sender, e.method, e.target), copies, originals, False)
-    new = np.flatnonzero((w.original >= 0) & (before < 0))
+    new = np.flatnonzero((w.mates.original >= 0) & (before < 0))
     _undo_retries(w, new)
-    new = new[w.original[new] >= 0]
-    o = w.original[new]
+    new = new[w.mates.original[new] >= 0]
+    o = w.mates.original[new]
     lag = e.request_time[new] - e.request_time[o]
-    end = np.maximum(e.response_end_time[o], e.response_end_time[w.downstream[o]])
+    end = np.maximum(e.response_end_time[o], e.response_end_time[w.mates.downstream[o]])
     far = (lag < -AHEAD) | (e.request_time[new] > np.maximum(end, e.request_time[o]) + BEHIND)
-    w.original[new[far]] = NONE
-    w.found[new[far]] = 0
+    w.mates.original[new[far]] = NONE
+    w.mates.signs[new[far]] = 0
     new = new[~far]
-    w.found[new] |= np.uint32(Sign.COUNT)
+    w.mates.signs[new] |= np.uint32(Sign.COUNT)
 
 
 def _roles(w: _Work, mine: Bool) -> tuple[NDArray[np.float64], Bool]:
@@ -186,22 +186,22 @@ def _roles(w: _Work, mine: Bool) -> tuple[NDArray[np.float64], Bool]:
         return share, equal
     pair = number(w.s.sender[rows], w.server[rows])
     size = int(pair.max()) + 1
-    taken = w.downstream[rows] >= 0
+    taken = w.mates.downstream[rows] >= 0
     share[rows] = (np.bincount(pair, taken, size) / np.maximum(np.bincount(pair, minlength=size), 1))[pair]
     e = w.e
-    mates = np.where(taken, w.downstream[rows], rows)
+    asker = np.where(taken, w.mates.downstream[rows], rows)
     known = np.uint32(Fact.COMPLETE)
     same = (
         taken
         & (e.status[rows] >= 0)
-        & (e.status[rows] == e.status[mates])
-        & (e.response_bytes[rows] == e.response_bytes[mates])
-        & (e.response_hash[rows] == e.response_hash[mates])
-        & ((e.response_facts[rows] & e.response_facts[mates] & known) != 0)
-        & (((e.response_facts[rows] | e.response_facts[mates]) & np.uint32(Fact.BODY_GAP)) == 0)
+        & (e.status[rows] == e.status[asker])
+        & (e.response_bytes[rows] == e.response_bytes[asker])
+        & (e.response_hash[rows] == e.response_hash[asker])
+        & ((e.response_facts[rows] & e.response_facts[asker] & known) != 0)
+        & (((e.response_facts[rows] | e.response_facts[asker]) & np.uint32(Fact.BODY_GAP)) == 0)
     )
     # Bodies may be cut off or recoded: a server that is asked by the downstream's own host name says as much.
-    named = taken & (e.host[rows] == e.host[mates]) & (e.host[rows] != 0)
+    named = taken & (e.host[rows] == e.host[asker]) & (e.host[rows] != 0)
     asked = np.maximum(np.bincount(pair, taken, size), 1)
     equal[rows] = ((np.bincount(pair, same, size) > 0) | (np.bincount(pair, named, size) >= MOSTLY * asked))[pair]
     return share, equal
@@ -220,7 +220,7 @@ def _same_id(w: _Work, extra: Bool) -> None:
     rows = np.flatnonzero(w.open & (e.request_id != 0))
     rows = rows[member(family[rows], family[wanted])]
     # The one that the downstream asked for is the original; without a downstream leg, the first.
-    best = rows[np.lexsort((e.request_time[rows], w.downstream[rows] < 0, family[rows]))]
+    best = rows[np.lexsort((e.request_time[rows], w.mates.downstream[rows] < 0, family[rows]))]
     first = first_of_each(family[best])
     originals = np.zeros(len(e), bool)
     originals[best[first]] = True
@@ -229,32 +229,32 @@ def _same_id(w: _Work, extra: Bool) -> None:
     copies &= extra
     mate = np.full(len(e), NONE)
     mate[best] = best[first][np.cumsum(first) - 1]
-    copies &= (mate >= 0) & ((s.base_host == s.base_host[mate]) | (w.downstream[mate] >= 0))
-    before = w.original.copy()
+    copies &= (mate >= 0) & ((s.base_host == s.base_host[mate]) | (w.mates.downstream[mate] >= 0))
+    before = w.mates.original.copy()
     w.pair(family, copies, originals, False)
-    _undo_retries(w, np.flatnonzero((w.original >= 0) & (before < 0)))
+    _undo_retries(w, np.flatnonzero((w.mates.original >= 0) & (before < 0)))
 
 
 def _undo_retries(w: _Work, new: I64) -> None:
     """A request sent after the other had failed is a retry, not a copy."""
     e = w.e
-    o = w.original[new]
+    o = w.mates.original[new]
     after_o = (e.status[o] >= 500) & (e.response_end_time[o] <= e.request_time[new])
     before_o = (e.status[new] >= 500) & (e.response_end_time[new] <= e.request_time[o])
     wrong = new[after_o | before_o]
-    w.original[wrong] = NONE
-    w.found[wrong] = 0
+    w.mates.original[wrong] = NONE
+    w.mates.signs[wrong] = 0
     w.retry[wrong] = True
 
 
 def _filter(w: _Work) -> None:
     """Drop pairs that rest on no sign that --match allows."""
-    rows = np.flatnonzero(w.original >= 0)
-    w.found[rows] &= np.uint32(w.allowed | Sign.TIME | Sign.ORDER)
+    rows = np.flatnonzero(w.mates.original >= 0)
+    w.mates.signs[rows] &= np.uint32(w.allowed | Sign.TIME | Sign.ORDER)
     carried = int(Sign.REQUEST_ID | Sign.SUFFIX | Sign.XFF | Sign.INTERNAL | Sign.TRACE | Sign.COUNT | Sign.CONTENT)
-    bad = rows[(w.found[rows] & np.uint32(carried)) == 0]
-    w.original[bad] = NONE
-    w.found[bad] = 0
+    bad = rows[(w.mates.signs[rows] & np.uint32(carried)) == 0]
+    w.mates.original[bad] = NONE
+    w.mates.signs[bad] = 0
 
 
 def _lone(w: _Work) -> Bool:
@@ -264,9 +264,9 @@ def _lone(w: _Work) -> Bool:
     if not w.allowed & Sign.SUFFIX:
         lone[:] = False
     # An exchange that is some mirror's original is none, whatever its name.
-    lone[w.original[w.original >= 0]] = False
-    mate = np.where(w.downstream >= 0, w.downstream, 0)
-    return lone & ((w.downstream < 0) | (e.host[mate] == s.base_host)) if len(e) else lone
+    lone[w.mates.original[w.mates.original >= 0]] = False
+    mate = np.where(w.mates.downstream >= 0, w.mates.downstream, 0)
+    return lone & ((w.mates.downstream < 0) | (e.host[mate] == s.base_host)) if len(e) else lone
 
 
 def _attempts(w: _Work) -> I64:
@@ -287,11 +287,11 @@ def _attempts(w: _Work) -> I64:
 def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, int]]) -> Mirrors:
     """Make the mirror table: verdict, proof, reason and what was delivered for each, in order of time."""
     e, s = w.e, w.s
-    m = np.flatnonzero((w.original >= 0) | lone)
+    m = np.flatnonzero((w.mates.original >= 0) | lone)
     asked = effective_time(e)
     m = m[np.argsort(asked[m], kind="stable")]
-    o = w.original[m]
-    d = np.where(o >= 0, w.downstream[np.maximum(o, 0)], w.downstream[m])
+    o = w.mates.original[m]
+    d = np.where(o >= 0, w.mates.downstream[np.maximum(o, 0)], w.mates.downstream[m])
     judged = _without_downstream(w, m, o, encrypted)
     rivals = (d >= 0).astype(np.int64)
     told = np.where(
@@ -309,19 +309,23 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
         of_d, of_j = numbers[: len(of_d)], numbers[len(of_d) :]
         od = in_groups(np.arange(len(rows)), of_d, len(firsts))
         by_time, oj = oj, in_groups(np.arange(len(oj)), of_j, len(firsts))
-        sure = (w.claimed >= 0) & (e.request_id != 0) & (e.request_id == e.request_id[np.maximum(w.claimed, 0)])
+        sure = (
+            (w.mates.claimed >= 0)
+            & (e.request_id != 0)
+            & (e.request_id == e.request_id[np.maximum(w.mates.claimed, 0)])
+        )
         nums = w.lines.nums.copy()
         nums[:, 4] = loss_guard.ends(e)
-        verdict.judge(
-            js[by_time[oj]], of_j[oj], rows[od], of_d[od], m, told, d, sure.astype(np.int64), again, nums, w.lines.hashes,
-            e.headers, e.response_marks.astype(np.int64), e.lossy.astype(np.int64), judged, rivals, verdict.crowd(),
-        )  # fmt: skip
+        grounds = verdict.Grounds(*(c.astype(np.int64) for c in (sure, again, e.response_marks, e.lossy)))
+        cases, lines = verdict.Cases(m, told, d, judged, rivals), w.lines._replace(nums=nums)
+        js_of, ds_of = Grouped(js[by_time[oj]], of_j[oj]), Grouped(rows[od], of_d[od])
+        verdict.judge(js_of, ds_of, cases, lines, grounds, verdict.crowd())
         _lost(w, m, o, d, sure, judged)
     what, proof, reason, delivered = verdict.unpack(judged)
     # That a proxy answers by itself is told by a failure; a success without an upstream response was lost above.
     unsaid = (delivered == int(Delivered.PROXY)) & (o >= 0) & (e.status[o] < 0) & (e.status[d] < verdict.FAILED)
     delivered = np.where(unsaid, int(Delivered.UNKNOWN), delivered)
-    found = w.found[m]
+    found = w.mates.signs[m]
     found[lone[m]] = np.uint32(Sign.SUFFIX)
     found[(rivals > 1)] |= np.uint32(Sign.ORDER)
     percent = np.where(lone[m], 50, confidence(found))

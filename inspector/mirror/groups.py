@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 
 from inspector.kernels.kernel import kernel
+from inspector.mirror.layout import Grouped
 from inspector.table import I64, Bool
 
 _ODD = int.from_bytes(os.urandom(7), "little") | 1
@@ -46,41 +48,66 @@ def shelve(rows: I64, numbers: I64, count: int, begins: I64, out: I64) -> None:
         begins[k] += 1
 
 
+class Keyed(NamedTuple):
+    """Rows in order of time, a key of each, and room for the number of that key: (k,) int64 each."""
+
+    row: I64
+    key: I64
+    number: I64
+
+    @staticmethod
+    def of(row: I64, key: I64) -> Keyed:
+        """The numbers are not known yet."""
+        return Keyed(row, key, np.empty(len(row), np.int64))
+
+
+class Shelves(NamedTuple):
+    """What `meet` numbers keys and lays out rows with, for k rows with keys. All int64.
+
+    slots, firsts: as in `number_keys`. begins: (k + 1,), where the rows of each number go; zeros at the start.
+    """
+
+    slots: I64
+    firsts: I64
+    begins: I64
+
+    @staticmethod
+    def of(k: int) -> Shelves:
+        """Empty ones."""
+        return Shelves(slots_for(k), np.empty(k, np.int64), np.zeros(k + 1, np.int64))
+
+
 @kernel
-def meet(
-    x: I64, x_key: I64, d: I64, d_key: I64, time: I64, slots: I64, firsts: I64, x_number: I64, d_number: I64,
-    begins: I64, out: I64, out_number: I64, lows: I64,
-) -> int:  # fmt: skip
+def meet(x: Keyed, d: Keyed, time: I64, shelves: Shelves, out: Grouped, lows: I64) -> int:
     """Lay out the rows `x` whose key is one of the rows `d`, by key; returns how many.
 
-    x, d: in order of time (by row). out, out_number: the rows, and the number of their key. d_number: that of each of d. lows:
-    for each of d the first place in `out` among its key's that is not before it in time. begins: zeros, len(d) + 1 of them.
-    slots, firsts: as in `number_keys`.
+    time: (n,) int64 by row. out: the rows, and the number of their key. lows: for each of d the first place in `out` among its
+    key's that is not before it in time.
     """
-    mask = len(slots) - 1
-    count = number_keys(d_key, slots, d_number, firsts)
-    for i in range(len(x)):
-        at = x_key[i] & mask
-        while slots[at] >= 0 and d_key[firsts[slots[at]]] != x_key[i]:
+    mask = len(shelves.slots) - 1
+    count = number_keys(d.key, shelves.slots, d.number, shelves.firsts)
+    for i in range(len(x.row)):
+        at = x.key[i] & mask
+        while shelves.slots[at] >= 0 and d.key[shelves.firsts[shelves.slots[at]]] != x.key[i]:
             at = (at + 1) & mask
-        x_number[i] = slots[at]
-        if slots[at] >= 0:
-            begins[slots[at] + 1] += 1
+        x.number[i] = shelves.slots[at]
+        if shelves.slots[at] >= 0:
+            shelves.begins[shelves.slots[at] + 1] += 1
     for k in range(count):
-        begins[k + 1] += begins[k]
-    total = begins[count]
+        shelves.begins[k + 1] += shelves.begins[k]
+    total = shelves.begins[count]
     j = 0
-    for i in range(len(x)):
-        while j < len(d) and time[d[j]] <= time[x[i]]:
-            lows[j] = begins[d_number[j]]
+    for i in range(len(x.row)):
+        while j < len(d.row) and time[d.row[j]] <= time[x.row[i]]:
+            lows[j] = shelves.begins[d.number[j]]
             j += 1
-        k = x_number[i]
+        k = x.number[i]
         if k >= 0:
-            out[begins[k]] = x[i]
-            out_number[begins[k]] = k
-            begins[k] += 1
-    while j < len(d):
-        lows[j] = begins[d_number[j]]
+            out.row[shelves.begins[k]] = x.row[i]
+            out.group[shelves.begins[k]] = k
+            shelves.begins[k] += 1
+    while j < len(d.row):
+        lows[j] = shelves.begins[d.number[j]]
         j += 1
     return total
 
@@ -145,12 +172,9 @@ def in_groups(rows: I64, numbers: I64, count: int) -> I64:
     return out
 
 
-def meeting(x: I64, x_key: I64, d: I64, d_key: I64, time: I64) -> tuple[I64, I64, I64, I64]:
-    """(rows, their numbers, the numbers of d, lows) as `meet` lays them out."""
-    out, out_number = np.empty(len(x), np.int64), np.empty(len(x), np.int64)
-    d_number, lows = np.empty(len(d), np.int64), np.empty(len(d), np.int64)
-    total = meet(
-        x, x_key, d, d_key, time, slots_for(len(d)), np.empty(len(d), np.int64), np.empty(len(x), np.int64), d_number,
-        np.zeros(len(d) + 1, np.int64), out, out_number, lows,
-    )  # fmt: skip
-    return out[:total], out_number[:total], d_number, lows
+def meeting(x: Keyed, d: Keyed, time: I64) -> tuple[Grouped, I64]:
+    """(rows with their numbers, lows) as `meet` lays them out; d has its numbers then."""
+    out = Grouped(np.empty(len(x.row), np.int64), np.empty(len(x.row), np.int64))
+    lows = np.empty(len(d.row), np.int64)
+    total = meet(x, d, time, Shelves.of(len(d.row)), out, lows)
+    return Grouped(out.row[:total], out.group[:total]), lows

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.http.tables import Fact
 from inspector.kernels.kernel import kernel
 from inspector.mirror.groups import in_groups, numbered
+from inspector.mirror.layout import Mates
 from inspector.mirror.signs import Signs, number
-from inspector.mirror.tables import NONE, Exchanges, Sign
-from inspector.table import I64, U8, U32, Bool
+from inspector.mirror.tables import Exchanges, Sign
+from inspector.table import I64, U8, U32, U64, Bool
 
 REQUEST_ID = int(Sign.REQUEST_ID)
 SUFFIX = int(Sign.SUFFIX)
@@ -28,6 +31,31 @@ CLOSE = 10_000_000  # ns: sent together
 SLACK = 5_000_000  # ns: in flight, give or take
 
 
+class Traits(NamedTuple):
+    """What a copy is told by, by row; texts are hashes, 0 where there is none.
+
+    keys: (n, 11) uint64: method, target, request id, base host, host, xff without the sender, trace, span, parent, body hash,
+    xff. nums: (n, 8) int64: attempt, flags (1 suffixed, 2 xff ends in the sender, 4 internal), request facts, request bytes,
+    headers hash, request time and response end time in ns, number of the server.
+    """
+
+    keys: U64
+    nums: I64
+
+
+class Candidates(NamedTuple):
+    """Which copies look for which originals.
+
+    order: (k,) int64 rows, family by family, in order of time within each. family: (n,) int64 by row. copies, originals: (n,)
+    bool by row, which are such.
+    """
+
+    order: I64
+    family: I64
+    copies: Bool
+    originals: Bool
+
+
 @kernel
 def same_body(facts_a: int, bytes_a: int, hash_a: int, facts_b: int, bytes_b: int, hash_b: int) -> int:
     """1 when both bodies are wholly known and equal, 0 when they certainly differ, -1 when it cannot be told."""
@@ -43,11 +71,10 @@ def same_body(facts_a: int, bytes_a: int, hash_a: int, facts_b: int, bytes_b: in
 
 
 @kernel
-def relation(o: int, m: int, keys: NDArray[np.uint64], nums: I64) -> int:
-    """The signs that exchange `m` is the proxy's copy of exchange `o`; -1 where it cannot be.
-
-    keys: (n, 11) uint64 and nums: (n, 8) int64 as `columns` lays them out.
-    """
+def relation(o: int, m: int, traits: Traits) -> int:
+    """The signs that exchange `m` is the proxy's copy of exchange `o`; -1 where it cannot be."""
+    keys = traits.keys
+    nums = traits.nums
     if keys[o, 0] != keys[m, 0] or keys[o, 1] != keys[m, 1]:
         return -1
     if nums[o, 0] >= 0 and nums[m, 0] >= 0 and nums[o, 0] != nums[m, 0]:
@@ -119,22 +146,14 @@ def better(
 
 @kernel
 def best_original(
-    at: int,
-    order: I64,
-    family: I64,
-    keys: NDArray[np.uint64],
-    nums: I64,
-    originals: Bool,
-    marked: bool,
-    window: int,
-    original: I64,
-    fan: I64,
+    at: int, among: Candidates, traits: Traits, marked: bool, window: int, mates: Mates
 ) -> tuple[int, int, int]:
-    """(row, signs, rivals) of the best original for the copy at place `at` of `order`; row -1 without one.
+    """(row, signs, rivals) of the best original for the copy at place `at` of the order; row -1 without one.
 
     rivals: how many fit equally well by what they are and were in flight when the copy was sent.
     """
-    m = order[at]
+    nums = traits.nums
+    m = among.order[at]
     best, best_heavy, best_signs, best_flight, best_sent, best_lag = -1, -1, 0, False, 0, 0
     rivals = 0
     for side in range(2):
@@ -142,19 +161,19 @@ def best_original(
         near = at
         for _ in range(NEARBY):
             near += step
-            if near < 0 or near >= len(order):
+            if near < 0 or near >= len(among.order):
                 break
-            o = order[near]
+            o = among.order[near]
             lag = nums[m, 5] - nums[o, 5]
-            if family[o] != family[m] or lag > window or -lag > window:
+            if among.family[o] != among.family[m] or lag > window or -lag > window:
                 break
-            if not originals[o] or original[o] >= 0 or fan[o] == nums[m, 7] + 1:
+            if not among.originals[o] or mates.original[o] >= 0 or mates.fan[o] == nums[m, 7] + 1:
                 continue
-            found = relation(o, m, keys, nums)
+            found = relation(o, m, traits)
             if found < 0 or marked != is_marked(found) or (not marked and nums[o, 7] == nums[m, 7]):
                 continue
             # An original that has a copy at another server already comes after one that has none.
-            heavy = weight(found) * 4 - (1 if fan[o] != 0 else 0)
+            heavy = weight(found) * 4 - (1 if mates.fan[o] != 0 else 0)
             flight = lag >= -SLACK and (nums[o, 6] < 0 or nums[o, 6] + SLACK >= nums[m, 5])
             if flight:
                 rivals += 1
@@ -171,32 +190,20 @@ def best_original(
 
 
 @kernel
-def match(
-    order: I64,
-    family: I64,
-    keys: NDArray[np.uint64],
-    nums: I64,
-    copies: Bool,
-    originals: Bool,
-    marked: bool,
-    window: int,
-    original: I64,
-    signs: U32,
-    fan: I64,
-) -> int:
-    """Give each row of `copies` its original among `originals` of the same family; returns how many were paired.
+def match(among: Candidates, traits: Traits, marked: bool, window: int, mates: Mates) -> int:
+    """Give each copy its original among the originals of the same family; returns how many were paired.
 
-    order: (k,) rows, family by family, in order of time within each; family: (n,) by row. `marked`: only pairs with a
-    proxy's mark. Among equals in flight together the earliest that has no copy at this server yet is taken, and the sign
-    ORDER set; otherwise the nearest in time. Written to: original, signs (by the copy's row), fan (by the original's row:
-    its last copy's server).
+    `marked`: only pairs with a proxy's mark. `window`: ns between a copy and its original. Among equals in flight together the
+    earliest that has no copy at this server yet is taken, and the sign ORDER set; otherwise the nearest in time. Written to:
+    original and signs by the copy's row, fan by the original's.
     """
+    nums = traits.nums
     paired = 0
-    for at in range(len(order)):
-        m = order[at]
-        if not copies[m] or original[m] >= 0:
+    for at in range(len(among.order)):
+        m = among.order[at]
+        if not among.copies[m] or mates.original[m] >= 0:
             continue
-        o, found, rivals = best_original(at, order, family, keys, nums, originals, marked, window, original, fan)
+        o, found, rivals = best_original(at, among, traits, marked, window, mates)
         if o < 0:
             continue
         lag = nums[m, 5] - nums[o, 5]
@@ -204,20 +211,15 @@ def match(
             found |= TIME
         if rivals > 1:
             found |= ORDER
-        original[m] = o
-        signs[m] = found
-        fan[o] = nums[m, 7] + 1
+        mates.original[m] = o
+        mates.signs[m] = found
+        mates.fan[o] = nums[m, 7] + 1
         paired += 1
     return paired
 
 
-def columns(e: Exchanges, s: Signs, server: I64) -> tuple[NDArray[np.uint64], I64]:
-    """Lay out what `relation` reads: keys (n, 11) uint64 and nums (n, 8) int64.
-
-    keys: method, target, request id, base host, host, xff without the sender, trace, span, parent, body hash, xff.
-    nums: attempt, flags (1 suffixed, 2 xff ends in the sender, 4 internal), request facts, request bytes, headers hash,
-    request time, response end time, number of the server.
-    """
+def traits_of(e: Exchanges, s: Signs, server: I64) -> Traits:
+    """Lay the columns out. server: (n,) int64, a number of each row's server."""
     keys = np.stack(
         [
             e.method,
@@ -248,7 +250,7 @@ def columns(e: Exchanges, s: Signs, server: I64) -> tuple[NDArray[np.uint64], I6
         ],
         axis=1,
     )
-    return np.ascontiguousarray(keys), np.ascontiguousarray(nums)
+    return Traits(np.ascontiguousarray(keys), np.ascontiguousarray(nums))
 
 
 def by_family(family: I64, rows: Bool) -> I64:
@@ -287,8 +289,3 @@ def confidence(signs: U32) -> U8:
     out = np.where(has(REQUEST_ID), np.where(marks > 0, 99, 70), np.where(marks > 1, 90, np.where(marks == 1, 75, 60)))
     out = out - np.where(has(ORDER), 25, 0) - np.where(has(CONTENT), 0, 10)
     return np.clip(out, 5, 99).astype(np.uint8)
-
-
-def unpaired(n: int) -> tuple[I64, U32, I64]:
-    """Empty results for `match`: original, signs, fan."""
-    return np.full(n, NONE, np.int64), np.zeros(n, np.uint32), np.zeros(n, np.int64)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from inspector.http.tables import Fact, Mark
 from inspector.kernels.kernel import kernel
-from inspector.mirror.downstream import same_response
+from inspector.mirror.downstream import Lines, same_response
+from inspector.mirror.layout import Grouped
 from inspector.mirror.tables import Delivered, Proof, Reason, Verdict
-from inspector.table import I64, U64
+from inspector.table import I64
 
 UNPROVEN, DISCARDED, LEAKED, UNANSWERED = (int(v) for v in Verdict)
 CONTENT, TIME, COUNT = int(Proof.CONTENT), int(Proof.TIME), int(Proof.COUNT)
@@ -19,6 +22,34 @@ COMPLETE, CUT = int(Fact.COMPLETE), int(Fact.CUT)
 UPSTREAM_TIME, ENCODED = int(Mark.UPSTREAM_TIME), int(Mark.CONTENT_ENCODING)
 CROWD = 4096  # downstream requests in flight together that are judged; beyond: ambiguous
 FAILED = 400  # status from which a reply of the proxy's own is told by its missing x-envoy-upstream-service-time
+HEADERS = 1  # column of Lines.keys
+
+
+class Grounds(NamedTuple):
+    """What a judgement rests on beside `Lines`: (n,) int64 each, by row.
+
+    certain: 1 where a downstream exchange is known to be its upstream one's. again: row of the next attempt of the same
+    request, -1 at the last. marks: Mark of the response. lossy: Lossy.
+    """
+
+    certain: I64
+    again: I64
+    marks: I64
+    lossy: I64
+
+
+class Cases(NamedTuple):
+    """The mirrors, and what is judged of them: (k,) int64 each, in the order of the mirror table.
+
+    mirror, original, downstream: rows of exchanges, -1 where there is none. judgement: as `pack` makes it. rivals: downstream
+    exchanges that it was judged for.
+    """
+
+    mirror: I64
+    original: I64
+    downstream: I64
+    judgement: I64
+    rivals: I64
 
 
 @kernel
@@ -28,8 +59,9 @@ def pack(verdict: int, proof: int, reason: int, delivered: int) -> int:
 
 
 @kernel
-def unseen(a: int, b: int, c: int, nums: I64) -> int:
+def unseen(a: int, b: int, c: int, lines: Lines) -> int:
     """Which loss takes the proof away: SNAPLEN where bytes of one of the three responses were cut, else GAP."""
+    nums = lines.nums
     facts = nums[a, 1] | nums[b, 1]
     if c >= 0:
         facts |= nums[c, 1]
@@ -37,18 +69,18 @@ def unseen(a: int, b: int, c: int, nums: I64) -> int:
 
 
 @kernel
-def given(d: int, o: int, again: I64, nums: I64, hashes: U64) -> int:
+def given(d: int, o: int, again: I64, lines: Lines) -> int:
     """Whether the downstream was given the response of original `o` or of one of its later attempts.
 
-    1 yes, 0 no, -1 not told by the capture, -2 there is no response. again: (n,) row of the next attempt, -1 at the last.
+    1 yes, 0 no, -1 not told by the capture, -2 there is no response. again: as in `Grounds`.
     """
     best = -2
     row = o
     for _ in range(64):
         if row < 0:
             break
-        if nums[row, 0] >= 0:
-            same = same_response(d, row, nums, hashes)
+        if lines.nums[row, 0] >= 0:
+            same = same_response(d, row, lines)
             if same == 1:
                 return 1
             if best == -2 or same == -1:
@@ -58,14 +90,17 @@ def given(d: int, o: int, again: I64, nums: I64, hashes: U64) -> int:
 
 
 @kernel
-def outcome(d: int, o: int, m: int, again: I64, nums: I64, hashes: U64, marks: I64, lossy: I64) -> int:
-    """Judge mirror `m` of original `o` (or -1), where `d` is its downstream exchange. nums as in `same_response`."""
+def outcome(d: int, o: int, m: int, lines: Lines, grounds: Grounds) -> int:
+    """Judge mirror `m` of original `o` (or -1), where `d` is its downstream exchange."""
+    nums = lines.nums
+    marks = grounds.marks
+    lossy = grounds.lossy
     if nums[d, 0] < 0:
         return pack(UNPROVEN, 0, GAP if lossy[d] & 1 != 0 else NO_LEG, UNKNOWN)
     whole = nums[d, 1] & COMPLETE != 0
     early = TIME if whole and nums[d, 4] >= 0 and nums[d, 4] < nums[m, 3] else 0
-    is_mirror = same_response(d, m, nums, hashes)
-    is_original = given(d, o, again, nums, hashes) if o >= 0 else -1
+    is_mirror = same_response(d, m, lines)
+    is_original = given(d, o, grounds.again, lines) if o >= 0 else -1
     if o >= 0 and is_original == -2 and lossy[o] & 1 != 0:
         is_original = -1
     if o >= 0 and is_original == 1:
@@ -79,7 +114,7 @@ def outcome(d: int, o: int, m: int, again: I64, nums: I64, hashes: U64, marks: I
             return pack(UNPROVEN, 0, NO_ORIGINAL, UNKNOWN)
         # Equal bytes show a leak only where the original answered otherwise, or is seen not to have answered at all.
         if is_original == -1 or (is_original == -2 and lossy[o] & 2 != 0):
-            return pack(UNPROVEN, 0, unseen(d, m, o, nums), UNKNOWN)
+            return pack(UNPROVEN, 0, unseen(d, m, o, lines), UNKNOWN)
         return pack(LEAKED, 0, 0, MIRROR)
     if nums[d, 0] != nums[m, 0]:
         # Not the mirror's status: the original's, or a reply of the proxy's own.
@@ -87,7 +122,7 @@ def outcome(d: int, o: int, m: int, again: I64, nums: I64, hashes: U64, marks: I
             return pack(DISCARDED, CONTENT, 0, ORIGINAL)
         return pack(DISCARDED, CONTENT, 0, UNKNOWN if is_original == -1 else PROXY)
     if is_mirror == -1 or is_original == -1:
-        return pack(UNPROVEN, 0, NO_ORIGINAL if o < 0 else unseen(d, m, o, nums), UNKNOWN)
+        return pack(UNPROVEN, 0, NO_ORIGINAL if o < 0 else unseen(d, m, o, lines), UNKNOWN)
     # The mirror's status with a body that is neither's: the proxy's own reply, unless it recoded a body.
     own = nums[d, 0] >= FAILED and marks[d] & UPSTREAM_TIME == 0
     if own and (marks[d] ^ marks[m]) & ENCODED == 0:
@@ -112,30 +147,32 @@ def merge(a: int, b: int) -> int:
 
 
 @kernel
-def rival(other: int, d: int, o: int, m: int, certain: I64, again: I64, nums: I64, headers: U64) -> bool:
+def rival(other: int, d: int, o: int, m: int, lines: Lines, grounds: Grounds) -> bool:
     """Whether downstream exchange `other`, in flight when the anchor was sent, could be the mirror's as well as `d`."""
     anchor = o if o >= 0 else m
-    if certain[d] != 0 or certain[other] != 0 or other in (d, anchor, m):
+    if grounds.certain[d] != 0 or grounds.certain[other] != 0 or other in (d, anchor, m):
         return False
-    if headers[d] == headers[anchor] and headers[other] != headers[anchor]:
+    keys = lines.keys
+    if keys[d, HEADERS] == keys[anchor, HEADERS] and keys[other, HEADERS] != keys[anchor, HEADERS]:
         return False
-    return o < 0 or again[o] >= 0 or not answered_before(other, o, nums)
+    return o < 0 or grounds.again[o] >= 0 or not answered_before(other, o, lines)
 
 
 @kernel
-def answered_before(d: int, o: int, nums: I64) -> bool:
+def answered_before(d: int, o: int, lines: Lines) -> bool:
     """Whether `d` was given a response (not the proxy's own error) before original `o` was answered."""
+    nums = lines.nums
     return nums[o, 3] >= 0 and nums[d, 3] >= 0 and nums[d, 3] < nums[o, 3] and nums[d, 0] < 500
 
 
 @kernel
-def admit(
-    ds: I64, d_family: I64, low: int, family: int, at: int, nums: I64, crowd: I64, size: int
-) -> tuple[int, int, bool]:
+def admit(ds: Grouped, low: int, family: int, at: int, lines: Lines, crowd: I64, size: int) -> tuple[int, int, bool]:
     """Add the downstream requests of `family` sent up to time `at` to the crowd: (next place in ds, size, was it full?)."""
     full = False
-    while low < len(ds) and (d_family[low] < family or (d_family[low] == family and nums[ds[low], 5] <= at)):
-        if d_family[low] == family:
+    while low < len(ds.row) and (
+        ds.group[low] < family or (ds.group[low] == family and lines.nums[ds.row[low], 5] <= at)
+    ):
+        if ds.group[low] == family:
             if size == CROWD:
                 full = True
                 size = 0
@@ -146,61 +183,44 @@ def admit(
 
 
 @kernel
-def judge(
-    js: I64,
-    j_family: I64,
-    ds: I64,
-    d_family: I64,
-    mirror: I64,
-    original: I64,
-    downstream: I64,
-    certain: I64,
-    again: I64,
-    nums: I64,
-    hashes: U64,
-    headers: U64,
-    marks: I64,
-    lossy: I64,
-    judgement: I64,
-    rivals: I64,
-    crowd: I64,
-) -> int:
-    """Judge the mirrors `js` (rows of the mirror table, sorted by (family, time of the anchor)) over every downstream
-    exchange that could be theirs.
+def judge(js: Grouped, ds: Grouped, cases: Cases, lines: Lines, grounds: Grounds, crowd: I64) -> int:
+    """Judge the mirrors `js` (rows of `cases`, sorted by (family, time of the anchor)) over every downstream exchange that
+    could be theirs.
 
-    ds: downstream rows sorted by (family, time). The anchor of a mirror is its original, or itself without one. A rival
-    is in flight when the anchor is sent, is not certainly another's (certain[d]), and has the same end-to-end headers if
-    the one chosen has. crowd: (CROWD,) scratch. Written: judgement, rivals by mirror row.
+    ds: downstream rows sorted by (family, time); groups are families, numbered alike. The anchor of a mirror is its original,
+    or itself without one. A rival is in flight when the anchor is sent, is not certainly another's, and has the same
+    end-to-end headers if the one chosen has. crowd: (CROWD,) scratch. Written: judgement and rivals of the cases.
     """
+    nums = lines.nums
     low = 0
     size = 0
     over = False
-    for i in range(len(js)):
-        j = js[i]
-        m = mirror[j]
-        o = original[j]
-        d = downstream[j]
+    for i in range(len(js.row)):
+        j = js.row[i]
+        m = cases.mirror[j]
+        o = cases.original[j]
+        d = cases.downstream[j]
         anchor = o if o >= 0 else m
         at = nums[anchor, 5]
-        low, size, full = admit(ds, d_family, low, j_family[i], at, nums, crowd, size)
+        low, size, full = admit(ds, low, js.group[i], at, lines, crowd, size)
         over = over or full
-        result = outcome(d, o, m, again, nums, hashes, marks, lossy)
+        result = outcome(d, o, m, lines, grounds)
         count = 1
         kept = 0
         for k in range(size):
-            other = ds[crowd[k]]
-            if d_family[crowd[k]] != j_family[i] or (nums[other, 3] >= 0 and nums[other, 3] < at):
+            other = ds.row[crowd[k]]
+            if ds.group[crowd[k]] != js.group[i] or (nums[other, 3] >= 0 and nums[other, 3] < at):
                 continue
             crowd[kept] = crowd[k]
             kept += 1
-            if rival(other, d, o, m, certain, again, nums, headers):
+            if rival(other, d, o, m, lines, grounds):
                 count += 1
-                result = merge(result, outcome(other, o, m, again, nums, hashes, marks, lossy))
+                result = merge(result, outcome(other, o, m, lines, grounds))
         size = kept
         if over and count > 1:
             result = pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
-        judgement[j] = result
-        rivals[j] = count
+        cases.judgement[j] = result
+        cases.rivals[j] = count
     return 0
 
 

@@ -80,7 +80,9 @@ _SCHEME = re.compile(
     r"(?<![\w-])(?:Bearer|Basic|Token|ApiKey)[ \t+]{1,4}(?P<value>[A-Za-z0-9._~+/=-]{7,4095}[A-Za-z0-9_~+/=-])",
     re.IGNORECASE | re.ASCII,
 )
-CREDENTIALS = re.compile(r"(?:Bearer|Token|ApiKey)[ \t+]{1,4}\S{8,8192}", re.IGNORECASE | re.ASCII)
+CREDENTIALS = re.compile(
+    r"(?:Bearer|Token|ApiKey)[ \t+]{1,4}(?:\S{8,8192}|(?=\D{0,7}\d)\S{4,8192})", re.IGNORECASE | re.ASCII
+)  # short words are words: "token ring"
 _WORDS = re.compile(r"[A-Za-z]?[a-z]{0,24}(?:[._/-][A-Za-z]?[a-z]{0,24}){0,8}|[A-Z]{1,24}")
 _HEAD_LINE = re.compile(
     rf"^(?:[<>*] )?(?P<name>{'|'.join(sorted(map(re.escape, SECRET_FIELDS)))}):[ \t]{{0,8}}(?P<value>[^\r\n]{{1,8192}})",

@@ -85,10 +85,10 @@ def test_what_there_is_no_room_for_is_told(bound: str, monkeypatch: pytest.Monke
     """Each mirror is told once, whatever is put off; with a little more room all are as without bounds."""
     found = inspect(str(MIX))
 
-    def told() -> dict[int, module.Difference]:
-        out: dict[int, module.Difference] = {}
+    def told() -> dict[int, module.PairDifference]:
+        out: dict[int, module.PairDifference] = {}
 
-        def tell(number: int, d: module.Difference) -> None:
+        def tell(number: int, d: module.PairDifference) -> None:
             assert number not in out
             out[number] = d
 

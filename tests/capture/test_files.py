@@ -426,7 +426,7 @@ def test_merge_keeps_a_captures_own_order_where_its_times_go_back():
 
 
 def test_merge_with_fragments_and_an_empty_capture():
-    from test_capture_fragments import BODY, PARTS
+    from fragment_parts import BODY, PARTS
 
     sources = [pcap([*PARTS, *PARTS], 101), PLAIN, PLAIN[:24]]
     for block_bytes in (1024, 1 << 20):

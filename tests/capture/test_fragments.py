@@ -5,21 +5,15 @@ import random
 import numpy as np
 import pytest
 from capture_files import T0, pcap, read, same, speed
+from fragment_parts import BODY, PARTS, PARTS6, WHOLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP, fragment
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN
 
 from inspector.capture import PacketKind
 from inspector.capture.fragments import LIFETIME, MAX_DATAGRAMS, Datagram, Fragment
-
-BODY = bytes(range(256)) * 16
-WHOLE = IP(src="1.2.3.4", dst="5.6.7.8", id=99) / TCP(sport=5, dport=80, seq=1000, flags="A") / BODY
-PARTS = [bytes(f) for f in fragment(WHOLE, 1000)]
-HEAD6 = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment(id=7)
-PARTS6 = [bytes(f) for f in fragment6(HEAD6 / TCP(sport=5, dport=80, seq=1000, flags="A") / BODY, 1280)]
 
 
 def the_segment(got, number):

@@ -18,7 +18,7 @@ DAMAGED = 24
 PROGRAM = """
 import json, sys
 import inspector
-from inspector import kernel
+from inspector.kernels import kernel
 
 kernel.use("compiled")
 out = {}
@@ -57,7 +57,7 @@ def test_a_wrong_index_is_found(tmp_path):
     """The check itself can fail."""
     program = tmp_path / "wrong.py"
     program.write_text(
-        "import numpy as np\nfrom inspector import kernel\n\n\n@kernel.kernel\ndef wrong(a):\n    return a[7]\n\n\n"
+        "import numpy as np\nfrom inspector.kernels import kernel\n\n\n@kernel.kernel\ndef wrong(a):\n    return a[7]\n\n\n"
         "kernel.use('compiled')\nwrong(np.zeros(3, np.int64))\n"
     )
     env = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "INSPECTOR_CACHE": str(tmp_path)}

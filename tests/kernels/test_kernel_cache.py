@@ -24,7 +24,7 @@ from inspector.kernels.kernel import Instruction, Kernel
 PROGRAM = """
 import sys
 import numpy as np
-from inspector import kernel
+from inspector.kernels import kernel
 
 
 @kernel.cold

@@ -9,6 +9,7 @@ import pytest
 
 from inspector.kernels import kernel
 from inspector.mirror import lost_kernels as at
+from inspector.mirror.layout import Grouped, Mates
 
 WINDOW = 40
 
@@ -41,6 +42,14 @@ class World:
         self.orphans = self.orphans[np.argsort(self.times[self.orphans, at.ANSWERED], kind="stable")]
         taken = set(self.original.tolist())
         self.others = np.array([i for i in known.tolist() if self.original[i] < 0 and i not in taken], np.int64)
+
+    @property
+    def outlines(self) -> at.Outlines:
+        return at.Outlines(self.times, self.words, self.serves)
+
+    @property
+    def mates(self) -> Mates:
+        return Mates(self.original, self.found, self.downstream, self.claimed, np.zeros(self.n, np.int64))
 
     def links(self) -> list[list[int]]:
         return [a.tolist() for a in (self.original, self.found, self.downstream, self.claimed)]
@@ -152,11 +161,9 @@ def test_couple_is_the_dull_reference(speed: None, lost_copies: bool) -> None:
             [{s: g for g, s in enumerate(senders)}.get(int(one.words[x, 0]), -1) for x in one.orphans], np.int64
         )
         before = one.links()
-        at.couple(
-            one.orphans, groups, others, begins, begins[:-1].copy(), np.arange(-1, len(others)), one.times, one.words,
-            one.original, one.found, one.downstream, one.claimed, WINDOW, lost_copies, np.empty(one.n, np.int64),
-            np.empty(2 * at.SHIFTS, np.int64),
-        )  # fmt: skip
+        queues = at.Queues(others, begins, begins[:-1].copy(), np.arange(-1, len(others)))
+        room = at.Shifts(np.empty(one.n, np.int64), np.empty(2 * at.SHIFTS, np.int64))
+        at.couple(Grouped(one.orphans, groups), queues, one.outlines, one.mates, WINDOW, lost_copies, room)
         assert one.links() == two.links(), seed
         moved += one.links() != before
     assert moved > 50
@@ -172,10 +179,9 @@ def test_serve_is_the_dull_reference(speed: None) -> None:
         served = sorted(free, key=answered.__getitem__)
         served_by(two, bare, served)
         before = one.links()
-        at.serve(
-            np.array(bare, np.int64), np.array(served, np.int64), np.zeros(len(served), np.int64), one.times, one.words,
-            one.serves, one.downstream, one.claimed, WINDOW, np.empty(2 * at.STEPS, np.int64),
-        )  # fmt: skip
+        rows, gives = np.array(bare, np.int64), np.array(served, np.int64)
+        used, moves = np.zeros(len(served), np.int64), np.empty(2 * at.STEPS, np.int64)
+        at.serve(rows, gives, used, one.outlines, one.mates, WINDOW, moves)
         assert one.links() == two.links(), seed
         moved += one.links() != before
     assert moved > 30

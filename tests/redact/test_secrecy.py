@@ -73,7 +73,7 @@ def test_the_watch_can_fail(tmp_path: Path) -> None:
         "import audited, sys, socket; sys.addaudithook(audited.watch); socket.socket().connect_ex(('127.0.0.1', 9)); "
     )
     code += "print(audited.seen)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests/support", capture_output=True, text=True)
     assert "socket.connect" in done.stdout
 
 
