@@ -61,6 +61,17 @@ def found(data: bytes, hidden: set[bytes]) -> list[bytes]:
     return [form for form in sorted(hidden) if form in data]
 
 
+def left(path: Path, out: Path, hidden: set[bytes]) -> list[bytes]:
+    """What is found each time that `path` is anonymised. Bodies become random letters, in which a word of five may stand by chance:
+    with another key it does not stand there again."""
+    for _ in range(3):
+        anonymised(path, out)
+        hidden = set(found(out.read_bytes(), hidden))
+        if not hidden:
+            break
+    return sorted(hidden)
+
+
 # -- captures ----------------------------------------------------------------------------------------------------------
 
 
@@ -301,13 +312,11 @@ def test_nothing_of_a_real_capture_is_left(name: str, tmp_path: Path) -> None:
         )
         hidden |= {form for text in names for form in forms(text.decode("latin-1"))}
         assert hidden
-    anonymised(path, out)
-    assert found(out.read_bytes(), hidden) == []
+    assert left(path, out, hidden) == []
     evidence = EvidenceSet(inspector.inspect(source))
     if len(evidence.asked):
         path.write_bytes(b"".join(evidence.blocks([source])))
-        anonymised(path, out)
-        assert found(out.read_bytes(), hidden | forms(name.partition(".")[0])) == []
+        assert left(path, out, hidden | forms(name.partition(".")[0])) == []
         digests = {x.response_body_hash or "" for x in inspector.inspect(source).exchange_views()} - {""}
         assert not [d for d in digests if d.partition(":")[2].encode() in out.read_bytes()]
 
