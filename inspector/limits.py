@@ -1,8 +1,8 @@
 """Every bound on what an input can make the program hold or do: docs/limits.md, `inspect doctor --limits`, `--limit`.
 
-A capture comes from anywhere, so whatever an input can make grow stops somewhere, and what a bound dropped is told. The values
-stand where they are used (`home`), kernels and all; a test keeps the two equal. Those that a sensible user may change are `free`:
-they are looked up with `value` or `chosen` when a reading begins.
+A capture comes from anywhere, so whatever an input can make grow stops somewhere, and what a bound dropped is reported. The
+values stand where they are used (`home`), kernels and all; a test keeps the two equal. Those that a sensible user may change
+are `free`: they are looked up with `value` or `chosen` when a reading begins.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNITS = {None: 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 @dataclass(frozen=True)
 class Limit:
-    """A bound. home: "module:NAME" or "module:Class.field". beyond: what happens, and where it is told.
+    """A bound. home: "module:NAME" or "module:Class.field". beyond: what happens, and where it is reported.
 
     free: --limit changes it, to anything from `least` to `most`.
     """

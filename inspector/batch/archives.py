@@ -140,7 +140,7 @@ class _Spool:
                             path, _("holds more than {n} GiB").format(n=MAX_SPOOL >> 30), _("Unpack it first.")
                         )
                     self.file.write(chunk)
-            except Damaged:  # the members before are good; who reads one behind is told that the archive ends
+            except Damaged:  # the members before are good; reading a later one reports that the archive ends
                 pass
         self.of = (path, stamp)
 

@@ -19,7 +19,7 @@ Step = Callable[[Path], None]
 
 
 def version(root: Path) -> int | None:
-    """The schema of the store at `root`; None where there is no store."""
+    """The schema of the store at `root`; None where there is not a store."""
     try:
         found: Any = json.loads((root / "store.json").read_text(encoding="utf-8"))
         return int(found["schema"])

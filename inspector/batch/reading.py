@@ -158,7 +158,7 @@ class _Stage:
             )
 
     def leave(self) -> None:
-        """What was not handed over goes."""
+        """What was not passed on goes."""
         if not self.handed:
             shutil.rmtree(self.folder, ignore_errors=True)
 

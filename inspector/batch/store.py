@@ -251,7 +251,7 @@ def _read_seen(path: Path) -> dict[str, Any]:
 def keeping(root: str | os.PathLike[str]) -> Iterator[Keeper]:
     """The store, made where there is none, for one run.
 
-    Raises UsageError where another run holds it, or it is no store, Unwritable where it cannot be written.
+    Raises UsageError where another run holds it, or it is not a store, Unwritable where it cannot be written.
     """
     path = Path(os.path.abspath(root))
     with disk.writing(path, "store"):

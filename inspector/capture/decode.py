@@ -104,7 +104,7 @@ def walk(
     """From the link layer to the innermost transport header, through every tunnel.
 
     Returns (kind, fault, at, cap, wire, ip_at, version, depth): `at` is the TCP header for KIND_TCP, what `network`
-    says for KIND_FRAGMENT. An ICMP error is not looked into: its quote is no segment.
+    says for KIND_FRAGMENT. An ICMP error is not looked into: its quote is not a segment.
     """
     following, at = link_header(data, at, cap, link)
     ip_at = at

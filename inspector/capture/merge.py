@@ -15,7 +15,7 @@ LEAST_BLOCK = 1 << 20  # bytes: many captures share the memory of one, but not b
 
 
 class _Lane:
-    """One capture of a merge: its current block, and how far it has been handed on.
+    """One capture of a merge: its current block, and how far it has been passed on.
 
     A packet's place is its `key`: the latest time so far in its capture, so that a capture's own order is kept where
     its times go back a little.

@@ -1,4 +1,4 @@
-"""From a path to readers: compression and archives are taken off, what is no capture is named."""
+"""From a path to readers: compression and archives are taken off, what is not a capture is named."""
 
 from __future__ import annotations
 

@@ -221,5 +221,5 @@ def resolution(value: int) -> tuple[int, int, int]:
 
 
 def text(value: bytes) -> str:
-    """UTF-8 of an option, without the zero byte that some writers add; what is no UTF-8 is shown as U+FFFD."""
+    """UTF-8 of an option, without the zero byte that some writers add; what is not UTF-8 is shown as U+FFFD."""
     return value.rstrip(b"\0").decode("utf-8", "replace")

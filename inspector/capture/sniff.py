@@ -53,7 +53,7 @@ def sniff(head: bytes) -> str:
 
 
 def describe(head: bytes) -> tuple[str, str]:
-    """What an input that is no capture looks like, and a hint. `head`: its first LOOK bytes."""
+    """What an input that is not a capture looks like, and a hint. `head`: its first LOOK bytes."""
     for magic, what, hint in _KNOWN:
         if head.startswith(magic):
             return what, hint or HINT

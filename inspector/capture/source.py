@@ -170,7 +170,8 @@ class _Feed:
     """The compressed bytes, in pieces whose lengths depend on nothing but what has been taken so far.
 
     A pipe, or a compression around this one, gives bytes in portions of its own. A decompressor whose calls differ gives
-    other bytes before damage, so it never sees those portions. What ends the input (`failed`) is told when all before it is used.
+    other bytes before damage, so it never sees those portions. What ends the input (`failed`)
+    is reported when all before it is used.
     """
 
     def __init__(self, inner: Peeked) -> None:
@@ -312,7 +313,7 @@ class Decompressed(_Unpacked):
         self.kind = kind
         self.most = STEPS[kind]
         self.member: Any = None
-        self.piece = 0  # compressed bytes to hand over next: few at first, since a member may be tiny
+        self.piece = 0  # compressed bytes to pass on next: few at first, since a member may be tiny
 
     def _step(self) -> bytes:
         while True:

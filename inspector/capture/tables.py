@@ -1,4 +1,4 @@
-"""What the capture room hands on: packets, and the TCP segments inside them."""
+"""What capture passes on: packets, and the TCP segments inside them."""
 
 from __future__ import annotations
 

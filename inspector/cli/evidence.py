@@ -136,7 +136,8 @@ def _private(target: str) -> Iterator[str]:
 
 
 def _fill(path: str, blocks: Iterable[bytes], target: str) -> None:
-    """Write the blocks to `path`. Reading goes on between two of them: only what goes wrong while writing is told of `target`."""
+    """Write the blocks to `path`. Reading goes on between two of them: only what goes wrong while writing is an
+    error of `target`."""
     with _writing(target):
         file = open(path, "wb")  # noqa: SIM115 - closed below
     try:
@@ -146,7 +147,7 @@ def _fill(path: str, blocks: Iterable[bytes], target: str) -> None:
         with _writing(target):
             file.flush()
     finally:
-        with suppress(OSError):  # what could not be flushed is told already
+        with suppress(OSError):  # what could not be flushed is reported already
             file.close()
 
 

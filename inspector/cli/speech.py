@@ -18,7 +18,7 @@ MACHINE = ("json", "ndjson", "csv", "har")  # formats that programs read: always
 
 
 def asked(words: Sequence[str]) -> str | None:
-    """What `--lang` says, before the options are parsed: their errors are told in it, too."""
+    """What `--lang` says, before the options are parsed: their errors are reported in it, too."""
     for i, word in enumerate(words):
         if word == "--":
             break

@@ -130,7 +130,7 @@ def write(batches: Iterable[Iterable[str]], target: str | None) -> bool:
         return False
     except BaseException:
         if out is not None:
-            with suppress(ClosedPipe, InspectorError):  # what happened first is told
+            with suppress(ClosedPipe, InspectorError):  # what happened first is reported
                 out.close()
         raise
     return True

@@ -27,7 +27,7 @@ def keep_least(examples: list[int], number: int) -> int:
 
 @dataclass
 class PairCounts:
-    """In how many pairs something is the same, differs, or cannot be told. equivalent: of those that differ, equal values."""
+    """In how many pairs something is the same, differs, or cannot be known. equivalent: of those that differ, equal values."""
 
     same: int = 0
     differ: int = 0

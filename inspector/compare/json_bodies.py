@@ -257,7 +257,7 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
 
 
 def path_text(path: Path, fold: bool = False) -> str:
-    """`$.items[3].name`; with `fold` `$.items[].name`. A key that is no plain name is quoted, a repeated one numbered."""
+    """`$.items[3].name`; with `fold` `$.items[].name`. A key that is not a plain name is quoted, a repeated one numbered."""
     out = ["$"]
     for step in path:
         if isinstance(step, int):

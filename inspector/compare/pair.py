@@ -23,7 +23,7 @@ INTERNAL = "internal"
 TRACE = "trace"
 SAMPLED = "sampled"
 ENVOY = "envoy"  # Envoy's own bookkeeping
-FRAMING = "framing"  # hop by hop (RFC 9110 section 7.6.1), and how the length is told
+FRAMING = "framing"  # hop by hop (RFC 9110 section 7.6.1), and how the length is reported
 TIME = "time"
 
 TRAILER = " (trailer)"

@@ -31,7 +31,7 @@ _USUAL_NAME = re.compile(  # numbers only behind a usual beginning: an administr
 class Anonymiser:
     """Rewrites the evidence at `path` (a file of our own writer). suffix: what the proxy appends to a copy's host.
 
-    left_out: packets that could not be rewritten, by reason. blanked: bytes of what is no HTTP, by protocol: zeros now.
+    left_out: packets that could not be rewritten, by reason. blanked: bytes of what is not HTTP, by protocol: zeros now.
     """
 
     def __init__(self, path: str, suffix: str = "-shadow", key: bytes | None = None) -> None:

@@ -22,7 +22,7 @@ STRONGEST = (Leg.MIRROR, Leg.ORIGINAL, Leg.DOWNSTREAM)  # an exchange that is se
 class LegView:
     """An exchange as a leg. mirrors: numbers of the mirrors whose leg it is. judged: the mirror itself, where it is its leg.
 
-    sent: when the last byte of the request was seen, ns; None where there is no request.
+    sent: when the last byte of the request was seen, ns; None where there is not a request.
     """
 
     exchange: ExchangeView

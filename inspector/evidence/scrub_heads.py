@@ -155,7 +155,7 @@ class Scrubber:
 
     def filler(self, digest: bytes) -> Iterator[bytes]:
         """What stands for a longer body, without end, in pieces: letters that depend on a hash of all of it, so that equal bodies
-        stay equal and others different, and nothing else is told of them."""
+        stay equal and others different, and nothing else of them stays."""
         for block in count():
             yield self.mask.stream(b"body", digest + block.to_bytes(8, "big"), FILLER).translate(LETTERS)
 

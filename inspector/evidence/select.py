@@ -104,7 +104,7 @@ class Selection:
 def choose(told: Told, asked: I64, company: I64, spans: I64, reach: Reach) -> Selection:
     """The packets for mirrors `asked` (rows of the mirror table).
 
-    company: rows of mirrors that are told as well when these are; they come whole, so that they are not told wrongly. spans:
+    company: rows of mirrors that are reported as well when these are; they come whole, so that they are not misjudged. spans:
     (n, 2) times around which everything in flight is taken. reach: how far to go.
     """
     choice = Selection(everything=reach == Reach.EVERYTHING)

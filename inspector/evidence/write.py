@@ -57,7 +57,7 @@ class EvidenceSet:
     """The evidence of some mirrors of an inspection (numbers from 1; None: all of them).
 
     `blocks` writes it, `judge` reads back what was written, `widen` says whether more should be taken and takes it.
-    Raises UsageError for a number that is no mirror's.
+    Raises UsageError for a number that is not a mirror's.
     """
 
     def __init__(self, inspection: Inspection, numbers: Sequence[int] | None = None) -> None:

@@ -105,7 +105,7 @@ def first_bytes(http: Http, s: int, data: U8, at: int, end: int, synced: bool, l
 
 @cold
 def hello(http: Http, s: int, data: U8, at: int, end: int, last: bool, line: U8) -> int:
-    """The handshake at the start of a TLS stream: its server name is told."""
+    """The handshake at the start of a TLS stream: its server name is reported."""
     found, i, size = server_name(data, at, end, line)
     if found == PARTIAL_LINE and not last and end - at <= http.limits[col.L_HELLO]:
         return WAITING

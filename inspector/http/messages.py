@@ -145,7 +145,7 @@ def lose(http: Http, s: int, at: int) -> None:
 
 @cold
 def tunnel(http: Http, s: int) -> None:
-    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6): both directions are handed over."""
+    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6): both directions are passed on."""
     http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.COMPLETE | col.NO_BODY | col.UPGRADED
     finish(http, s)
     if http.state[s ^ 1, col.ROW] != col.NONE:

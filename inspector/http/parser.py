@@ -26,7 +26,7 @@ Synced = Callable[[I32], Bool] | Bool
 
 @dataclass(frozen=True)
 class Options:
-    """Limits. What they cut is told by a fact of the message (HEAD_TOO_LONG) or by its request in `Read.unanswered`."""
+    """Limits. What they cut is reported by a fact of the message (HEAD_TOO_LONG) or by its request in `Read.unanswered`."""
 
     head_limit: int = 65536  # bytes of a head (start line and header lines), and of a trailer section
     header_lines: int = 1000

@@ -12,7 +12,7 @@ INVALID_LINE = 0
 PARTIAL_LINE = 1  # valid so far; more bytes are needed
 VALID_LINE = 2
 
-METHOD_LIMIT = 64  # a longer "method" is no HTTP
+METHOD_LIMIT = 64  # a longer "method" is not HTTP
 LINE_LIMIT = 65536
 
 # Eight equal bytes; those below 2**63 inverted, as in xxh64.

@@ -70,7 +70,7 @@ def start_message(http: Http, s: int, data: U8, at: int, end: int, last: bool, n
 def search(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: Near) -> int:
     """After a lost boundary: the first packet that begins a message where the other side confirms it (see resync).
 
-    A packet that acknowledges bytes of the other side that were not handed over yet waits for them: they may confirm it.
+    A packet that acknowledges bytes of the other side that were not passed on yet waits for them: they may confirm it.
     """
     row = first_not_below(http.chunks, col.CHUNK_OFFSET, near.low, near.high, http.state[s, col.POS])
     while row < near.high and base + http.chunks[row, col.CHUNK_OFFSET] < end:

@@ -18,7 +18,7 @@ class Protocol(IntEnum):
     HTTP1 = 1
     H2 = 2
     TLS = 3
-    TUNNEL = 4  # after a 101 or a CONNECT: handed over
+    TUNNEL = 4  # after a 101 or a CONNECT: passed on
     OTHER = 5
 
 
@@ -36,7 +36,7 @@ class Fact(IntFlag):
     MIDSTREAM = 256  # the first message of a stream whose start was not captured
     RESYNCED = 512  # found again after a gap
     INTERIM = 1024  # a 1xx response came first (100, 103)
-    UPGRADED = 2048  # 101, or a CONNECT that succeeded: what follows is handed over
+    UPGRADED = 2048  # 101, or a CONNECT that succeeded: what follows is passed on
     TRAILERS = 4096
     BARE_LF = 8192
     FOLDED = 16384  # obs-fold in a header

@@ -72,7 +72,7 @@ class Noted:
 
 
 class Assembler:
-    """Collects messages step by step and hands over the exchanges that have ended."""
+    """Collects messages step by step and passes on the exchanges that have ended."""
 
     def __init__(self, ack_wait: int = ACK_WAIT) -> None:
         """ack_wait: ns for which a response waits for its acknowledgement."""

@@ -1,4 +1,4 @@
-"""The same packet in several captures: its number in each, so that an exchange is told with one capture's numbers."""
+"""The same packet in several captures: its number in each, so that an exchange is reported with one capture's numbers."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Twins:
         self._own, self._key, self._time = own[order], key[order], time[order]
 
     def in_one_capture(self, captures: Ragged, packets: Ragged, home: NDArray[np.int16]) -> tuple[I16, Ragged]:
-        """For each run of packets the capture it is told with, and all its packets by their numbers there.
+        """For each run of packets the capture it is reported with, and all its packets by their numbers there.
 
-        home: (n,) the capture of the run's connection, so that a request and its response are told with the same one. A run
-        of which nothing was captured there is told with the capture of its first packet. Packets that were not captured
+        home: (n,) the capture of the run's connection, so that a request and its response are reported with the same one. A run
+        of which nothing was captured there is reported with the capture of its first packet. Packets that were not captured
         there are left out.
         """
         n = len(packets)

@@ -1,6 +1,6 @@
 """Rows that were kept in sorted runs, put in order of time a little at a time: what is kept of a long reading.
 
-Each step of a reading hands over exchanges in order of time, so runs overlap only where exchanges were open for long. Merging
+Each step of a reading passes on exchanges in order of time, so runs overlap only where exchanges were open for long. Merging
 holds a slab of every run that reaches into the same time, no more.
 """
 

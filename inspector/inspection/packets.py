@@ -1,6 +1,6 @@
 """Reads captures a second time for what the packets of a few exchanges say below HTTP.
 
-The first pass keeps no segments: memory does not grow with the capture. What is told in full is looked up here.
+The first pass keeps no segments: memory does not grow with the capture. What is reported in full is looked up here.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Endpoint = tuple[int, int, int]
 def read_wires(paths: Sequence[str], exchanges: Iterable[ExchangeView]) -> dict[int, ExchangePackets]:
     """The packets around each exchange, by `ExchangeView.id`.
 
-    paths: the inputs in the order in which they were inspected. What is no plain file (a pipe) cannot be read again, nor
-    what cannot be read any more: then nothing is told.
+    paths: the inputs in the order in which they were inspected. What is not a plain file (a pipe) cannot be read again, nor
+    what cannot be read any more: then nothing is reported.
     """
     exchanges = list(exchanges)
     if not exchanges or not all(os.path.isfile(path) for path in paths):
@@ -107,7 +107,7 @@ class _Connection:
         self.names = names
 
     def wire(self, x: ExchangeView) -> ExchangePackets:
-        """What is told of exchange `x`."""
+        """What is reported of exchange `x`."""
         request = self._packet(self.sent, _find(self.sent, x.request_packets[:1]))
         response = self._packet(self.received, _find(self.received, x.response_packets[:1]))
         syn, answer = self._handshake(request)

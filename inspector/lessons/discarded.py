@@ -22,7 +22,7 @@ def about() -> About:
 
 
 def lesson(library: Library) -> Lesson:
-    """Three proofs that a response was not handed on."""
+    """Three proofs that a response was not passed on."""
     return Lesson(
         about=about(),
         steps=(_arrives(library(NAME)), _late(library(MIX)), _equal(library(MIX))),

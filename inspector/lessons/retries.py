@@ -1,4 +1,4 @@
-"""Lesson: a retry is no mirror, and neither is a hedge."""
+"""Lesson: a retry is not a mirror, and neither is a hedge."""
 
 from __future__ import annotations
 

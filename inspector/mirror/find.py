@@ -58,7 +58,7 @@ class _Work:
     lines: Lines
     served: Served
     traits: Traits
-    guessed: Bool  # by row: its original was told by order alone, or its downstream exchange by equal responses
+    guessed: Bool  # by row: its original was reported by order alone, or its downstream exchange by equal responses
 
     @property
     def open(self) -> Bool:
@@ -178,7 +178,7 @@ def _unmarked(w: _Work) -> None:
 
 def _roles(w: _Work, mine: Bool) -> tuple[NDArray[np.float64], Bool]:
     """By row: the part of its server's requests (from the same sender) that the downstream asked for, and whether that
-    server is known to answer the downstream: by an answer that was handed on, or by the host name it is asked for."""
+    server is known to answer the downstream: by an answer that was passed on, or by the host name it is asked for."""
     rows = np.flatnonzero(mine)
     share = np.zeros(len(w.e))
     equal = np.zeros(len(w.e), bool)
@@ -322,7 +322,7 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
         verdict.judge(js_of, ds_of, cases, lines, grounds, verdict.crowd())
         _lost(w, m, o, d, sure, judged)
     what, proof, reason, delivered = verdict.unpack(judged)
-    # That a proxy answers by itself is told by a failure; a success without an upstream response was lost above.
+    # That a proxy answers by itself is reported by a failure; a success without an upstream response was lost above.
     unsaid = (delivered == int(Delivered.PROXY)) & (o >= 0) & (e.status[o] < 0) & (e.status[d] < verdict.FAILED)
     delivered = np.where(unsaid, int(Delivered.UNKNOWN), delivered)
     found = w.mates.signs[m]

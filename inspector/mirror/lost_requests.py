@@ -1,6 +1,6 @@
 """Exchanges whose request was lost from the capture while its response was seen.
 
-Method and path of such an exchange are unknown; the part that it plays can still be told by its server: one that gets
+Method and path of such an exchange are unknown; the part that it plays can still be reported by its server: one that gets
 only copies from this proxy, or none. Pairs found here rest on order alone.
 """
 
@@ -19,14 +19,14 @@ from inspector.mirror.signs import Signs, number
 from inspector.mirror.tables import NONE, Exchanges
 from inspector.table import I64, Bool
 
-KNOWN = 3  # exchanges with a request that a server must have had for its part to be told
+KNOWN = 3  # exchanges with a request that a server must have had for its part to be reported
 ALWAYS = 0.9  # the part of them that must agree
 
 
 def place(e: Exchanges, s: Signs, server: I64, mates: Mates, upstream: Bool, retry: Bool, window: int) -> Bool:
     """Fill in the mates of responses without a request, in order of time.
 
-    Returns by row of `e` whether its original was told by order alone, or its downstream exchange by equal responses.
+    Returns by row of `e` whether its original was reported by order alone, or its downstream exchange by equal responses.
     """
     original = mates.original
     orphans = np.flatnonzero((e.request_time < 0) & (e.status >= 0))

@@ -32,7 +32,7 @@ SLACK = 5_000_000  # ns: in flight, give or take
 
 
 class Traits(NamedTuple):
-    """What a copy is told by, by row; texts are hashes, 0 where there is none.
+    """What a copy is reported by, by row; texts are hashes, 0 where there is none.
 
     keys: (n, 11) uint64: method, target, request id, base host, host, xff without the sender, trace, span, parent, body hash,
     xff. nums: (n, 8) int64: attempt, flags (1 suffixed, 2 xff ends in the sender, 4 internal), request facts, request bytes,
@@ -58,7 +58,7 @@ class Candidates(NamedTuple):
 
 @kernel
 def same_body(facts_a: int, bytes_a: int, hash_a: int, facts_b: int, bytes_b: int, hash_b: int) -> int:
-    """1 when both bodies are wholly known and equal, 0 when they certainly differ, -1 when it cannot be told."""
+    """1 when both bodies are wholly known and equal, 0 when they certainly differ, -1 when it cannot be known."""
     known_a = facts_a & BODY_KNOWN != 0 and facts_a & BODY_LOST == 0
     known_b = facts_b & BODY_KNOWN != 0 and facts_b & BODY_LOST == 0
     if known_a and known_b:

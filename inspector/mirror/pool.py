@@ -1,7 +1,7 @@
 """Decides mirrors while a capture is still being read, and lets go of what no later packet can change.
 
 Exchanges wait in a pool. At each step the whole pool is paired and judged; a mirror is decided when its exchanges are
-complete and no open request could still be a rival. What is decided is told once and never revised.
+complete and no open request could still be a rival. What is decided is reported once and never revised.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Settler:
         """Which exchanges are not needed any more.
 
         A decided transaction leaves when it ended before anything that is still to come, and was not in flight when a
-        request began that is still undecided (it could be that one's rival). What is no mirror's leaves when the
+        request began that is still undecided (it could be that one's rival). What is not a mirror's leaves when the
         window for a copy of it has passed.
         """
         e, t = found.exchanges, found.mirrors

@@ -21,7 +21,7 @@ NO_ORIGINAL, AMBIGUOUS = int(Reason.ORIGINAL_NOT_CAPTURED), int(Reason.AMBIGUOUS
 COMPLETE, CUT = int(Fact.COMPLETE), int(Fact.CUT)
 UPSTREAM_TIME, ENCODED = int(Mark.UPSTREAM_TIME), int(Mark.CONTENT_ENCODING)
 CROWD = 4096  # downstream requests in flight together that are judged; beyond: ambiguous
-FAILED = 400  # status from which a reply of the proxy's own is told by its missing x-envoy-upstream-service-time
+FAILED = 400  # status from which a reply of the proxy's own is reported by its missing x-envoy-upstream-service-time
 HEADERS = 1  # column of Lines.keys
 
 
@@ -72,7 +72,7 @@ def unseen(a: int, b: int, c: int, lines: Lines) -> int:
 def given(d: int, o: int, again: I64, lines: Lines) -> int:
     """Whether the downstream was given the response of original `o` or of one of its later attempts.
 
-    1 yes, 0 no, -1 not told by the capture, -2 there is no response. again: as in `Grounds`.
+    1 yes, 0 no, -1 not told by the capture, -2 there is not a response. again: as in `Grounds`.
     """
     best = -2
     row = o

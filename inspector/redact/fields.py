@@ -47,7 +47,7 @@ def cookie(finder: SecretFinder, text: str, start: int) -> list[Spot]:
 
 
 def plain(finder: SecretFinder, text: str) -> list[Spot]:
-    """What may be long and random and is no secret: only what is named so, or has the look of a token."""
+    """What may be long and random and is not a secret: only what is named so, or has the look of a token."""
     spots: list[Spot] = []
     undone = percent(text)
     for given in (text, undone.text if undone else ""):

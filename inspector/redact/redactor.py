@@ -3,7 +3,7 @@
 The word holds the first 32 bits of BLAKE2b, keyed, over the secret's bytes without their codings (`redact.codings`), so a token
 has one word in headers, queries and bodies. Without a key a short password could be found by trying words. The command takes the
 key from the captures' first bytes: the same captures give the same words at every run, and who lacks them cannot try. Hence
-there is no option for a salt. In a library the key is random until `use`.
+there is not an option for a salt. In a library the key is random until `use`.
 
 Names decide first (authorization, cookies, `token=`, `"password":`), then looks (JWT, known prefixes, private keys, long random
 text). This finds what is usual; nothing can find all. Bodies are to be given without content codings.
@@ -127,7 +127,7 @@ class Redactor:
             try:
                 text = data.decode(encoding).encode("utf-8").decode("latin-1")
                 return self._text(text, kind, boundary).encode("latin-1").decode("utf-8").encode(encoding)
-            except UnicodeError:  # not what it says: nothing in it can be told from anything else
+            except UnicodeError:  # not what it says: nothing in it can be known from anything else
                 return self.word(data).encode()
         return self._text(data.decode("latin-1"), kind, boundary).encode("latin-1")
 

@@ -10,8 +10,8 @@ from inspector.referee.layers import load
 from inspector.referee.running import LINE, RunLimits, lines, python
 
 BYTES = 1 << 16  # of a frame that are dissected
-LINES = 400  # of the dissection that are told
-WIDE = 2000  # characters of a line that are told
+LINES = 400  # of the dissection that are reported
+WIDE = 2000  # characters of a line that are reported
 SECONDS = 60.0
 
 

@@ -42,7 +42,7 @@ def find() -> str:
 
 
 def version(path: str, folder: Path) -> tuple[int, int, int]:
-    """Its version. Raises RefereeError where it cannot be told, or is older than OLDEST."""
+    """Its version. Raises RefereeError where it cannot be known, or is older than OLDEST."""
     try:
         run = subprocess.run([path, "-v"], capture_output=True, timeout=60, env=surroundings(folder), check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -125,7 +125,7 @@ def unreadable(said: str) -> bool:
 
 
 def read(line: OutputLine, hexadecimal: bool) -> Iterable[Heard]:
-    """The messages of one packet. Where it holds several, a field that not all of them have cannot be told apart: None."""
+    """The messages of one packet. Where it holds several, a field that not all of them have cannot be known apart: None."""
     parts = line.text.split(b"\t", len(FIELDS) - 1)
     if len(parts) < len(FIELDS) or not parts[0].isdigit():
         return []

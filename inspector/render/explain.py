@@ -32,7 +32,7 @@ def steps(
     """The story of a mirror: its messages in order of time, then the verdict, then what would refute it.
 
     others: other legs of the transaction. wires: what packets say below HTTP, by `ExchangeView.id`; without it fewer facts
-    are told. names: address -> name.
+    are reported. names: address -> name.
     """
     t = _Teller(mirror, others, wires or {}, names or {})
     told = sorted(t.messages(), key=lambda pair: (pair[0], pair[1].packets[:1]))

@@ -70,7 +70,7 @@ def _discarded(case: Case) -> Telling:
 
 
 def _content(case: Case) -> list[str]:
-    """Proof by what was handed on: not the mirror's, and whose it is."""
+    """Proof by what was passed on: not the mirror's, and whose it is."""
     d, x = case.m.downstream, case.m.mirror
     if d is None:
         return []
@@ -259,7 +259,7 @@ def refutation(case: Case) -> ExplanationStep:
 
 
 def _pairing(m: MirrorView, o: ExchangeView | None, x: ExchangeView) -> list[str]:
-    """What would show that it is no mirror of this original."""
+    """What would show that it is not a mirror of this original."""
     if o is None or not o.request_packets or not x.request_packets:
         return []
     said = _("Packet {copy} being no copy of packet {original} but a request that the proxy was asked for on its own.")

@@ -22,8 +22,8 @@ class ArrowKind(Enum):
     REQUEST = "request"
     RESPONSE = "response"
     DISCARDED = "discarded"  # the mirror's response, which ends at the proxy
-    LEAKED = "leaked"  # handed on to the client
-    UNPROVEN = "unproven"  # reached the proxy; where it went cannot be told
+    LEAKED = "leaked"  # passed on to the client
+    UNPROVEN = "unproven"  # reached the proxy; where it went cannot be known
     UNSEEN = "unseen"  # no packet of it was captured
 
 
@@ -115,7 +115,7 @@ def where(ladder: Ladder, arrow: Arrow, ascii_only: bool = False) -> str:
 
 
 def label(arrow: Arrow) -> str:
-    """`200 (576 B), not handed on`."""
+    """`200 (576 B), not passed on`."""
     return ", ".join(part for part in (_head(arrow.what, arrow.size), arrow.says) if part)
 
 

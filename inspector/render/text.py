@@ -35,7 +35,7 @@ def readable(text: str) -> str:
 def escape(text: str) -> str:
     r"""Every character that acts instead of showing, as `\xNN` or `\u{...}`; the result is one line of visible text.
 
-    A surrogate that stands for a byte which is no UTF-8 shows as this byte, `\xNN`.
+    A surrogate that stands for a byte which is not UTF-8 shows as this byte, `\xNN`.
     """
     if text.isascii() and text.isprintable():
         return text

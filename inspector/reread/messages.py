@@ -1,7 +1,7 @@
 """Heads and bodies of exchanges that are shown. An inspection keeps none of them, so the captures are read once more.
 
 Only the segments of the connections in question go through a fresh tracker and parser; a message is known again by its
-first packet and by what was told of it. What does not come out as it was told (connections share a clock) is read
+first packet and by what was reported of it. What does not come out as it was reported (connections share a clock) is read
 again with all segments, which repeats the first reading.
 """
 
@@ -50,7 +50,7 @@ def each(
     limits: RereadLimits | None = None,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, Content]]:
-    """Like `reread`, but each exchange is handed on when it has been read, in the order in which they end, and none is kept."""
+    """Like `reread`, but each exchange is passed on when it has been read, in the order in which they end, and none is kept."""
     wanted = Wanted()
     told: set[int] = set()  # an exchange may be part of several pairs
     for exchange in exchanges:

@@ -178,7 +178,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_POSITION,
     S_TOUCHED,
     S_TAKEN,  # consumed up to here, told by release()
-    S_RELEASED,  # number of the feed that this was told after
+    S_RELEASED,  # number of the feed that this was reported after
     S_WIDTH,
 ) = range(40)
 

@@ -61,12 +61,12 @@ class Chunks(Table):
     time: I64
     capture: I16
     packet: I64
-    peer: I64  # offset in the other direction's stream that this packet acknowledged; UNKNOWN where it cannot be told
+    peer: I64  # offset in the other direction's stream that this packet acknowledged; UNKNOWN where it cannot be known
 
 
 @dataclass(frozen=True, eq=False)
 class Ends(Table):
-    """Streams that ended in this block, each once, after all their bytes were handed on."""
+    """Streams that ended in this block, each once, after all their bytes were passed on."""
 
     slot: I32
     stream: I64

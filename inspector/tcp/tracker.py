@@ -51,7 +51,7 @@ COUNTS = {
 
 
 class Tracker:
-    """Assigns segments to streams and hands on the bytes of each, block by block.
+    """Assigns segments to streams and passes on the bytes of each, block by block.
 
     What comes out, blocks joined, depends on the segments and their order only, not on how they were divided.
     """

@@ -148,7 +148,7 @@ class Witness:
         leaked: Bool,
         rivals: list[int],
     ) -> EvidenceColumns:
-        """The steps of n mirrors, in the order in which the story is told.
+        """The steps of n mirrors, in the order in which the story is reported.
 
         x: exchanges, the first n rows are the mirrors'. original, downstream: (n,) rows of x, -1 where there is none.
         lag: (n,) ns or ABSENT. leaked: (n,) whether the verdict says so.

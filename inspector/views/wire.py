@@ -1,6 +1,6 @@
 """What the packets of an exchange say below HTTP: addresses as they are on the wire, numbers, copies on other interfaces.
 
-Views, like those of `views.objects`; they are read from the capture a second time, for the few exchanges that are told.
+Views, like those of `views.objects`; they are read from the capture a second time, for the few exchanges that are reported.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def found(data: bytes, hidden: set[bytes]) -> list[bytes]:
 
 
 def left(path: Path, out: Path, hidden: set[bytes]) -> list[bytes]:
-    """What is found each time that `path` is anonymised. Bodies become random letters, in which a word of five may stand by chance:
-    with another key it does not stand there again."""
+    """What is found each time that `path` is anonymised. Bodies become random letters, in which a word of five may stand by
+    chance; with another key it does not."""
     for _ in range(3):
         anonymised(path, out)
         hidden = set(found(out.read_bytes(), hidden))

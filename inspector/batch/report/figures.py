@@ -29,7 +29,7 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is told of a group of mirrors. Durations are of pairs in which both were measured."""
+    """What is reported of a group of mirrors. Durations are of pairs in which both were measured."""
 
     mirrors: int
     verdicts: dict[str, int]  # every word of VERDICTS

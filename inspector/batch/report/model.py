@@ -1,6 +1,6 @@
 """What the report tells, before it is written in any form: figures of the whole, of routes, days and captures, and pairs.
 
-What is told is bounded; `left` says how much of what is left out.
+What is reported is bounded; `left` says how much of what is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DAY_PAGES = 400  # the latest
 UNIT_PAGES = 2000  # those that could not be read, then those that alarm, then the latest
 CELLS = 20_000  # rows of report.csv: a route and a day each, the latest
 PLOTTED = 12  # routes whose pages have plots
-WATCHED = 100  # routes of which it is told that their copies stopped
+WATCHED = 100  # routes of which it is reported that their copies stopped
 MOMENTS = 1000  # of the plots over time, the latest: a capture's clock may say anything
 FIELDS = 500  # differences told, the most frequent
 MAX_SIDE = 44  # columns of each side of a route's name

@@ -71,7 +71,7 @@ def _options(unit: UnitFigures) -> list[str]:
 
 
 def quoted(path: str) -> str:
-    """A path as one word of a shell, that is no option."""
+    """A path as one word of a shell, that is not an option."""
     return word(f"./{path}" if path.startswith("-") else path)
 
 

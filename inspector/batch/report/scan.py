@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRIES = 3  # of reading all
-CHUNK = 1 << 17  # rows handed on at once, or some more
+CHUNK = 1 << 17  # rows passed on at once, or some more
 ABSENT = np.iinfo(np.int64).min  # a number or a time that is not known
 DAY = 86_400 * 10**9
 NUMBER = "unit_number"  # column of every scan: place of the row's unit in the list of units
@@ -63,7 +63,7 @@ class Files:
 
 
 def files(store: str | os.PathLike[str] | StoreFolder) -> Files:
-    """The units of a store. Raises UsageError where there is no store."""
+    """The units of a store. Raises UsageError where there is not a store."""
     folder = store if isinstance(store, StoreFolder) else StoreFolder(store)
     places = ((p.day, p.source, p.unit, p.relative) for p in folder.places())
     return Files(system(folder.root), tuple(places))

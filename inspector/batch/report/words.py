@@ -16,7 +16,7 @@ from inspector.views.objects import Share
 ROUTES = 8  # named in the findings
 UNITS = 10  # captures named in the findings
 STATUSES = 6  # pairs of statuses in a sentence
-STILL = 0.001  # chance that a route at its share would have been silent by luck, below which it is told
+STILL = 0.001  # chance that a route at its share would have been silent by luck, below which it is reported
 
 
 @dataclass(frozen=True)

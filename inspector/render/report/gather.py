@@ -78,7 +78,7 @@ class ReportCounts:
         return [n for w in words if w in self.by_verdict for n in self.by_verdict[w].numbers][:MIRRORS]
 
     def told(self) -> list[int]:
-        """The mirrors to be told in full: those that alarm, or the first as an example."""
+        """The mirrors to be reported in full: those that alarm, or the first as an example."""
         alarming = sum(self.by_verdict[w].count for w in ALARMING if w in self.by_verdict)
         return self.chosen()[: min(alarming, TOLD) or 1]
 

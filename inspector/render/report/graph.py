@@ -1,6 +1,6 @@
 """The service graph: clients, proxies, servers, and what went between them, as one SVG.
 
-Mirrored edges are dashed, double-headed with a badge that says so; nothing is told by colour alone.
+Mirrored edges are dashed, double-headed with a badge that says so; nothing is reported by colour alone.
 """
 
 from __future__ import annotations
