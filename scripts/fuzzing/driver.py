@@ -110,20 +110,27 @@ def fuzz(target: Target, mode: str, seconds: int, corpus: Path, plan: Plan) -> R
         if status and not left:
             one.broken = output[-1500:] or f"status {status}"
         for path in left:
-            if not path.name.startswith("timeout") or slow(target, mode, path):
+            if confirmed(target, mode, path):
                 one.found.append(_keep(target, mode, path, plan.findings))
     return one
 
 
-def slow(target: Target, mode: str, path: Path) -> bool:
-    """Whether an input takes too long by the processor's time too: on a busy machine the clock alone says little."""
+def confirmed(target: Target, mode: str, path: Path) -> bool:
+    """Whether an input that took too long or too much memory does so alone too: on a busy machine the clock says little, and the
+    fuzzer's own memory grows by some kilobytes with every input."""
+    kind = path.name.partition("-")[0]
+    if kind not in ("timeout", "oom"):
+        return True
     command = [sys.executable, str(FUZZ), "--target", target.name, "--mode", mode, "--replay", str(path)]
     limit = target.seconds
 
     def bound() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
 
-    return subprocess.run(command, capture_output=True, preexec_fn=bound, check=False).returncode != 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=bound)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode != 0 or usage.ru_maxrss >> 10 > target.megabytes
 
 
 def _read(one: Ran, output: str) -> None:

@@ -29,7 +29,7 @@ def whole(data: bytes, coding: str) -> bytes | None:
 
     try:
         if coding in ("gzip", "x-gzip"):
-            return None if data[3:4] > b"\x1f" else gzip.decompress(data)  # reserved flags: RFC 1952 section 2.3.1.2
+            return None if reserved_flags(data) else gzip.decompress(data)
         if coding == "br":
             return brotli.decompress(data)
         if coding == "deflate":
@@ -37,6 +37,17 @@ def whole(data: bytes, coding: str) -> bytes | None:
     except (OSError, EOFError, zlib.error, brotli.error):
         return None
     return None
+
+
+def reserved_flags(data: bytes) -> bool:
+    """Whether a member of a gzip has a reserved flag (RFC 1952 section 2.3.1.2), which Python's gzip does not mind."""
+    while data:
+        if data[3:4] > b"\x1f":
+            return True
+        member = zlib.decompressobj(31)
+        member.decompress(data)
+        data = member.unused_data.lstrip(b"\0") if member.eof else b""
+    return False
 
 
 def codings(data: bytes) -> None:
