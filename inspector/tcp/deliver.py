@@ -11,7 +11,7 @@ from inspector.tcp.layout import Tcp
 
 @kernel
 def relist(tcp: Tcp, c: int, which: int) -> None:
-    """Put connection c at the end of list `which` (EMPTY, BUSY or CLOSED)."""
+    """Put connection c at the end of list `which` (EMPTY, BUSY, CLOSED or RESET)."""
     unlink(tcp.conns, col.C_PREV, col.C_FOLLOWING, c)
     tcp.state[col.G_IN_EMPTY + tcp.conns[c, col.C_LIST]] -= 1
     append(tcp.conns, col.C_PREV, col.C_FOLLOWING, which, c)

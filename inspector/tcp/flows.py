@@ -21,6 +21,8 @@ def clear_stream(tcp: Tcp, s: int, number: int) -> None:
     tcp.streams[s, col.S_ID] = number + 1
     tcp.streams[s, col.S_ACKED] = col.NONE
     tcp.streams[s, col.S_LAST_ACK] = -1
+    tcp.streams[s, col.S_FAR] = -1
+    tcp.streams[s, col.S_FAR_ACK] = -1
     tcp.streams[s, col.S_LIMIT] = col.FAR
     tcp.streams[s, col.S_FORGET] = col.NONE
     tcp.streams[s, col.S_RELEASED] = -1
@@ -90,7 +92,8 @@ def wait_at_source(tcp: Tcp, i: int, slot: int, number: int, kind: int) -> None:
 def same_connection(tcp: Tcp, s: int, isn1: int, answer: bool) -> bool:
     """Whether a SYN (or SYN,ACK: `answer`) with initial sequence number isn1 - 1 belongs to stream s."""
     if tcp.streams[s, col.S_SYN] != 0:
-        return tcp.streams[s, col.S_ISN1] == isn1 and (answer or tcp.conns[s >> 1, col.C_LIST] != col.CLOSED)
+        over = tcp.conns[s >> 1, col.C_LIST] == col.CLOSED or tcp.conns[s >> 1, col.C_LIST] == col.RESET
+        return tcp.streams[s, col.S_ISN1] == isn1 and (answer or not over)
     if tcp.conns[s >> 1, col.C_LIST] == col.CLOSED:
         return False
     if tcp.streams[s, col.S_BASED] == 0:
@@ -134,6 +137,9 @@ def assign(tcp: Tcp, i: int, s: int) -> int:
 @cold
 def close(tcp: Tcp, c: int, how: int, time: int) -> None:
     """Connection c is over: its holes become gaps, its streams end, its row is written, its slots die."""
+    if tcp.conns[c, col.C_LIST] == col.RESET:
+        how = col.HOW_RST
+        time = tcp.conns[c, col.C_RESET_TIME]
     for side in range(2):
         s = 2 * c + side
         give_up(tcp, s, col.FAR)

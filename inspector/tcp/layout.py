@@ -12,7 +12,8 @@ from inspector.table import I64, U8
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 SECOND = 1_000_000_000
-BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: timers in its future fire
+MS = SECOND // 1000
+AHEAD = 1 << 24  # numbers further away than this from those of their stream are not of it
 
 # seg[T_*, i]: the segments of a block
 (
@@ -42,7 +43,8 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
 
 # state[G_*]: scalars
 (
-    G_CLOCK,
+    G_CLOCK,  # runs with capture time, but silence and clock steps count for little: see `track.pass_time`
+    G_TIME,  # of the last segment
     G_FEED,  # running number of the feed
     G_CONNECTION,  # next connection number
     G_FREE_CONNS,
@@ -62,17 +64,16 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_IN_EMPTY,  # connections without payload
     G_IN_BUSY,
     G_IN_CLOSED,
+    G_IN_RESET,
     # options
-    G_HOLD_TIME,
     G_HOLD_LIMIT,
-    G_START_TIME,
+    G_ALLOWANCE,
     G_START_BYTES,
-    G_IDLE_EMPTY,
-    G_IDLE_BUSY,
-    G_LINGER,
+    G_SETTLE,
     G_EMPTY_LIMIT,
     G_BUSY_LIMIT,
     G_CLOSED_LIMIT,
+    G_RESET_LIMIT,
     # counts
     G_COPIES,
     G_RETRANSMISSIONS,
@@ -82,7 +83,7 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
     G_GAP_BYTES,
     G_CONNECTIONS,
     G_WITHOUT_PAYLOAD,
-    G_EXPIRED,
+    G_IGNORED,
     G_EXPIRED_EARLY,
     G_CUT_SHORT,
     G_DROPPED_BYTES,
@@ -100,8 +101,8 @@ BACKWARDS = 10 * SECOND  # a clock that goes back further has been set anew: tim
 K_A_HI, K_A_LO, K_B_HI, K_B_LO, K_PORTS, K_HASH, K_VALUE, K_NEXT, K_WIDTH = range(9)
 KIND_SYN, KIND_SOURCE, KIND_TARGET = 1, 2, 3  # in K_PORTS >> 32; 0 is an address pair
 
-# conns[c, C_*]; rows 0..2 are the heads of the three lists below
-EMPTY, BUSY, CLOSED, FIRST_CONN = 0, 1, 2, 3
+# conns[c, C_*]; rows 0..3 are the heads of the four lists below. RESET: a RST was seen; whether it counted is open.
+EMPTY, BUSY, CLOSED, RESET, FIRST_CONN = 0, 1, 2, 3, 4
 (
     C_ID,
     C_LIST,
@@ -125,6 +126,7 @@ EMPTY, BUSY, CLOSED, FIRST_CONN = 0, 1, 2, 3
     C_WIRE_LO,
     C_WIRE_PORT,
     C_JOINED,
+    C_RESET_TIME,
     C_HANDSHAKE,
     C_FIRST,
     C_LAST,
@@ -133,7 +135,7 @@ EMPTY, BUSY, CLOSED, FIRST_CONN = 0, 1, 2, 3
     C_RETRANSMISSIONS,
     C_CONFLICTS,
     C_WIDTH,
-) = range(30)
+) = range(31)
 
 # done[z, :]: the row of a closed connection and what its streams add
 Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
@@ -146,6 +148,9 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_NEXT,  # offset of the next byte to hand out
     S_FIRST,
     S_TOP,  # highest offset seen
+    S_MARK,  # what was seen or acknowledged when a RST came
+    S_FAR,  # the last sequence number far from the others, -1 where none
+    S_FAR_ACK,  # the same of an acknowledgement of this stream
     S_STARTED,
     S_HELD,  # head of its skip list of held pieces
     S_OUT,  # last row of `out` + 1
@@ -180,7 +185,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_TAKEN,  # consumed up to here, told by release()
     S_RELEASED,  # number of the feed that this was reported after
     S_WIDTH,
-) = range(40)
+) = range(43)
 
 # nodes[n, N_*]: held pieces; rows before FIRST_NODE have special uses
 LEVELS = 6

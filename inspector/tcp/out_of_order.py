@@ -1,6 +1,6 @@
 """Pieces that wait for earlier bytes: a skip list a stream, disjoint, where the bytes that arrived first stay.
 
-All held pieces also stand in one list by age: the oldest is given up first, when its time is over or memory is short.
+All held pieces also stand in one list by age: the oldest is given up first when memory is short.
 (Skip lists: Pugh 1990, here with fan-out 4.)
 """
 
@@ -210,19 +210,13 @@ def take_first(tcp: Tcp, s: int) -> None:
 
 @cold
 def drain(tcp: Tcp, s: int) -> None:
-    """Hand out what is held and now in order; a stream that was reset ends when nothing is held any more."""
+    """Hand out what is held and now in order."""
     while (
         tcp.streams[s, col.S_HELD] != 0
         and tcp.nodes[tcp.nodes[tcp.streams[s, col.S_HELD], col.N_NEXT], col.N_OFFSET] <= tcp.streams[s, col.S_NEXT]
     ):
         take_first(tcp, s)
     if (
-        tcp.streams[s, col.S_HELD] == 0
-        and tcp.streams[s, col.S_ENDING] == col.HOW_RST
-        and tcp.streams[s, col.S_ENDED] == 0
-    ):
-        end_stream(tcp, s, col.HOW_RST, tcp.streams[s, col.S_END_TIME])
-    elif (
         tcp.streams[s, col.S_HELD] == 0
         and tcp.streams[s ^ 1, col.S_ENDED] != 0
         and tcp.streams[s ^ 1, col.S_END_TOLD] == 0
@@ -250,10 +244,18 @@ def stop_waiting(tcp: Tcp, s: int) -> None:
 
 @kernel
 def note_acknowledged(tcp: Tcp, s: int) -> None:
-    """A hole that the receiver has acknowledged will not be filled by a retransmission: it is waited for only shortly."""
-    if tcp.streams[s, col.S_HELD] == 0 or tcp.streams[s, col.S_WAITING] != 0 or tcp.streams[s, col.S_STARTED] == 0:
+    """A hole that the receiver has acknowledged will not be filled by a retransmission: it is waited for only shortly.
+
+    Nothing need be held behind it: what the receiver has acknowledged was sent. (A FIN that was lost counts one.)
+    """
+    if tcp.streams[s, col.S_WAITING] != 0 or tcp.streams[s, col.S_STARTED] == 0 or tcp.streams[s, col.S_ENDED] != 0:
         return
-    if tcp.nodes[tcp.nodes[tcp.streams[s, col.S_HELD], col.N_NEXT], col.N_OFFSET] <= tcp.streams[s, col.S_ACKED]:
+    if tcp.streams[s, col.S_HELD] == 0:
+        lost = tcp.streams[s, col.S_ACKED] > tcp.streams[s, col.S_NEXT] + 1
+    else:
+        first = tcp.nodes[tcp.streams[s, col.S_HELD], col.N_NEXT]
+        lost = tcp.nodes[first, col.N_OFFSET] <= tcp.streams[s, col.S_ACKED]
+    if lost:
         tcp.streams[s, col.S_GOAL] = tcp.streams[s, col.S_ACKED]
         wait(tcp, s)
 
@@ -268,7 +270,7 @@ def wait(tcp: Tcp, s: int) -> None:
 
 @cold
 def give_up(tcp: Tcp, s: int, goal: int) -> None:
-    """Holes of stream s before offset `goal` become gaps."""
+    """Holes of stream s before offset `goal` become gaps, and so does what was acknowledged behind its last byte."""
     if tcp.streams[s, col.S_HELD] != 0 and tcp.streams[s, col.S_STARTED] == 0:
         start(tcp, s)
     while tcp.streams[s, col.S_HELD] != 0:
@@ -280,3 +282,8 @@ def give_up(tcp: Tcp, s: int, goal: int) -> None:
             add_gap(tcp, s, hole, col.LOST)
         take_first(tcp, s)
     drain(tcp, s)
+    if tcp.streams[s, col.S_STARTED] == 0 or tcp.streams[s, col.S_ENDED] != 0 or tcp.streams[s, col.S_HELD] != 0:
+        return
+    hole = min(goal, tcp.streams[s, col.S_ACKED]) - tcp.streams[s, col.S_NEXT]
+    if hole > 1:
+        add_gap(tcp, s, hole, col.LOST)

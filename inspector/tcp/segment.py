@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspector.kernels.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp import layout as col
+from inspector.tcp.accept import ahead, outlying, reset, went_on
 from inspector.tcp.deliver import add_gap, differs_handed, emit, end_stream, relist, tell_ends
 from inspector.tcp.flows import wait_at_source
 from inspector.tcp.keys import remove_keys
@@ -38,7 +39,11 @@ def acknowledge(tcp: Tcp, i: int, s: int, seq: int) -> int:
     if tcp.streams[m, col.S_BASED] == 0:
         tcp.streams[m, col.S_BASED] = 1
         tcp.streams[m, col.S_BASE] = number
-    at = tcp.streams[m, col.S_NEXT] + distance(number, (tcp.streams[m, col.S_BASE] + tcp.streams[m, col.S_NEXT]) & MASK)
+    at = tcp.streams[m, col.S_NEXT] + ahead(tcp, m, number)
+    if at > max(tcp.streams[m, col.S_TOP], tcp.streams[m, col.S_ACKED]) + col.AHEAD and outlying(
+        tcp, m, col.S_FAR_ACK, number
+    ):
+        return col.NONE
     if tcp.streams[m, col.S_STARTED] == 0:
         lowest = at
         if tcp.streams[m, col.S_HELD] != 0:
@@ -161,21 +166,6 @@ def finned(tcp: Tcp, s: int, at: int, time: int) -> None:
         await_start(tcp, s, 0)
 
 
-@cold
-def reset(tcp: Tcp, s: int, time: int) -> None:
-    """A RST on stream s ends both directions; what is held still waits for the bytes before it."""
-    for side in range(2):
-        t = s ^ side
-        if tcp.streams[t, col.S_ENDED] != 0:
-            continue
-        if tcp.streams[t, col.S_HELD] == 0:
-            end_stream(tcp, t, col.HOW_RST, time)
-        else:
-            tcp.streams[t, col.S_ENDING] = col.HOW_RST
-            tcp.streams[t, col.S_END_TIME] = time
-            tcp.streams[t, col.S_LIMIT] = min(tcp.streams[t, col.S_LIMIT], tcp.streams[t, col.S_TOP])
-
-
 @kernel
 def visit(tcp: Tcp, i: int, s: int, extra: bool) -> None:
     """Segment i belongs to stream s: the bookkeeping of its connection."""
@@ -207,11 +197,14 @@ def visit(tcp: Tcp, i: int, s: int, extra: bool) -> None:
 
 @kernel
 def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
-    """Segment i of stream s: SYN, acknowledgement, payload, FIN, RST, in this order."""
+    """Segment i of stream s: RST, or SYN, acknowledgement, payload, FIN, in this order."""
     flags = tcp.seg[col.T_FLAGS, i]
     seq = tcp.seg[col.T_SEQ, i]
     length = tcp.seg[col.T_LENGTH, i]
-    if flags & col.SYN != 0 and flags & col.RST == 0:
+    if flags & col.RST != 0:
+        reset(tcp, i, s)
+        return
+    if flags & col.SYN != 0:
         seq = (seq + 1) & MASK
         if tcp.streams[s, col.S_SYN] == 0:
             tcp.streams[s, col.S_SYN] = 1
@@ -222,25 +215,25 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
         elif not extra:
             tcp.state[col.G_RETRANSMISSIONS] += 1
             tcp.conns[s >> 1, col.C_RETRANSMISSIONS] += 1
-    if tcp.streams[s, col.S_BASED] == 0 and flags & col.RST == 0:
+    if tcp.streams[s, col.S_BASED] == 0:
         tcp.streams[s, col.S_BASED] = 1
         tcp.streams[s, col.S_BASE] = seq
+    beyond = distance(seq, (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK)
+    if (beyond > col.AHEAD or beyond < -col.AHEAD) and outlying(tcp, s, col.S_FAR, seq):
+        return
     peer = col.NONE
     m = s ^ 1
-    if (
-        flags & col.ACK != 0
-        and flags & col.RST == 0
-        and tcp.streams[m, col.S_STARTED] != 0
-        and tcp.streams[m, col.S_HELD] == 0
-    ):
-        tcp.streams[s, col.S_LAST_ACK] = tcp.seg[col.T_ACK, i]
+    if flags & col.ACK != 0:
         at = tcp.streams[m, col.S_NEXT]
-        peer = min(
-            at + distance(tcp.seg[col.T_ACK, i], (tcp.streams[m, col.S_BASE] + at) & MASK), tcp.streams[m, col.S_LIMIT]
-        )
-        tcp.streams[m, col.S_ACKED] = max(tcp.streams[m, col.S_ACKED], peer)
-    elif flags & col.ACK != 0 and flags & col.RST == 0:
-        peer = acknowledge(tcp, i, s, seq)
+        peer = at + distance(tcp.seg[col.T_ACK, i], (tcp.streams[m, col.S_BASE] + at) & MASK)
+        if tcp.streams[m, col.S_STARTED] != 0 and tcp.streams[m, col.S_HELD] == 0 and peer <= at + 1:
+            tcp.streams[s, col.S_LAST_ACK] = tcp.seg[col.T_ACK, i]
+            peer = min(peer, tcp.streams[m, col.S_LIMIT])
+            tcp.streams[m, col.S_ACKED] = max(tcp.streams[m, col.S_ACKED], peer)
+        else:
+            peer = acknowledge(tcp, i, s, seq)
+        if tcp.conns[s >> 1, col.C_LIST] == col.RESET:
+            went_on(tcp, s)
     if length > 0 or flags & col.FIN != 0:
         at = tcp.streams[s, col.S_NEXT] + distance(
             seq, (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK
@@ -253,9 +246,7 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
         tcp.nodes[col.PIECE, col.N_CAPTURE] = tcp.seg[col.T_CAPTURE, i]
         tcp.nodes[col.PIECE, col.N_PACKET] = tcp.seg[col.T_PACKET, i]
         tcp.nodes[col.PIECE, col.N_PEER] = peer
-        if length > 0 and flags & col.RST == 0:
+        if length > 0:
             receive(tcp, s, at, at + length, extra)
         if flags & col.FIN != 0:
             finned(tcp, s, at + length, tcp.seg[col.T_TIME, i])
-    if flags & col.RST != 0:
-        reset(tcp, s, tcp.seg[col.T_TIME, i])

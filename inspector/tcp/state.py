@@ -22,18 +22,16 @@ PRINTS = 1 << 15  # buckets of packet fingerprints, 4 packets each: copies come 
 class TcpOptions:
     """Limits of the tracker; times in nanoseconds of capture time."""
 
-    hold_time: int = 3 * col.SECOND  # a hole is waited for
     hold_bytes: int = 64 << 20  # bytes that wait behind holes, all streams
-    start_time: int = col.SECOND // 10  # a stream without SYN waits for earlier bytes
+    allowance: int = 20 * col.MS  # for packets written late: a hole that was acknowledged, a start without SYN
+    settle: int = col.SECOND  # a RST that nobody contradicts for so long has counted
     start_bytes: int = 256 << 10  # or until so many have come
     keep_bytes: int = 256 << 10  # bytes of a stream that its reader may leave for the next block
     keep_total: int = 64 << 20
-    idle: int = 600 * col.SECOND  # a connection without packets is closed
-    idle_empty: int = 60 * col.SECOND  # one that carried no payload
-    linger: int = 30 * col.SECOND  # a closed one is remembered for stray packets
     empty_connections: int = 1 << 16  # without payload; beyond, the idlest are closed early
     busy_connections: int = 1 << 16  # with payload; beyond, the idlest are closed early
-    closed_connections: int = 1 << 14
+    closed_connections: int = 1 << 14  # remembered for stray packets
+    reset_connections: int = 1 << 14  # whose RST may still turn out to be refused
     chunk_ends: int = 512  # packets listed of a message: so many first and so many last ones
     log_chunks: int = 1 << 20  # chunks held for messages still open; beyond, fewer of each
 
@@ -92,20 +90,18 @@ class Arrays:
         )
 
     def _sentinels(self, options: TcpOptions) -> None:
-        for which in (col.EMPTY, col.BUSY, col.CLOSED):
+        for which in range(col.FIRST_CONN):
             self.conns[which, [col.C_PREV, col.C_FOLLOWING]] = which
         self.nodes[col.KEPT, [col.N_OLDER, col.N_NEWER]] = col.KEPT
         for slot, value in (
-            (col.G_HOLD_TIME, options.hold_time),
             (col.G_HOLD_LIMIT, options.hold_bytes),
-            (col.G_START_TIME, options.start_time),
+            (col.G_ALLOWANCE, options.allowance),
             (col.G_START_BYTES, options.start_bytes),
-            (col.G_IDLE_EMPTY, options.idle_empty),
-            (col.G_IDLE_BUSY, options.idle),
-            (col.G_LINGER, options.linger),
+            (col.G_SETTLE, options.settle),
             (col.G_EMPTY_LIMIT, options.empty_connections),
             (col.G_BUSY_LIMIT, options.busy_connections),
             (col.G_CLOSED_LIMIT, options.closed_connections),
+            (col.G_RESET_LIMIT, options.reset_connections),
             (col.G_RANDOM, 1),
         ):
             self.state[slot] = value

@@ -33,7 +33,7 @@ class End(IntEnum):
     FIN = 1
     RST = 2
     REUSED = 3  # a new SYN on the same addresses and ports
-    EXPIRED = 4  # idle for longer than the limit (capture time)
+    EXPIRED = 4  # too many connections were open, and this was the idlest
     CAPTURE = 5  # the capture ended first
 
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from inspector.kernels.kernel import cold, kernel
 from inspector.tcp import layout as col
+from inspector.tcp.accept import settle_reset
 from inspector.tcp.duplicates import look_ahead, seen
 from inspector.tcp.flows import assign, close
 from inspector.tcp.keys import add_pair, find_pair
 from inspector.tcp.layout import Tcp
 from inspector.tcp.out_of_order import give_up, note_acknowledged, start, stop_waiting
 from inspector.tcp.segment import digest, visit
+
+STEP = 2 * col.MS  # so much time passes at most from one packet to the next
+IDLE = 60 * col.SECOND  # and so much without a packet, where the wall clock says so
 
 
 @kernel
@@ -29,31 +33,33 @@ def short(tcp: Tcp) -> bool:
     )
 
 
-@cold
-def late(now: int, then: int, limit: int) -> bool:
-    """Whether `limit` has passed since `then`, or the clock was set back."""
-    return now - then > limit or then - now > col.BACKWARDS
+@kernel
+def pass_time(tcp: Tcp, time: int, most: int) -> None:
+    """Capture time is `time` now. The clock goes on by no more than `most`, and never back.
+
+    Numbers decide what belongs together. What is only waited for while packets may be written late is over when a few more
+    packets have come: neither silence nor a step of the capturing host's clock is time that passed.
+    """
+    passed = time - tcp.state[col.G_TIME]
+    tcp.state[col.G_TIME] = time
+    if passed > 0:
+        tcp.state[col.G_CLOCK] += min(passed, most)
 
 
 @kernel
 def due(tcp: Tcp) -> bool:
     """Whether `expired` has something to do."""
     now = tcp.state[col.G_CLOCK]
-    n = tcp.nodes[0, col.N_NEWER]
     s = tcp.streams[0, col.S_FOLLOWING]
-    empty = tcp.conns[col.EMPTY, col.C_FOLLOWING]
-    busy = tcp.conns[col.BUSY, col.C_FOLLOWING]
-    closed = tcp.conns[col.CLOSED, col.C_FOLLOWING]
+    reset = tcp.conns[col.RESET, col.C_FOLLOWING]
     return (
-        (n != 0 and late(now, tcp.nodes[n, col.N_CLOCK], tcp.state[col.G_HOLD_TIME]))
-        or tcp.state[col.G_HELD_BYTES] > tcp.state[col.G_HOLD_LIMIT]
-        or (s != 0 and late(now, tcp.streams[s, col.S_WAITED], tcp.state[col.G_START_TIME]))
-        or (empty != col.EMPTY and late(now, tcp.conns[empty, col.C_SEEN], tcp.state[col.G_IDLE_EMPTY]))
-        or (busy != col.BUSY and late(now, tcp.conns[busy, col.C_SEEN], tcp.state[col.G_IDLE_BUSY]))
-        or (closed != col.CLOSED and late(now, tcp.conns[closed, col.C_SEEN], tcp.state[col.G_LINGER]))
+        tcp.state[col.G_HELD_BYTES] > tcp.state[col.G_HOLD_LIMIT]
+        or (s != 0 and now - tcp.streams[s, col.S_WAITED] > tcp.state[col.G_ALLOWANCE])
+        or (reset != col.RESET and now - tcp.conns[reset, col.C_SEEN] > tcp.state[col.G_SETTLE])
         or tcp.state[col.G_IN_EMPTY + col.EMPTY] > tcp.state[col.G_EMPTY_LIMIT + col.EMPTY]
         or tcp.state[col.G_IN_EMPTY + col.BUSY] > tcp.state[col.G_EMPTY_LIMIT + col.BUSY]
         or tcp.state[col.G_IN_EMPTY + col.CLOSED] > tcp.state[col.G_EMPTY_LIMIT + col.CLOSED]
+        or tcp.state[col.G_IN_EMPTY + col.RESET] > tcp.state[col.G_EMPTY_LIMIT + col.RESET]
     )
 
 
@@ -62,16 +68,12 @@ def expired(tcp: Tcp) -> int:
     """Do one thing whose time has come and return 1; 0 where there is none."""
     now = tcp.state[col.G_CLOCK]
     n = tcp.nodes[0, col.N_NEWER]
-    if n != 0 and (
-        late(now, tcp.nodes[n, col.N_CLOCK], tcp.state[col.G_HOLD_TIME])
-        or tcp.state[col.G_HELD_BYTES] > tcp.state[col.G_HOLD_LIMIT]
-    ):
-        if tcp.state[col.G_HELD_BYTES] > tcp.state[col.G_HOLD_LIMIT]:
-            tcp.state[col.G_FORCED_GAPS] += 1
+    if n != 0 and tcp.state[col.G_HELD_BYTES] > tcp.state[col.G_HOLD_LIMIT]:
+        tcp.state[col.G_FORCED_GAPS] += 1
         give_up(tcp, tcp.nodes[n, col.N_SLOT], tcp.nodes[n, col.N_OFFSET])
         return 1
     s = tcp.streams[0, col.S_FOLLOWING]
-    if s != 0 and late(now, tcp.streams[s, col.S_WAITED], tcp.state[col.G_START_TIME]):
+    if s != 0 and now - tcp.streams[s, col.S_WAITED] > tcp.state[col.G_ALLOWANCE]:
         if tcp.streams[s, col.S_STARTED] == 0:
             start(tcp, s)
         else:
@@ -79,16 +81,19 @@ def expired(tcp: Tcp) -> int:
             give_up(tcp, s, tcp.streams[s, col.S_GOAL])
         note_acknowledged(tcp, s)
         return 1
+    c = tcp.conns[col.RESET, col.C_FOLLOWING]
+    if c != col.RESET and (
+        now - tcp.conns[c, col.C_SEEN] > tcp.state[col.G_SETTLE]
+        or tcp.state[col.G_IN_EMPTY + col.RESET] > tcp.state[col.G_EMPTY_LIMIT + col.RESET]
+    ):
+        settle_reset(tcp, c)
+        return 1
     for which in range(3):
-        c = tcp.conns[which, col.C_FOLLOWING]
-        if c == which:
-            continue
-        idle = tcp.state[col.G_IDLE_EMPTY + which]
-        full = tcp.state[col.G_IN_EMPTY + which] > tcp.state[col.G_EMPTY_LIMIT + which]
-        if full or late(now, tcp.conns[c, col.C_SEEN], idle):
+        if tcp.state[col.G_IN_EMPTY + which] > tcp.state[col.G_EMPTY_LIMIT + which]:
+            c = tcp.conns[which, col.C_FOLLOWING]
             if which != col.CLOSED:
-                tcp.state[col.G_EXPIRED_EARLY if full else col.G_EXPIRED] += 1
-            if which == col.BUSY and full:
+                tcp.state[col.G_EXPIRED_EARLY] += 1
+            if which == col.BUSY:
                 tcp.state[col.G_CUT_SHORT] += 1
             close(tcp, c, col.HOW_EXPIRED, tcp.conns[c, col.C_LAST])
             return 1
@@ -111,11 +116,9 @@ def note_alias(tcp: Tcp, i: int, d: int) -> None:
 def track(tcp: Tcp, first: int, last: int) -> int:
     """Segments first..last - 1. Returns the first that was not done because an array is short: make room, call again."""
     for i in range(first, last):
-        time = tcp.seg[col.T_TIME, i]
-        if time > tcp.state[col.G_CLOCK] or tcp.state[col.G_CLOCK] - time > col.BACKWARDS:
-            tcp.state[col.G_CLOCK] = time
         if short(tcp):
             return i
+        pass_time(tcp, tcp.seg[col.T_TIME, i], STEP + 0)
         while due(tcp):
             if expired(tcp) == 0:
                 break
@@ -149,7 +152,7 @@ def track(tcp: Tcp, first: int, last: int) -> int:
 @kernel
 def tick(tcp: Tcp, time: int) -> bool:
     """Capture time has come to `time` without a packet. False where an array is short: make room, call again."""
-    tcp.state[col.G_CLOCK] = max(tcp.state[col.G_CLOCK], time)
+    pass_time(tcp, time, IDLE + 0)
     while due(tcp):
         if short(tcp):
             return False
@@ -161,7 +164,7 @@ def tick(tcp: Tcp, time: int) -> bool:
 @kernel
 def finish(tcp: Tcp) -> bool:
     """The end of the input: every connection is closed. False where an array is short: make room, call again."""
-    for which in range(3):
+    for which in range(col.FIRST_CONN):
         while tcp.conns[which, col.C_FOLLOWING] != which:
             if short(tcp):
                 return False

@@ -41,7 +41,7 @@ COUNTS = {
     "connections": col.G_CONNECTIONS,
     "connections_without_payload": col.G_WITHOUT_PAYLOAD,
     "joined": col.G_JOINED,
-    "expired": col.G_EXPIRED,
+    "ignored": col.G_IGNORED,
     "expired_early": col.G_EXPIRED_EARLY,
     "cut_short": col.G_CUT_SHORT,
     "dropped_bytes": col.G_DROPPED_BYTES,

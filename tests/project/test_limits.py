@@ -154,15 +154,17 @@ def test_the_clock_closes_and_hands_out_without_a_packet() -> None:
     first = tracker.feed(*segments(numbered(packets)))
     assert first.runs.length.tolist() == [3]
     assert len(tracker.tick(2 * SECOND).runs) == 0
-    later = tracker.tick(5 * SECOND)  # the hole is waited for no longer
+    reset = Packet("10.0.0.8:2", "10.0.0.9:1", 50, 4, time=2 * SECOND)
+    acked = [reset.but(flags=ACK, ack=18), reset]
+    assert len(tracker.feed(*segments(numbered(acked))).runs) == 0
+    later = tracker.tick(2 * SECOND + SECOND // 10)  # the acknowledged hole is waited for no longer
     assert (later.runs.gap.tolist(), later.runs.length.tolist()) == ([2], [3])
-    assert len(tracker.tick(300 * SECOND).ends) == 0
-    assert len(tracker.tick(700 * SECOND).ends) == 2  # idle for ten minutes
-    assert tracker.counts["expired"] == 1
+    assert len(later.ends) == 0
+    assert len(tracker.tick(4 * SECOND).ends) == 2  # nobody contradicts the reset
 
 
 def test_closed_connections_are_dropped_where_nobody_asks() -> None:
-    tracker = Tracker(TcpOptions(linger=0))
+    tracker = Tracker(TcpOptions(reset_connections=0, closed_connections=0))
     packets = [Packet(f"10.0.0.9:{i}", "10.0.0.8:2", 10, ACK, b"x", time=i) for i in range(1, 50)]
     packets += [Packet(f"10.0.0.9:{i}", "10.0.0.8:2", 11, 4, time=100 + i) for i in range(1, 50)]
     packets.append(Packet("10.0.0.7:1", "10.0.0.8:2", 1, ACK, b"x", time=SECOND))

@@ -189,7 +189,7 @@ def test_out_of_order_is_not_quadratic(order: str) -> None:
         pieces.reverse()
     else:
         pieces = [pieces[i] for i in np.random.default_rng(1).permutation(n)]
-    reading = Reading(TcpOptions(hold_time=10**15))
+    reading = Reading()
     reading.feed([*numbered(handshake()), *pieces])
     reading.finish()
     assert reading.client().pieces == [b"ab" * n]

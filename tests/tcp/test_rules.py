@@ -94,31 +94,55 @@ def test_a_stream_without_syn_starts_at_the_lowest_byte_of_its_first_moments() -
     reading = read([say(b"def", 3), say(b"abc", 0, time=50 * MS), say(b"ghi", 6, time=60 * MS)])
     assert reading.client().pieces == [b"abcdefghi"]
     assert reading.client().first == -3
-    late = read([say(b"def", 3), say(b"ghi", 6, time=110 * MS), say(b"abc", 0, time=120 * MS)])
+    silent = read([say(b"def", 3), say(b"ghi", 6, time=700 * SECOND), say(b"abc", 0, time=1400 * SECOND)])
+    assert silent.client().pieces == [b"abcdefghi"]
+    late = read([say(b"def", 3), *others(3 * MS), say(b"abc", 0, time=SECOND), say(b"ghi", 6, time=SECOND)])
     assert late.client().pieces == [b"defghi"]
     assert late.tracker.counts["early"] == 1
 
 
-@pytest.mark.parametrize(("wait", "want"), [(SECOND, [b"abcdef"]), (4 * SECOND, [(3, Gap.LOST), b"def"])])
-def test_a_hole_is_waited_for(wait: int, want: list[object]) -> None:
-    reading = read([*handshake(), say(b"def", 3), say(b"abc", time=3 * MS + wait)])
-    assert reading.client().pieces == want
+def others(start: int, count: int = 40) -> list[Packet]:
+    """Packets of another connection, 1 ms from one to the next."""
+    return [
+        Packet("10.0.0.9:1", "10.0.0.8:2", 1 + n, ACK, b"x", time=start + (n + 1) * MS, ip_id=5000 + n)
+        for n in range(count)
+    ]
 
 
-@pytest.mark.parametrize(("wait", "want"), [(50 * MS, [b"abcdef"]), (SECOND, [(3, Gap.LOST), b"def"])])
-def test_an_acknowledged_hole_is_waited_for_shortly(wait: int, want: list[object]) -> None:
-    packets = [*handshake(), say(b"def", 3), answer(b"", ack=6), say(b"abc", time=4 * MS + wait)]
-    assert read(packets).client().pieces == want
-    swapped = [*handshake(), answer(b"", ack=6), say(b"def", 3), say(b"abc", time=4 * MS + wait)]
-    assert read(swapped).client().pieces == want
+@pytest.mark.parametrize("wait", [SECOND, 4 * SECOND, 700 * SECOND])
+def test_a_hole_is_open_until_the_receiver_acknowledged_beyond_it(wait: int) -> None:
+    late = say(b"abc", time=3 * MS + wait)
+    reading = read([*handshake(), say(b"def", 3), answer(b"", ack=0), *others(4 * MS), late])
+    assert reading.client().pieces == [b"abcdef"]
+    assert reading.tracker.counts["gaps"] == 0
 
 
-def test_held_bytes_are_handed_out_as_soon_as_their_time_is_over() -> None:
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_acknowledged_hole_is_lost_after_an_allowance_for_what_is_written_late(swapped: bool) -> None:
+    pair = [say(b"def", 3), answer(b"", ack=6)]
+    start = [*handshake(), *(pair[::-1] if swapped else pair)]
+    assert read([*start, *others(4 * MS, 5), say(b"abc", time=9 * MS)]).client().pieces == [b"abcdef"]
+    assert read([*start, say(b"abc", time=700 * SECOND)]).client().pieces == [b"abcdef"]
+    lost = [*start, *others(4 * MS), say(b"abc", time=SECOND)]
+    assert read(lost).client().pieces == [(3, Gap.LOST), b"def"]
+
+
+def test_held_bytes_are_handed_out_as_soon_as_their_hole_is_lost() -> None:
     reading = Reading()
     reading.feed(numbered([*handshake(), say(b"def", 3)]))
     assert reading.client().pieces == []
-    reading.feed([Packet("10.0.0.9:1", "10.0.0.8:2", 1, time=4 * SECOND, number=9)])
+    reading.feed(numbered([answer(b"", ack=6), *others(4 * MS)]))
     assert reading.client().pieces == [(3, Gap.LOST), b"def"]
+
+
+def test_what_is_acknowledged_behind_the_last_byte_is_lost() -> None:
+    reading = Reading()
+    reading.feed(numbered([*handshake(), say(b"abc"), answer(b"", ack=9), *others(4 * MS)]))
+    assert reading.client().pieces == [b"abc", (6, Gap.LOST)]
+    reading.finish()
+    assert reading.client().end == (9, End.CAPTURE)
+    fin = read([*handshake(), say(b"abc"), answer(b"", ack=4), *others(4 * MS)])
+    assert fin.client().pieces == [b"abc"]
 
 
 def test_conflicts_are_seen_across_blocks() -> None:
@@ -285,14 +309,65 @@ def test_the_same_syn_after_the_close_is_a_new_connection() -> None:
     assert [reading.client(n).pieces for n in (0, 1)] == [[b"a"], [b"b"]]
 
 
-def test_reset_ends_both_and_waits_for_holes() -> None:
+def test_reset_ends_both_and_what_is_in_flight_is_read() -> None:
     reading = read([*handshake(), say(b"def", 3), answer(b"", flags=RST | ACK), say(b"abc", time=SECOND)])
     assert reading.server().end == (0, End.RST)
     assert reading.client().pieces == [b"abcdef"]
     assert reading.client().end == (6, End.RST)
-    dropped = read([*handshake(), say(b"abc"), answer(b"", flags=RST | ACK), say(b"def", 3)])
-    assert dropped.client().pieces == [b"abc"]
-    assert dropped.tracker.counts["dropped_bytes"] == 3
+    flying = read([*handshake(), say(b"abc"), answer(b"", flags=RST | ACK), say(b"def", 3)])
+    assert flying.client().pieces == [b"abcdef"]
+    assert flying.client().end == (6, End.RST)
+    assert flying.tracker.counts["dropped_bytes"] == flying.tracker.counts["ignored"] == 0
+
+
+def test_a_reset_has_counted_when_nobody_contradicts_it() -> None:
+    reading = Reading()
+    reading.feed(numbered([*handshake(), say(b"abc"), answer(b"", ack=3, flags=RST)]))
+    assert reading.client().end is None
+    reading.feed(numbered(others(4 * MS, 1200)))
+    assert reading.client().end == (3, End.RST)
+    assert reading.server().end == (0, End.RST)
+
+
+@pytest.mark.parametrize(
+    ("seq", "ignored"),
+    [(5004, 1), (5005, 1), (5010, 1), (5005 + (1 << 25), 1), (4000, 1)],
+)
+def test_a_reset_without_effect_changes_nothing(seq: int, ignored: int) -> None:
+    """Stale, refused, challenged or outside of the window: both sides go on."""
+    packets = [*handshake(), say(b"ask"), answer(b"tell", ack=3), say(b"", 3, ack=5005)]
+    packets += [answer(b"", flags=RST | ACK, ack=3).but(seq=seq)]
+    packets += [say(b"more", 3, ack=5005), answer(b"again", 4, 7), say(b"", 7, ack=5010)]
+    packets += [say(b"", 7, ack=5010, flags=FIN | ACK), answer(b"", 9, 8, flags=FIN | ACK)]
+    reading = read(packets)
+    assert reading.client().pieces == [b"askmore"]
+    assert reading.server().pieces == [b"tellagain"]
+    assert reading.client().end == (7, End.FIN)
+    assert reading.server().end == (9, End.FIN)
+    assert reading.tracker.counts["ignored"] == ignored
+    assert reading.tracker.counts["connections"] == 1
+
+
+def test_a_response_refused_with_a_reset_is_read_and_not_acknowledged() -> None:
+    reading = Reading()
+    refused = [answer(b"refused", ack=4), say(b"", 4, flags=RST)]
+    packets = [*handshake(), say(b"ask"), say(b"", 3, flags=FIN | ACK), say(b"", 4, flags=RST), *refused]
+    reading.feed(numbered(packets))
+    assert reading.server().pieces == [b"refused"]
+    assert reading.tracker.acknowledged(np.array([reading.slots[1]], np.int32)).tolist() == [0]
+    reading.finish()
+    assert reading.server().end == (7, End.RST)
+    assert reading.client().end == (3, End.FIN)
+
+
+def test_numbers_far_from_all_others_are_ignored_until_they_are_confirmed() -> None:
+    far = 1 << 28
+    stray = say(b"old", far, ack=77)
+    reading = read([*handshake(), say(b"abc"), stray, answer(b"x", ack=3), say(b"def", 3)])
+    assert reading.client().pieces == [b"abcdef"]
+    assert reading.tracker.counts["ignored"] == 1
+    paused = [*handshake(), say(b"abc"), say(b"d", far), say(b"ef", far + 1), answer(b"", ack=far + 3)]
+    assert read(paused).client().pieces == [b"abc", (far - 2, Gap.LOST), b"ef"]
 
 
 def test_fin_waits_for_the_bytes_before_it() -> None:
@@ -321,15 +396,17 @@ def test_acknowledged_and_synced() -> None:
     assert other.tracker.synced(slots).tolist() == [True, False]
 
 
-def test_idle_connections_expire() -> None:
-    later = Packet("10.0.0.9:1", "10.0.0.8:2", 1, ACK, b"x", time=700 * SECOND)
-    reading = read([*handshake(), say(b"abc"), later])
-    assert reading.client().end == (3, End.EXPIRED)
-    assert reading.tracker.counts["expired"] == 1
+def test_idle_connections_end_where_memory_does() -> None:
+    later = [Packet("10.0.0.9:1", "10.0.0.8:2", 1, ACK, b"x", time=7000 * SECOND)]
+    reading = read([*handshake(), say(b"abc"), *later, say(b"def", 3, time=14000 * SECOND)])
+    assert reading.client().pieces == [b"abcdef"]
+    full = read([*handshake(), say(b"abc"), *later, *others(7000 * SECOND, 1)], options=TcpOptions(busy_connections=1))
+    assert full.client().end == (3, End.EXPIRED)
+    assert full.tracker.counts["expired_early"] == full.tracker.counts["cut_short"] == 1
 
 
 def test_closed_connections_are_dropped() -> None:
-    reading = Reading(TcpOptions(linger=0))
+    reading = Reading(TcpOptions(reset_connections=0, closed_connections=0))
     reading.feed(numbered([*handshake(), say(b"abc"), answer(b"", flags=RST)]))
     reading.feed([Packet("10.0.0.9:1", "10.0.0.8:2", 1, ACK, b"x", time=SECOND, number=8)])
     assert len(reading.tracker.connections()) == 2

@@ -1,0 +1,73 @@
+"""What the endpoints made of a segment: one that its receiver ignored changes nothing (RFC 9293 section 3.10.7).
+
+What an endpoint did is not in the packets; the numbers that each side acknowledges afterwards tell it.
+"""
+
+from __future__ import annotations
+
+from inspector.kernels.kernel import cold, kernel
+from inspector.seq import MASK, distance
+from inspector.tcp import layout as col
+from inspector.tcp.deliver import end_stream, relist
+from inspector.tcp.layout import Tcp
+from inspector.tcp.out_of_order import give_up
+
+
+@kernel
+def ahead(tcp: Tcp, s: int, number: int) -> int:
+    """How far sequence number `number` is from the next offset of stream s."""
+    return distance(number, (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK)
+
+
+@cold
+def outlying(tcp: Tcp, s: int, column: int, number: int) -> bool:
+    """Whether a number far from all others of stream s is a stray one. A second one near it shows that the stream has come there.
+
+    column: S_FAR for sequence numbers, S_FAR_ACK for acknowledgements.
+    """
+    last = tcp.streams[s, column]
+    tcp.streams[s, column] = number
+    if last >= 0 and -col.AHEAD <= distance(number, last) <= col.AHEAD:
+        return False
+    tcp.state[col.G_IGNORED] += 1
+    return True
+
+
+@cold
+def reset(tcp: Tcp, i: int, s: int) -> None:
+    """Segment i of stream s is a RST. Before what the other side acknowledged it is stale (RFC 5961 section 3); any other
+    counts unless one of the two sides goes on: see `went_on`."""
+    c = s >> 1
+    if tcp.streams[s, col.S_ENDED] != 0 and tcp.streams[s ^ 1, col.S_ENDED] != 0:
+        return
+    if tcp.streams[s, col.S_BASED] != 0:
+        at = tcp.streams[s, col.S_NEXT] + ahead(tcp, s, tcp.seg[col.T_SEQ, i])
+        highest = max(tcp.streams[s, col.S_TOP], tcp.streams[s, col.S_ACKED])
+        if at < tcp.streams[s, col.S_ACKED] or at > highest + col.AHEAD:
+            tcp.state[col.G_IGNORED] += 1
+            return
+    if tcp.conns[c, col.C_LIST] == col.RESET:
+        return
+    tcp.conns[c, col.C_RESET_TIME] = tcp.seg[col.T_TIME, i]
+    for t in range(2 * c, 2 * c + 2):
+        tcp.streams[t, col.S_MARK] = max(tcp.streams[t, col.S_TOP], tcp.streams[t, col.S_ACKED])
+    relist(tcp, c, col.RESET)
+
+
+@cold
+def went_on(tcp: Tcp, s: int) -> None:
+    """Stream s has acknowledged something on a connection with a RST. If those bytes were sent after it, it had no effect."""
+    c = s >> 1
+    if tcp.streams[s ^ 1, col.S_ACKED] > tcp.streams[s ^ 1, col.S_MARK]:
+        tcp.state[col.G_IGNORED] += 1
+        relist(tcp, c, col.BUSY if tcp.conns[c, col.C_PAYLOAD] != 0 else col.EMPTY)
+
+
+@cold
+def settle_reset(tcp: Tcp, c: int) -> None:
+    """The RST of connection c has counted: nothing more comes in either direction."""
+    for s in range(2 * c, 2 * c + 2):
+        give_up(tcp, s, col.FAR)
+    for s in range(2 * c, 2 * c + 2):
+        if tcp.streams[s, col.S_ENDED] == 0:
+            end_stream(tcp, s, col.HOW_RST, tcp.conns[c, col.C_RESET_TIME])
