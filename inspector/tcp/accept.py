@@ -34,6 +34,23 @@ def outlying(tcp: Tcp, s: int, column: int, number: int) -> bool:
 
 
 @cold
+def probe(tcp: Tcp, i: int, s: int) -> bool:
+    """Whether segment i, one byte on a stream that has not started, is a keep-alive probe (RFC 9293 section 3.8.4): its byte is
+    no data, but stands at the last number that was acknowledged long ago. A writer's byte would be pushed."""
+    number = tcp.seg[col.T_SEQ, i]
+    if tcp.seg[col.T_FLAGS, i] & (col.PSH | col.SYN | col.FIN) != 0:
+        return False
+    if tcp.streams[s, col.S_BASED] == 0:
+        tcp.streams[s, col.S_BASED] = 1
+        tcp.streams[s, col.S_BASE] = (number + 1) & MASK
+        return True
+    stop = tcp.streams[s, col.S_NEXT] + ahead(tcp, s, number) + 1
+    if tcp.streams[s, col.S_HELD] != 0:
+        return stop == tcp.nodes[tcp.nodes[tcp.streams[s, col.S_HELD], col.N_NEXT], col.N_OFFSET]
+    return stop != tcp.streams[s, col.S_ACKED] + 1
+
+
+@cold
 def reset(tcp: Tcp, i: int, s: int) -> None:
     """Segment i of stream s is a RST. Before what the other side acknowledged it is stale (RFC 5961 section 3); any other
     counts unless one of the two sides goes on: see `went_on`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from inspector.kernels.kernel import cold, kernel
-from inspector.seq import MASK, distance
+from inspector.seq import MASK
 from inspector.table import I64
 from inspector.tcp import layout as col
 from inspector.tcp.deliver import end_stream, tell_ends
 from inspector.tcp.keys import add_join, add_pair, append, remove_keys, unlink
 from inspector.tcp.layout import Tcp
 from inspector.tcp.nat import join_answer, join_numbers, set_client, set_server, set_wire
+from inspector.tcp.openings import CONFIRMED, IGNORED, SAME, judge
 from inspector.tcp.out_of_order import give_up, stop_waiting
 
 
@@ -29,8 +30,8 @@ def clear_stream(tcp: Tcp, s: int, number: int) -> None:
 
 
 @cold
-def create(tcp: Tcp, i: int) -> int:
-    """A new connection for segment i; returns the slot of its stream. Who answers a SYN is the server."""
+def create(tcp: Tcp, i: int, reply: bool) -> int:
+    """A new connection for segment i; returns the slot of its stream. reply: the server sent it."""
     c = tcp.state[col.G_FREE_CONNS]
     tcp.state[col.G_FREE_CONNS] = tcp.conns[c, col.C_FOLLOWING]
     tcp.state[col.G_CONN_ROOM] -= 1
@@ -51,7 +52,7 @@ def create(tcp: Tcp, i: int) -> int:
     tcp.conns[c, col.C_FIRST] = tcp.seg[col.T_TIME, i]
     tcp.conns[c, col.C_LAST] = tcp.seg[col.T_TIME, i]
     flags = tcp.seg[col.T_FLAGS, i]
-    if flags & col.SYN != 0 and flags & col.ACK != 0:
+    if reply:
         slot = 2 * c + 1
         set_client(tcp, c, tcp.seg[col.T_DST_HI, i], tcp.seg[col.T_DST_LO, i], tcp.seg[col.T_DPORT, i])
         set_server(tcp, c, tcp.seg[col.T_SRC_HI, i], tcp.seg[col.T_SRC_LO, i], tcp.seg[col.T_SPORT, i])
@@ -89,40 +90,22 @@ def wait_at_source(tcp: Tcp, i: int, slot: int, number: int, kind: int) -> None:
 
 
 @cold
-def same_connection(tcp: Tcp, s: int, isn1: int, answer: bool) -> bool:
-    """Whether a SYN (or SYN,ACK: `answer`) with initial sequence number isn1 - 1 belongs to stream s."""
-    if tcp.streams[s, col.S_SYN] != 0:
-        over = tcp.conns[s >> 1, col.C_LIST] == col.CLOSED or tcp.conns[s >> 1, col.C_LIST] == col.RESET
-        return tcp.streams[s, col.S_ISN1] == isn1 and (answer or not over)
-    if tcp.conns[s >> 1, col.C_LIST] == col.CLOSED:
-        return False
-    if tcp.streams[s, col.S_BASED] == 0:
-        return True
-    offset = tcp.streams[s, col.S_NEXT] + distance(
-        isn1, (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK
-    )
-    if tcp.streams[s, col.S_STARTED] != 0:
-        return offset == tcp.streams[s, col.S_FIRST]
-    lowest = (
-        tcp.nodes[tcp.nodes[tcp.streams[s, col.S_HELD], col.N_NEXT], col.N_OFFSET]
-        if tcp.streams[s, col.S_HELD] != 0
-        else 0
-    )
-    return 0 <= lowest - offset <= (1 << 18)
-
-
-@cold
 def assign(tcp: Tcp, i: int, s: int) -> int:
-    """The stream slot of segment i, 0 where it opens nothing; s is what its addresses lead to."""
+    """The stream slot of segment i, 0 where it opens nothing or is ignored; s is what its addresses lead to."""
     flags = tcp.seg[col.T_FLAGS, i]
     opening = flags & col.SYN != 0 and flags & col.RST == 0
-    answer = flags & col.ACK != 0
-    if s != 0 and opening and not same_connection(tcp, s, (tcp.seg[col.T_SEQ, i] + 1) & MASK, answer):
+    if s != 0:
+        found = judge(tcp, i, s)
+        if found == SAME:
+            return s
+        if found == IGNORED:
+            tcp.state[col.G_IGNORED] += 1
+            return 0
+        if found == CONFIRMED:
+            return open_anew(tcp, i, s)
         close(tcp, s >> 1, col.HOW_REUSED, tcp.seg[col.T_TIME, i])
         s = 0
-    if s != 0:
-        return s
-    if opening and answer:
+    if opening and flags & col.ACK != 0:
         s = join_answer(tcp, i)
     elif not opening:
         s = join_numbers(tcp, i)
@@ -130,8 +113,48 @@ def assign(tcp: Tcp, i: int, s: int) -> int:
             tcp.state[col.G_STRAY] += 1
             return 0
     if s == 0:
-        s = create(tcp, i)
+        s = create(tcp, i, opening and flags & col.ACK != 0)
     return s
+
+
+@cold
+def open_anew(tcp: Tcp, i: int, s: int) -> int:
+    """Segment i shows that a SYN noted on stream s's connection opened another one. Returns the slot of the segment there."""
+    old = s >> 1
+    sender = tcp.conns[old, col.C_NEW_FROM]
+    number = tcp.conns[old, col.C_NEW_NUMBER]
+    acked = tcp.conns[old, col.C_NEW_ACK]
+    time = tcp.conns[old, col.C_NEW_TIME]
+    joined = tcp.conns[old, col.C_JOINED] != 0  # then the SYN's other addresses are still to be joined
+    tcp.state[col.G_IGNORED] -= 1
+    close(tcp, old, col.HOW_REUSED, tcp.seg[col.T_TIME, i])
+    slot = 0
+    if tcp.seg[col.T_FLAGS, i] & col.SYN == 0:
+        slot = join_numbers(tcp, i)
+    if slot != 0:  # NAT: the answer came from another address, and was not ignored
+        return slot
+    slot = create(tcp, i, (s == sender) == (acked >= 0))
+    known = slot if s == sender else slot ^ 1
+    c = slot >> 1
+    tcp.conns[c, col.C_FIRST] = time
+    tcp.conns[c, col.C_PACKETS] = 1
+    tcp.conns[c, col.C_SIDES] = 0 if joined else 1 << (known & 1)
+    tcp.streams[known, col.S_SYN] = 1
+    tcp.streams[known, col.S_ISN1] = number
+    begin_at(tcp, known, number)
+    if acked >= 0:
+        begin_at(tcp, known ^ 1, acked)
+        tcp.conns[c, col.C_HANDSHAKE] = 1
+    return slot
+
+
+@kernel
+def begin_at(tcp: Tcp, s: int, number: int) -> None:
+    """Stream s, of which nothing is known yet, begins at a sequence number."""
+    tcp.streams[s, col.S_BASED] = 1
+    tcp.streams[s, col.S_BASE] = number
+    tcp.streams[s, col.S_STARTED] = 1
+    tcp.streams[s, col.S_SYNCED] = 1
 
 
 @cold

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from inspector.table import I64, U8
 
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
 SECOND = 1_000_000_000
 MS = SECOND // 1000
@@ -127,6 +127,10 @@ EMPTY, BUSY, CLOSED, RESET, FIRST_CONN = 0, 1, 2, 3, 4
     C_WIRE_PORT,
     C_JOINED,
     C_RESET_TIME,
+    C_NEW_FROM,  # the stream of a SYN that may open another connection here, 0 where none: see `openings`
+    C_NEW_NUMBER,  # the number of its first byte
+    C_NEW_ACK,  # what a SYN,ACK acknowledged, -1 of a SYN
+    C_NEW_TIME,
     C_HANDSHAKE,
     C_FIRST,
     C_LAST,
@@ -135,7 +139,7 @@ EMPTY, BUSY, CLOSED, RESET, FIRST_CONN = 0, 1, 2, 3, 4
     C_RETRANSMISSIONS,
     C_CONFLICTS,
     C_WIDTH,
-) = range(31)
+) = range(35)
 
 # done[z, :]: the row of a closed connection and what its streams add
 Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)

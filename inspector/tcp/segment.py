@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspector.kernels.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp import layout as col
-from inspector.tcp.accept import ahead, outlying, reset, went_on
+from inspector.tcp.accept import ahead, outlying, probe, reset, went_on
 from inspector.tcp.deliver import add_gap, differs_handed, emit, end_stream, relist, tell_ends
 from inspector.tcp.flows import wait_at_source
 from inspector.tcp.keys import remove_keys
@@ -45,6 +45,9 @@ def acknowledge(tcp: Tcp, i: int, s: int, seq: int) -> int:
     ):
         return col.NONE
     if tcp.streams[m, col.S_STARTED] == 0:
+        if at == 1 and tcp.streams[m, col.S_HELD] == 0 and tcp.streams[m, col.S_ACKED] == col.NONE:
+            at = 0  # what showed the base was an empty keep-alive probe, one number back
+            tcp.streams[m, col.S_BASE] = number
         lowest = at
         if tcp.streams[m, col.S_HELD] != 0:
             lowest = tcp.nodes[tcp.nodes[tcp.streams[m, col.S_HELD], col.N_NEXT], col.N_OFFSET]
@@ -215,6 +218,8 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
         elif not extra:
             tcp.state[col.G_RETRANSMISSIONS] += 1
             tcp.conns[s >> 1, col.C_RETRANSMISSIONS] += 1
+    if length == 1 and tcp.streams[s, col.S_STARTED] == 0 and probe(tcp, i, s):
+        length = 0
     if tcp.streams[s, col.S_BASED] == 0:
         tcp.streams[s, col.S_BASED] = 1
         tcp.streams[s, col.S_BASE] = seq

@@ -137,7 +137,7 @@ def track(tcp: Tcp, first: int, last: int) -> int:
         else:
             d = -1 - d
         s = find_pair(tcp, i)
-        if s == 0 or tcp.seg[col.T_FLAGS, i] & col.SYN != 0:
+        if s == 0 or tcp.seg[col.T_FLAGS, i] & col.SYN != 0 or tcp.conns[s >> 1, col.C_NEW_FROM] != 0:
             s = assign(tcp, i, s)
         if s == 0:
             continue
