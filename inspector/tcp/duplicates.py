@@ -1,7 +1,10 @@
 """Copies: the same packet captured again on another interface, or twice on one (a SPAN port).
 
 Routing changes TTL, checksum and link header, NAT changes one endpoint; sequence and acknowledgement numbers, flags,
-length, IP identification and timestamp value stay. A retransmission has a new IP identification.
+length, IP identification, timestamp value and payload stay. A retransmission has a new IP identification.
+
+Hand-made captures have connections with equal numbers: a copy comes within milliseconds, never as a SYN where the
+connection is under way, and its addresses do not lead to a connection with a handshake of its own.
 """
 
 from __future__ import annotations
@@ -10,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.capture.tables import Segments
-from inspector.kernels.instructions import prefetch
+from inspector.kernels.instructions import load64, prefetch
 from inspector.kernels.kernel import compiled, kernel
-from inspector.table import I64
+from inspector.table import I64, U8
 from inspector.tcp import layout as col
+from inspector.tcp.keys import find_pair
 from inspector.tcp.layout import Tcp
 
 WAYS = 4
+LAG = 50 * col.MS  # between a packet and its copy in one capture; two captures may have two clocks
+FAR_LAG = col.SECOND
 SOON = 8  # segments
 COLUMNS = (
     (col.T_CAPTURE, "capture"),
@@ -117,6 +123,58 @@ def look_ahead(prints: I64, seg: I64, i: int, last: int) -> None:
 
 
 @kernel
+def sample(data: U8, at: int, length: int) -> int:
+    """A hash of the first, the middle and the last eight bytes of a payload."""
+    word = load64(data, at) ^ (load64(data, at + ((length - 8) >> 1)) >> 3) ^ (load64(data, at + length - 8) >> 5)
+    return spread(word & M)
+
+
+@kernel
+def take_sample(tcp: Tcp, i: int) -> None:
+    """The sample of segment i's payload; 0 where it has none, or was cut: copies may be cut at different places."""
+    length = tcp.seg[col.T_LENGTH, i]
+    at = tcp.seg[col.T_AT, i]
+    tcp.state[col.G_SAMPLE] = 0
+    if length == 0 or tcp.seg[col.T_CAPTURED, i] < length or at < 0 or at + length > len(tcp.data):
+        return
+    if length >= 8:
+        tcp.state[col.G_SAMPLE] = sample(tcp.data, at, length) & 0x7FFFFFFFFFFFFFFF
+        return
+    number = 1
+    for k in range(length):
+        number = (number << 8) | tcp.data[at + k]
+    tcp.state[col.G_SAMPLE] = number
+
+
+@kernel
+def is_copy(tcp: Tcp, i: int, d: int) -> bool:
+    """Whether segment i, with the fingerprint of packet d, is that packet captured again."""
+    where = (tcp.seg[col.T_CAPTURE, i] << 32) | tcp.seg[col.T_INTERFACE, i]
+    lag = tcp.seg[col.T_TIME, i] - tcp.details[d, col.D_TIME]
+    one_capture = tcp.details[d, col.D_WHERE] >> 32 == tcp.seg[col.T_CAPTURE, i]
+    most = LAG + 0 if one_capture else FAR_LAG + 0
+    if lag > most or lag < -most:
+        return False
+    if tcp.details[d, col.D_SRC] != tcp.seg[col.T_SRC, i] and tcp.details[d, col.D_DST] != tcp.seg[col.T_DST, i]:
+        return False
+    if tcp.details[d, col.D_WHERE] == where and tcp.seg[col.T_IP_ID, i] == 0:
+        return False
+    noted = tcp.details[d, col.D_SAMPLE]
+    if noted != 0 and tcp.state[col.G_SAMPLE] != 0 and noted != tcp.state[col.G_SAMPLE]:
+        return False
+    slot = tcp.details[d, col.D_SLOT]
+    if not one_capture or slot == 0:
+        return True
+    gone = tcp.streams[slot, col.S_ID] != tcp.details[d, col.D_STREAM]
+    if tcp.seg[col.T_FLAGS, i] & (col.SYN | col.ACK) == col.SYN and (gone or tcp.conns[slot >> 1, col.C_PAYLOAD] != 0):
+        return False
+    s = find_pair(tcp, i)
+    if s == 0 or tcp.streams[s, col.S_ID] == tcp.details[d, col.D_STREAM]:
+        return True
+    return tcp.streams[s, col.S_SYN] == 0 and tcp.streams[s ^ 1, col.S_SYN] == 0
+
+
+@kernel
 def seen(tcp: Tcp, i: int) -> int:
     """Where in `details` the packet that segment i copies is, or -1 - where segment i itself was noted.
 
@@ -126,6 +184,7 @@ def seen(tcp: Tcp, i: int) -> int:
     mark = tcp.seg[col.T_PRINT, i]
     time = tcp.seg[col.T_TIME, i]
     where = (tcp.seg[col.T_CAPTURE, i] << 32) | tcp.seg[col.T_INTERFACE, i]
+    take_sample(tcp, i)
     bucket = (mark >> 8) & (len(tcp.prints) - 1)
     number = tcp.state[col.G_NOTED]
     victim = -1
@@ -134,15 +193,7 @@ def seen(tcp: Tcp, i: int) -> int:
         noted = tcp.prints[bucket, WAYS + way]
         if tcp.prints[bucket, way] == mark and number - noted < len(tcp.details):
             d = noted & (len(tcp.details) - 1)
-            lag = time - tcp.details[d, col.D_TIME]
-            if (
-                -col.SECOND <= lag <= col.SECOND
-                and (
-                    tcp.details[d, col.D_SRC] == tcp.seg[col.T_SRC, i]
-                    or tcp.details[d, col.D_DST] == tcp.seg[col.T_DST, i]
-                )
-                and (tcp.details[d, col.D_WHERE] != where or tcp.seg[col.T_IP_ID, i] != 0)
-            ):
+            if is_copy(tcp, i, d):
                 return d
             victim = way
             break
@@ -161,4 +212,5 @@ def seen(tcp: Tcp, i: int) -> int:
     tcp.details[d, col.D_SLOT] = 0
     tcp.details[d, col.D_STREAM] = 0
     tcp.details[d, col.D_CAPTURED] = tcp.seg[col.T_CAPTURED, i]
+    tcp.details[d, col.D_SAMPLE] = tcp.state[col.G_SAMPLE]
     return -1 - d

@@ -93,8 +93,9 @@ AHEAD = 1 << 24  # numbers further away than this from those of their stream are
     G_JOINED,
     G_KEPT_BYTES,
     G_NOTED,  # packets whose fingerprint was noted
+    G_SAMPLE,  # of the payload at hand: see `duplicates.sample`
     G_WIDTH,
-) = range(49)
+) = range(50)
 
 # table[at, 0] is a hash, table[at, 1] a row of keys (0: empty)
 # keys[k, K_*]: an address pair (or an endpoint that waits to be joined) and the stream slot of its direction A -> B
@@ -237,7 +238,7 @@ N_TAIL = N_SRC  # of a head: the last node of each level, or the head
     O_WIDTH,
 ) = range(15)
 
-D_TIME, D_WHERE, D_SRC, D_DST, D_SLOT, D_STREAM, D_CAPTURED, D_WIDTH = range(8)
+D_TIME, D_WHERE, D_SRC, D_DST, D_SLOT, D_STREAM, D_CAPTURED, D_SAMPLE, D_WIDTH = range(9)
 
 FAR = 1 << 62
 NONE = -(1 << 62)  # tables.UNKNOWN

@@ -134,6 +134,7 @@ def track(tcp: Tcp, first: int, last: int) -> int:
             if tcp.seg[col.T_CAPTURED, i] <= tcp.details[d, col.D_CAPTURED]:
                 continue
             tcp.details[d, col.D_CAPTURED] = tcp.seg[col.T_CAPTURED, i]
+            tcp.details[d, col.D_SAMPLE] = tcp.state[col.G_SAMPLE]
         else:
             d = -1 - d
         s = find_pair(tcp, i)

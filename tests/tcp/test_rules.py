@@ -188,7 +188,12 @@ def test_a_longer_copy_fills_what_was_cut() -> None:
         ({"capture": 1}, 1),
         ({}, 1),  # a SPAN port
         ({"ip_id": 8}, 0),
-        ({"interface": 1, "time": 2 * SECOND}, 0),
+        ({"interface": 1, "time": 20 * MS}, 1),
+        ({"interface": 1, "time": 500 * MS}, 0),
+        ({"capture": 1, "time": 500 * MS}, 1),
+        ({"capture": 1, "time": 2 * SECOND}, 0),
+        ({"interface": 1, "payload": b"abd"}, 0),
+        ({"interface": 1, "payload": b"abd", "captured": 2}, 1),
         ({"interface": 1, "tsval": 5}, 0),
         ({"interface": 1, "flags": ACK | 8}, 0),
         ({"interface": 1, "src": "10.0.0.7:1", "dst": S}, 1),
@@ -200,6 +205,31 @@ def test_what_is_a_copy(change: dict[str, object], copies: int) -> None:
     reading = read([*handshake(), packet, packet.but(**change)])
     assert reading.tracker.counts["copies"] == copies
     assert reading.client().pieces == [b"abc"]
+
+
+@pytest.mark.parametrize("gap", [MS, 500 * MS])
+@pytest.mark.parametrize("ports", [(1, 2, 3), (1, 1, 1)])
+@pytest.mark.parametrize("end", ["fins", "reset", ""])
+def test_connections_with_equal_numbers_are_no_copies(gap: int, ports: tuple[int, ...], end: str) -> None:
+    """Captures made for lessons: fixed numbers, fixed IP identification, one connection after the other."""
+    packets = []
+    for n, port in enumerate(ports):
+        talk = [*handshake(), say(b"ask"), answer(b"tell", ack=3), say(b"", 3, ack=5005)]
+        if end == "fins":
+            talk += [say(b"", 3, ack=5005, flags=FIN | ACK), answer(b"", 4, 4, flags=FIN | ACK)]
+            talk += [say(b"", 4, ack=5006)]
+        elif end == "reset":
+            talk += [say(b"", 3, flags=RST)]
+        elif len(set(ports)) == 1:
+            return  # nothing says where one ends
+        for k, p in enumerate(talk):
+            mine = {"src": f"10.0.0.1:{port}"} if p.src == C else {"dst": f"10.0.0.1:{port}"}
+            packets.append(p.but(**mine, time=n * (gap + 9 * MS) + k * MS // 10, ip_id=1))
+    reading = read(packets)
+    assert reading.tracker.counts["copies"] == 0
+    assert len(reading.tracker.connections()) == 3
+    for n in range(3):
+        assert (reading.client(n).pieces, reading.server(n).pieces) == ([b"ask"], [b"tell"])
 
 
 def test_ipv6_has_no_copies_on_one_interface() -> None:
