@@ -136,8 +136,9 @@ def status_of(p: CapturedMessage | None) -> int | None:
 
 def request_line(p: CapturedMessage) -> str | None:
     """Method and target of a request."""
-    words = p.start.decode("latin-1").split(" ")
-    return " ".join(words[:2]) if len(words) > 1 else None
+    method, space, rest = p.start.decode("latin-1").rstrip().partition(" ")
+    target, _space, version = rest.rpartition(" ")  # a target that is not valid may hold blanks
+    return f"{method} {target if target and version.startswith('HTTP/') else rest}" if space else None
 
 
 def _shown_line(line: str | None, setting: Setting) -> str | None:

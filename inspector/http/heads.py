@@ -16,6 +16,7 @@ from inspector.http.startline import (
     VALID_LINE,
     find_line_end,
     h2_preface,
+    loose_request_line,
     request_line,
     status_line,
     tls_record,
@@ -158,11 +159,17 @@ def must_wait(http: Http, s: int, peer: int, size: int) -> bool:
 def begin_request(http: Http, s: int, data: U8, at: int, end: int, peer: int) -> int:
     """The start line of a request at `at`: what was found."""
     found, method_end, target_end, version, after = request_line(data, at, end)
+    target = method_end + 1
+    facts = 0
+    if found == INVALID_LINE:
+        found, method_end, target, target_end, version, after = loose_request_line(data, at, end)
+        facts = col.BAD_LINE + 0
     if found != VALID_LINE:
         return found
     row = begin_row(http, s, version)
+    http.rows[col.R_FACTS, row] |= facts
     store(http, data, at, method_end, col.T_METHOD + 0, row)
-    store(http, data, method_end + 1, target_end, col.T_TARGET + 0, row)
+    store(http, data, target, target_end, col.T_TARGET + 0, row)
     http.state[s, col.METHOD] = method_of(data, at, method_end)
     http.state[s, col.PEER] = peer
     http.state[s, col.POS] += after - at

@@ -202,6 +202,7 @@ LENGTH_CONFLICT = int(Fact.LENGTH_CONFLICT)
 HEAD_TOO_LONG = int(Fact.HEAD_TOO_LONG)
 CLOSE = int(Fact.CLOSE)
 BAD_CHUNK = int(Fact.BAD_CHUNK)
+BAD_LINE = int(Fact.BAD_LINE)
 
 
 class Near(NamedTuple):

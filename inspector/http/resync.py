@@ -7,7 +7,7 @@ the other side has spoken knowing exactly what came before: one of its packets a
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.http.startline import VALID_LINE, request_line, status_line
+from inspector.http.startline import INVALID_LINE, VALID_LINE, loose_request_line, request_line, status_line
 from inspector.kernels.kernel import cold, kernel
 from inspector.table import I64, U8
 from inspector.tcp.tables import UNKNOWN
@@ -96,6 +96,8 @@ def start_line_at(data: U8, at: int, end: int, kind: int, other_kind: int) -> tu
     found = 0
     if kind != col.RESPONSE and other_kind != col.REQUEST:
         found = request_line(data, at, end)[0]
+        if found == INVALID_LINE:
+            found = loose_request_line(data, at, end)[0]
         if found == VALID_LINE:
             return found, col.REQUEST
     if kind != col.REQUEST and other_kind != col.RESPONSE:

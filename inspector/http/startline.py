@@ -102,6 +102,52 @@ def request_line(data: U8, at: int, end: int) -> tuple[int, int, int, int, int]:
 
 
 @kernel
+def blank(c: int) -> bool:
+    """SP or HTAB."""
+    return c == 32 or c == 9
+
+
+@kernel
+def loose_request_line(data: U8, at: int, end: int) -> tuple[int, int, int, int, int, int]:
+    """A line that is no `request_line` but that servers take for one (RFC 9112 section 3): a method, blanks, anything printable,
+    blanks, HTTP-version, blanks. Blanks may stand in the target.
+
+    Gives what was found, the end of the method, where the target begins and ends, the version and the index after the LF.
+    """
+    i = at
+    while i < end and i - at <= METHOD_LIMIT and token_byte(data[i]):
+        i += 1
+    method_end = i
+    if i == at or i - at > METHOD_LIMIT or (i < end and not blank(data[i])):
+        return INVALID_LINE, 0, 0, 0, 0, 0
+    while i < end and i - at <= LINE_LIMIT and (blank(data[i]) or (data[i] > 32 and data[i] != 127)):
+        i += 1
+    if i - at > LINE_LIMIT:
+        return INVALID_LINE, 0, 0, 0, 0, 0
+    after = i
+    if after < end and data[after] == 13:
+        after += 1
+    if after >= end:
+        return PARTIAL_LINE, 0, 0, 0, 0, 0
+    if data[after] != 10:
+        return INVALID_LINE, 0, 0, 0, 0, 0
+    while blank(data[i - 1]):  # a method stands before
+        i -= 1
+    version = http_version(data, i - 8, i) if i - 8 > method_end else INVALID_LINE + 0
+    if version <= PARTIAL_LINE or not blank(data[i - 9]):
+        return INVALID_LINE, 0, 0, 0, 0, 0
+    begin = method_end
+    while begin < i and blank(data[begin]):
+        begin += 1
+    i -= 8
+    while i > begin and blank(data[i - 1]):
+        i -= 1
+    if i <= begin:
+        return INVALID_LINE, 0, 0, 0, 0, 0
+    return VALID_LINE, method_end, begin, i, version, after + 1
+
+
+@kernel
 def status_line(data: U8, at: int, end: int) -> tuple[int, int, int, int]:
     """HTTP-version SP 3DIGIT [SP reason] [CR] LF in `data[at:end]`: what was found, status, version, the index after the LF."""
     version = http_version(data, at, end)

@@ -43,6 +43,7 @@ class Fact(IntFlag):
     LENGTH_CONFLICT = 32768  # contradicting content-length or with transfer-encoding: read as RFC 9112 section 6.3 says
     HEAD_TOO_LONG = 65536  # the head is longer than the limit: its fields are those before it
     CLOSE = 131072  # Connection: close (or HTTP/1.0 without keep-alive)
+    BAD_LINE = 524288  # a request line that RFC 9112 section 3 calls invalid: blanks in the target, or too many
     BAD_CHUNK = 262144  # chunked framing that cannot be read: the stream is lost until it is found again
 
 

@@ -470,3 +470,33 @@ def test_mid_stream_body_is_skipped_to_a_confirmed_message(mode):
     feeder.add(Packet(3, 1, 35, OK, 700 + len(GET)))
     feeder.feed()
     assert [(m["kind"], m["start"], m["request"]) for m in feeder.result()] == [(1, 700, -1), (2, 35, 700)]
+
+
+LOOSE = {
+    "space": (b"GET /a file.txt HTTP/1.1\r\n", b"/a file.txt"),
+    "spaces": (b"GET /a  b c HTTP/1.0 HTTP/1.1\r\n", b"/a  b c HTTP/1.0"),
+    "tab": (b"GET\t/a\tHTTP/1.1\r\n", b"/a"),
+    "two before": (b"GET  /a HTTP/1.1\r\n", b"/a"),
+    "two behind": (b"GET /a  HTTP/1.1\n", b"/a"),
+    "at the end": (b"GET /a HTTP/1.1 \r\n", b"/a"),
+}
+
+
+@pytest.mark.parametrize("name", LOOSE)
+def test_request_lines_that_are_invalid_but_answered(mode, name):
+    line, target = LOOSE[name]
+    ask = line + b"Host: shop\r\n\r\n"
+    found = both(GET + ask + GET, OK + OK + OK)
+    asked = [m for m in found if m["kind"] == 1]
+    assert [m["target"] for m in asked] == [b"/", target, b"/"]
+    assert [bool(m["facts"] & Fact.BAD_LINE) for m in asked] == [False, True, False]
+    assert [m["request"] for m in found if m["kind"] == 2] == [0, len(GET), len(GET + ask)]
+    (first, _) = both(ask, OK)
+    assert first["target"] == target
+
+
+@pytest.mark.parametrize(
+    "line", [b"a b c\r\n", b"GET / HTTP/2.0\r\n", b"GET HTTP/1.1\r\n", b"GET  HTTP/1.1\r\n", b"G\x00 / HTTP/1.1\r\n"]
+)
+def test_what_is_no_request_line(mode, line):
+    assert [m["kind"] for m in both(line + b"Host: a\r\n\r\n", b"")] == []
