@@ -65,6 +65,8 @@ def stop_with(http: Http, s: int, protocol: int) -> None:
 def first_bytes(http: Http, s: int, data: U8, at: int, end: int, synced: bool, last: bool) -> int:
     """What the first bytes of a stream tell. They may follow empty lines (RFC 9112 section 2.2)."""
     other = http.state[s ^ 1, col.PROTOCOL] if http.state[s ^ 1, col.STREAM] != col.NONE else 0
+    if other == TUNNEL and http.conns[s >> 1, col.INSIDE] != 0:
+        other = 0
     i = at
     while i < end and (data[i] == 13 or data[i] == 10):
         i += 1
@@ -93,6 +95,9 @@ def first_bytes(http: Http, s: int, data: U8, at: int, end: int, synced: bool, l
         return WAITING
     elif other == TLS:
         protocol = TLS
+    elif found == INVALID_LINE and http.conns[s >> 1, col.INSIDE] != 0:
+        http.state[s, col.MODE] = col.STOPPED
+        return MOVED
     elif found == INVALID_LINE:
         protocol = OTHER
     if protocol != 0 and (protocol != OTHER or synced):
@@ -143,9 +148,10 @@ def must_wait(http: Http, s: int, peer: int, size: int) -> bool:
         return True  # requests are read on as soon as some are answered
     if http.state[s, col.ENDED] != 0:
         return False
-    unread = (
-        http.state[other, col.MODE] == col.START and http.state[other, col.POS] < http.state[other, col.SEEN]
-    )  # it was in HOLD until now
+    resumed = http.state[other, col.MODE] == col.START  # it was in HOLD until now, as a tunnel's was
+    if http.conns[s >> 1, col.INSIDE] != 0:
+        resumed |= http.state[other, col.MODE] == col.FIRST
+    unread = resumed and http.state[other, col.POS] < http.state[other, col.SEEN]
     if unread and (peer == UNKNOWN or peer > http.state[other, col.POS]) and http.state[other, col.ENDED] == 0:
         return size <= http.limits[col.L_WAIT]
     if peer == UNKNOWN:

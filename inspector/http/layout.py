@@ -84,7 +84,8 @@ COUNT = 4
 EARLY = 5  # requests that start before this offset were answered before they were complete
 PIPELINED = 6
 LAST_PEER = 7
-CONNECTION_WIDTH = 8
+INSIDE = 8  # a CONNECT succeeded: what goes through its tunnel is looked at as a new connection is
+CONNECTION_WIDTH = 9
 
 # Columns of a pending request.
 N_ID = 0

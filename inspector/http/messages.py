@@ -145,15 +145,24 @@ def lose(http: Http, s: int, at: int) -> None:
 
 @cold
 def tunnel(http: Http, s: int) -> None:
-    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6): both directions are passed on."""
+    """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6).
+
+    What follows an upgrade is another protocol. In a CONNECT tunnel may be any, HTTP too: its first bytes tell.
+    """
+    inside = http.state[s, col.METHOD] == col.CONNECT
     http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.COMPLETE | col.NO_BODY | col.UPGRADED
     finish(http, s)
     if http.state[s ^ 1, col.ROW] != col.NONE:
         http.rows[col.R_FACTS, http.state[s ^ 1, col.ROW]] |= col.ABORTED
         finish(http, s ^ 1)
     for side in (s, s ^ 1):
-        http.state[side, col.MODE] = col.STOPPED
+        http.state[side, col.MODE] = col.FIRST if inside else col.STOPPED
         announce(http, side, TUNNEL + 0)
+        if inside:
+            http.state[side, col.KIND] = 0
+            http.state[side, col.SYNCED] = 1
+    if inside:
+        http.conns[s >> 1, col.INSIDE] = 1
     http.counters[col.C_AGAIN] = 1
 
 

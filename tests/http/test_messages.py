@@ -320,6 +320,23 @@ def test_connect(mode):
     assert (r["body_bytes"], s["request"]) == (2, len(ask))
 
 
+def test_what_goes_through_a_connect_tunnel_is_read(mode):
+    ask, yes = b"CONNECT shop:80 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 Connection established\r\n\r\n"
+    found = both(ask + GET + GET, yes + OK + OK)
+    assert [m["request"] for m in found if m["kind"] == 2] == [0, len(ask), len(ask + GET)]
+    nested = whole(ask + ask + GET, yes + yes + OK).result()
+    assert [m["request"] for m in nested if m["kind"] == 2] == [0, len(ask), len(ask + ask)]
+    late = play([Exchange(ask, yes), Exchange(GET, OK), Exchange(GET, OK)], lambda data: [data])
+    for block in ((), (70,)):
+        answers = [m for m in run(late, block).result() if m["kind"] == 2]
+        assert [m["request"] for m in answers] == [0, len(ask), len(ask + GET)]
+    tls = whole(ask + b"\x17\x03\x03\x00\x01\x00", yes + b"\x17\x03\x03\x00\x01\x00")
+    assert {k[1] for k in tls.kinds()} == {Protocol.HTTP1, Protocol.TUNNEL, Protocol.TLS}
+    other = whole(ask + b"\x00GET / HTTP/1.1\r\n\r\n", yes + b"\x01" + OK)
+    assert len(other.result()) == 2
+    assert {k[1] for k in other.kinds()} == {Protocol.HTTP1, Protocol.TUNNEL}
+
+
 def test_response_without_request_is_an_orphan(mode):
     (r,) = both(b"", b"HTTP/1.1 408 Timeout\r\nContent-Length: 2\r\n\r\nab")
     assert (r["request"], r["body_bytes"], r["facts"]) == (-1, 2, BASE)
