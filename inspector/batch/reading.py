@@ -342,6 +342,8 @@ def _figures(found: _Seen) -> dict[str, Any]:
         "packets": sum(v.packets for v in views), "copies": sum(v.copies for v in views),
         "connections": s.connections, "exchanges": s.exchanges, "mirrors": s.mirrors, "mirrored": s.share.mirrored,
         "eligible": s.share.eligible, "finding": s.finding, "first": min(firsts, default=None), "last": max(lasts, default=None),
+        "unread": list(s.unread), "unread_connections": list(s.unread.values()), "near": sum(s.near.values()),
+        "encapsulated": s.encapsulated, "blind": s.blind,
     }  # fmt: skip
 
 

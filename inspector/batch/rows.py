@@ -313,7 +313,8 @@ def captures(writer: Writer, views: Sequence[CaptureView], contents: Sequence[st
                 "capture": number, "path": named(view.path), "bytes": view.bytes, "content": content, "format": view.format,
                 "compression": view.compression, "link_types": view.link_types, "packets": view.packets,
                 "copies": view.copies, "first": view.first, "last": view.last, "dropped_tail": view.dropped_tail,
-                "warnings": view.warnings,
+                "warnings": view.warnings, "read": list(view.read), "read_bytes": [size for size, _n in view.read.values()],
+                "read_connections": [n for _size, n in view.read.values()],
             },
         )  # fmt: skip
         for code, packets in view.faults.items():

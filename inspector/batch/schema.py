@@ -41,11 +41,12 @@ TABLES: dict[str, dict[str, str]] = {
         "options": "text", "packets": "int", "copies": "int", "connections": "int", "exchanges": "int", "mirrors": "int",
         "discarded": "int", "leaked": "int", "unanswered": "int", "unproven": "int", "mirrored": "int", "eligible": "int",
         "first": "time", "last": "time", "finding": "text", "unseen": "texts", "seconds": "real", "written": "time",
+        "unread": "texts", "unread_connections": "ints", "near": "int", "encapsulated": "int", "blind": "flag",
     },
     "captures": {
         "capture": "small", "path": "text", "bytes": "int", "content": "text", "format": "word", "compression": "word",
         "link_types": "texts", "packets": "int", "copies": "int", "first": "time", "last": "time", "dropped_tail": "flag",
-        "warnings": "texts",
+        "warnings": "texts", "read": "texts", "read_bytes": "ints", "read_connections": "ints",
     },
     "exchanges": {
         "id": "int", "leg": "word", "capture": "small", "client": "text", "server": "text", "connection": "int",

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from inspector.render.source import VERDICTS
 
 if TYPE_CHECKING:
     from inspector.batch.library import Store
+    from inspector.batch.report import Counts
     from inspector.batch.round import Plan, Round
     from inspector.batch.store import Keeper
     from inspector.batch.units import Unit
@@ -67,7 +69,13 @@ Exit status: as of inspect; 3 also where a capture could not be read.
     type=options.Words((*VERDICTS, "inconclusive")),
     metavar="VERDICT,...",
     help="Exit with 1 if a mirror in the store (from --since on) has one of these verdicts; "
-    "`inconclusive` exits with 4 if one is unproven.",
+    "`inconclusive` exits with 4 if one is unproven, or may be hidden in a connection that was not read.",
+)
+@click.option(
+    "--expect-mirrors",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Exit with 4 if the store (from --since on) has fewer than N mirrors.",
 )
 @click.option(
     "--since",
@@ -105,6 +113,7 @@ def batch(
     force: bool,
     prune: bool,
     fail_on: tuple[str, ...] | None,
+    expect_mirrors: int | None,
     since: str | None,
     watch: tuple[str, ...],
     suffix: str,
@@ -133,7 +142,7 @@ def batch(
         (report,) if report else (),
         watch,
     )
-    return _Runner(store, report, since, fail_on or ()).run(plan)
+    return _Runner(store, report, since, Demands(fail_on or (), expect_mirrors)).run(plan)
 
 
 def _check(
@@ -165,11 +174,31 @@ def _check(
         raise UsageError(_("the store and the report need a folder each"))
 
 
+@dataclass(frozen=True)
+class Demands:
+    """What the exit status is to say: --fail-on and --expect-mirrors."""
+
+    fail_on: tuple[str, ...]
+    mirrors: int | None
+
+    def met(self, found: Counts) -> int:
+        """FAILED or INCONCLUSIVE where a demand is not met, else OK."""
+        if any(found.verdicts.get(word, 0) for word in self.fail_on):
+            return FAILED
+        if "inconclusive" in self.fail_on and (found.verdicts["unproven"] or found.blind):
+            return INCONCLUSIVE
+        total = sum(found.verdicts.values())
+        if self.mirrors is not None and total < self.mirrors:
+            speech.tell_fewer(total, self.mirrors)
+            return INCONCLUSIVE
+        return OK
+
+
 class _Runner:
     """A run of the command."""
 
-    def __init__(self, store: str, report: str | None, since: str | None, fail_on: tuple[str, ...]) -> None:
-        self.store, self.report, self.since, self.fail_on = store, report, since, fail_on
+    def __init__(self, store: str, report: str | None, since: str | None, demands: Demands) -> None:
+        self.store, self.report, self.since, self.demands = store, report, since, demands
         self.ended = threading.Event()
         self.rounds = 0
         self.told: set[str] = set()
@@ -228,20 +257,23 @@ class _Runner:
         streams.write([[_("The report is in {folder}.").format(folder=escape(self.report)) + "\n"]], None)
 
     def _status(self, done: Round | None) -> int:
-        """What was asked for by --fail-on comes before what happened to the input."""
-        verdicts = _verdicts(self._store(), self.since) if self.fail_on else {}
-        if any(verdicts.get(word, 0) for word in self.fail_on):
-            return FAILED
-        if "inconclusive" in self.fail_on and verdicts.get("unproven", 0):
-            return INCONCLUSIVE
+        """What was asked for comes before what happened to the input."""
+        if self.demands.fail_on or self.demands.mirrors is not None:
+            met = self.demands.met(_counts(self._store(), self.since))
+            if met != OK:
+                return met
         return DAMAGED if done is not None and done.damaged else OK
+
+
+def _counts(store: Store, since: str | None) -> Counts:
+    from inspector.batch.report import counts
+
+    return counts(store, since)
 
 
 def _verdicts(store: Store, since: str | None) -> dict[str, int]:
     """Mirrors in the store by verdict, the most alarming first: what a report counts."""
-    from inspector.batch.report import counts
-
-    found = counts(store, since).verdicts
+    found = _counts(store, since).verdicts
     return {word: found[word] for word in ALARMING}
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -22,6 +22,9 @@ from inspector.errors import InspectorError, UsageError
 from inspector.lang import _
 from inspector.render.formats import FORMATS
 from inspector.render.source import VERDICTS
+
+if TYPE_CHECKING:
+    from inspector.views.objects import SummaryView
 
 OK, FAILED, USAGE, DAMAGED, INCONCLUSIVE, SOFTWARE, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 # Each is the command of that name in the module of that name.
@@ -48,7 +51,8 @@ Exit status:
   0 done                         1 --fail-on met
   2 wrong usage, or an input that cannot be read
   3 input damaged or cut short: results are for the part that could be read
-  4 unproven mirrors under --fail-on inconclusive
+  4 under --fail-on inconclusive: a mirror is unproven, connections of a proxy, an original
+    or a mirror were not read, or no HTTP was; or fewer mirrors than --expect-mirrors
   130 interrupted
 """
 
@@ -99,7 +103,13 @@ Exit status:
     type=options.Words((*VERDICTS, "inconclusive")),
     metavar="VERDICT,...",
     help=f"Exit with 1 if a mirror has one of these verdicts: {', '.join(VERDICTS)}. "
-    "`inconclusive` exits with 4 if one is unproven.",
+    "`inconclusive` exits with 4 if one is unproven, or may be hidden in a connection that was not read.",
+)
+@click.option(
+    "--expect-mirrors",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Exit with 4 if fewer than N mirrors are found.",
 )
 @click.option(
     "--color",
@@ -159,6 +169,7 @@ def command(
     window: float,
     match: tuple[str, ...] | None,
     fail_on: tuple[str, ...] | None,
+    expect_mirrors: int | None,
     color: str,
     ascii_only: bool,
     no_redact: bool,
@@ -185,7 +196,7 @@ def command(
         follow=follow,
         evidence=write_evidence,
         anonymise=anonymise,
-        to_the_end=bool(fail_on),
+        to_the_end=bool(fail_on) or expect_mirrors is not None,
         color=color,
         ascii_only=ascii_only,
         no_redact=no_redact,
@@ -196,7 +207,7 @@ def command(
     if found is None:
         return OK
     _tell_timings(found.timings if timings else {})
-    return _status(found.summary.verdicts, found.damaged, fail_on or ())
+    return _status(found.summary, found.damaged, fail_on or (), expect_mirrors)
 
 
 def _check(asked: RunOptions, output: str | None) -> None:
@@ -259,11 +270,14 @@ def _tell_timings(timings: Mapping[str, float]) -> None:
         streams.say(_("time in each stage: {stages}").format(stages=stages))
 
 
-def _status(verdicts: Mapping[str, int], damaged: bool, fail_on: tuple[str, ...]) -> int:
-    """What was asked for by --fail-on comes before what happened to the input."""
-    if any(verdicts.get(word, 0) for word in fail_on):
+def _status(summary: SummaryView, damaged: bool, fail_on: tuple[str, ...], expected: int | None) -> int:
+    """What was asked for by --fail-on and --expect-mirrors comes before what happened to the input."""
+    if any(summary.verdicts.get(word, 0) for word in fail_on):
         return FAILED
-    if "inconclusive" in fail_on and verdicts.get("unproven", 0):
+    if "inconclusive" in fail_on and (summary.verdicts.get("unproven", 0) or summary.blind):
+        return INCONCLUSIVE
+    if expected is not None and summary.mirrors < expected:
+        speech.tell_fewer(summary.mirrors, expected)
         return INCONCLUSIVE
     return DAMAGED if damaged else OK
 

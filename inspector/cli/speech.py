@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from inspector import lang
-from inspector.lang import _
+from inspector.cli import streams
+from inspector.lang import _, several
 
 MACHINE = ("json", "ndjson", "csv", "har")  # formats that programs read: always English
 
@@ -96,3 +97,9 @@ def lang_option(command: Callable[..., Any]) -> Callable[..., Any]:
         expose_value=False,
         help="Language of what people read.  [default: the locale's]",
     )(command)
+
+
+def tell_fewer(found: int, expected: int) -> None:
+    """Say why --expect-mirrors fails."""
+    said = several("{n} mirror was found, {expected} expected", "{n} mirrors were found, {expected} expected", found)
+    streams.say(said.format(n=f"{found:,}", expected=f"{expected:,}"))

@@ -24,6 +24,7 @@ class Tally:
     exchanges: int = 0
     mirrors: int = 0
     arrived: int = 0
+    open: int = 0  # requests of whom nobody is known to have sent them on: what a proxy could have mirrored
     verdicts: Counter[int] = field(default_factory=Counter)
     reasons: Counter[int] = field(default_factory=Counter)
     proxies: set[tuple[int, int]] = field(default_factory=set)
@@ -54,6 +55,7 @@ class Tally:
         originals = np.zeros(len(e), bool)
         with_mirror = t.original[t.original >= 0]
         originals[with_mirror] = True
+        self.open += int((candidates & (found.claimed < 0) & ~s.loopback).sum())
         self._count(batch, np.flatnonzero(candidates), self._asked)
         self._count(batch, np.flatnonzero(candidates & originals), self._mirrored)
 
@@ -70,7 +72,9 @@ class Tally:
 
     def share(self) -> tuple[int, int]:
         """(mirrored, eligible): originals with a mirror, and all requests that the same proxy sent for the same host
-        (unless they are copies or retries themselves)."""
+        (unless they are copies or retries themselves). Without a mirror: all requests that nobody seen here sent on."""
+        if not self.mirrors:
+            return 0, self.open
         routes = [r for r, n in self._mirrored.items() if n]
         return sum(self._mirrored[r] for r in routes), sum(self._asked[r] for r in routes)
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from inspector import limits
+from inspector.capture import faults
 from inspector.capture.following import Stop
 from inspector.inspection.assemble import Assembler
 from inspector.inspection.counts import Tally
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.reading import Reading, ReadStep
 from inspector.inspection.summary import InputCounts
+from inspector.inspection.unread import Parts
 from inspector.mirror.pool import Decisions, Rules, Settler
 from inspector.mirror.tables import Exchanges
 from inspector.tcp.tables import Connections
@@ -21,6 +23,7 @@ from inspector.views.objects import CaptureView
 
 LIVE_ACK_WAIT = 400_000_000  # ns that a response waits for its acknowledgement while an input is followed
 REST = 3  # times as long as deciding took, nothing is decided again while an input is followed
+ENCAPSULATED = tuple(faults.HEADER_FAULTS[code] for code in (faults.BAD_TUNNEL, faults.TUNNEL_DEPTH))
 DEPTH = 2  # steps that are read before they are judged
 
 
@@ -39,6 +42,7 @@ class Pipeline:
         self.reading = Reading(captures, block_bytes, progress, notice, follow)
         self.settler = Settler(rules, crowd=limits.value("waiting-exchanges"))
         self.tally = Tally()
+        self.parts = Parts()
         self.assembler = Assembler() if follow is None else Assembler(LIVE_ACK_WAIT)
         self._rest = 0.0  # until then nothing is decided while an input is followed
 
@@ -72,6 +76,7 @@ class Pipeline:
         with self._timed("mirrors"):
             batch = self.settler.step(Exchanges.empty(), pending, step.clock, step.final, step.encrypted)
             self.tally.add(batch)
+            self.parts.add(batch)
         return batch
 
     @contextmanager
@@ -114,6 +119,9 @@ class Pipeline:
             cut_short=counts.get("cut_short", 0),
             let_go=self.settler.let_go,
             hurried=self.settler.hurried,
+            unread=self.reading.understood.unread.counts(),
+            near=self.reading.understood.unread.near(self.parts),
+            encapsulated=sum(i.faults.get(code, 0) for i in infos for code in ENCAPSULATED),
         )
 
     def captures(self) -> list[CaptureView]:
@@ -121,10 +129,10 @@ class Pipeline:
         out = []
         for reader in self.reading.readers:
             i = reader.info
-            faults = dict(i.faults)
+            found = dict(i.faults)
             for code in ("retransmissions", "conflicts", "gaps"):
                 if len(self.reading.readers) == 1 and self.reading.tracker.counts.get(code):
-                    faults[code] = self.reading.tracker.counts[code]
+                    found[code] = self.reading.tracker.counts[code]
             out.append(
                 CaptureView(
                     path=i.path,
@@ -138,8 +146,9 @@ class Pipeline:
                     last=i.last,
                     copies=self.reading.tracker.copies.get(i.number, 0),
                     dropped_tail=i.dropped_tail,
-                    faults=faults,
+                    faults=found,
                     warnings=list(i.warnings),
+                    read={name: (b, n) for name, (b, n) in self.reading.understood.read.get(i.number, {}).items()},
                 )
             )
         return out

@@ -22,6 +22,7 @@ from inspector.inspection.copies_across_captures import Twins
 from inspector.inspection.located import Placed
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.summary import Encrypted
+from inspector.inspection.understood import Understood
 from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
 from inspector.mirror.signs import is_loopback
@@ -77,6 +78,7 @@ class Reading:
         self.total = total_bytes(captures)
         self.tracker = Tracker(TcpOptions(**limits.chosen("inspector.tcp.state:TcpOptions")))
         self.parser = Parser(Options(**limits.chosen("inspector.http.parser:Options")))
+        self.understood = Understood()
         self._news = News()
         self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
         self.twins = Twins() if len(self.readers) > 1 else None
@@ -194,6 +196,7 @@ class Reading:
         self._lossy(streams)
         self._news.unanswered.append(read.unanswered)
         ends, acked = streams.ends, tracker.acknowledged(streams.ends.slot)
+        self.understood.add(streams.runs, ends, acked, read, tracker.streams)
         self._news.ended.append(np.stack([ends.stream, acked]))
         # The other side had bytes that no packet here brought (a FIN counts one): what they said was lost, not unsaid.
         unseen = ends.stream[acked > ends.offset + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inspector.inspection.counts import Tally
 from inspector.lang import _, marked, several
@@ -37,20 +37,27 @@ class InputCounts:
     unconfirmed: int = 0
     cut_short: int = 0  # connections closed early, too many were open
     let_go: int = 0  # exchanges that no longer waited for a copy, too many did
+    unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why
+    near: dict[str, int] = field(default_factory=dict)  # of these, those of proxies, originals and mirrors seen here
+    encapsulated: int = 0  # packets that could not be taken out of their tunnel
     hurried: int = 0  # mirrors decided while a rival could still have come
 
 
 def summarise(tally: Tally, seen: InputCounts) -> SummaryView:
     """All counts, the finding and what could not be seen."""
+    blind = not tally.mirrors and (seen.near or not tally.exchanges)
     return SummaryView(
         connections=seen.connections,
         exchanges=tally.exchanges,
         mirrors=tally.mirrors,
         verdicts=tally.by_verdict(),
-        share=share(*tally.share()),
+        share=share(0, 0) if blind else share(*tally.share()),
         protocols=seen.protocols,
         unseen=unseen(tally, seen),
         finding=finding(tally),
+        unread=seen.unread,
+        near=seen.near,
+        encapsulated=seen.encapsulated,
     )
 
 
@@ -194,6 +201,7 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
     if seen.gap_bytes:
         n = plural(seen.gap_bytes, "byte")
         out.append(_("{n} of TCP streams are missing from the capture.").format(n=n))
+    out += _unread(seen)
     if seen.unconfirmed:
         said = several(
             "{n} behind such a gap looks like the start of a request or response, but no other packet confirms it: left out.",
@@ -202,6 +210,45 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
         )
         out.append(said.format(n=plural(seen.unconfirmed, "packet")))
     return out + _bounds(seen)
+
+
+def _unread(seen: InputCounts) -> list[str]:
+    """How many connections were not read, and how many of them may hide something."""
+    out = []
+    total, near = sum(seen.unread.values()), sum(seen.near.values())
+    if total and seen.segments:
+        said = several(
+            "{n} was not read, or only in part ({kinds}).", "{n} were not read, or only in part ({kinds}).", total
+        ).format(n=plural(total, "connection"), kinds=kinds(seen.unread))
+        if near:
+            more = several(
+                "{n} of them has an end that is a proxy, an original or a mirror here: it may hold requests and mirrors "
+                "that are not listed.",
+                "{n} of them have an end that is a proxy, an original or a mirror here: they may hold requests and mirrors "
+                "that are not listed.",
+                near,
+            ).format(n=f"{near:,}")
+            said = f"{said} {more}"
+        out.append(said)
+    if seen.encapsulated:
+        said = several(
+            "{n} could not be taken out of its tunnel: what it carries is not read.",
+            "{n} could not be taken out of their tunnels: what they carry is not read.",
+            seen.encapsulated,
+        )
+        out.append(said.format(n=plural(seen.encapsulated, "packet")))
+    return out
+
+
+def kinds(counts: dict[str, int]) -> str:
+    """`2 TLS, 1 with gaps`."""
+    words = {
+        "tls": _("{n} TLS"),
+        "h2": _("{n} HTTP/2"),
+        "cut-heads": _("{n} cut by the snap length"),
+        "gaps": _("{n} with gaps"),
+    }
+    return ", ".join(words[kind].format(n=f"{n:,}") for kind, n in counts.items())
 
 
 def _bounds(seen: InputCounts) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from inspector.lang import _, several
 from inspector.render.text import clock, day, escape, shown
-from inspector.views.objects import CaptureView, ExchangeView, MirrorView, Share
+from inspector.views.objects import CaptureView, ExchangeView, MirrorView, Share, SummaryView
 
 NONE = "-"
 
@@ -71,6 +71,8 @@ def capture_facts(c: CaptureView) -> list[str]:
     lines.append(f"{packets(c.packets)}, {octets(c.bytes)}")
     if c.packets:
         lines.append(span(c.first, c.last))
+    if c.read:
+        lines.append(_("read: {shares}").format(shares=read(c)))
     if c.copies:
         said = _("{packets} captured again on another interface (copies)")
         lines.append(said.format(packets=packets(c.copies)))
@@ -105,10 +107,71 @@ def verdicts(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {escape(word)}" for word, n in counts.items() if n)
 
 
+def read(c: CaptureView) -> str:
+    """`71 % HTTP/1, 29 % TLS (12 connections)`: what the TCP payload is, the largest part that was understood first."""
+    names = {
+        "http/1": "HTTP/1",
+        "h2": "HTTP/2",
+        "tls": "TLS",
+        "tunnel": _("tunnels"),
+        "http/1-unread": _("HTTP/1 that could not be read"),
+        "other": _("other protocols"),
+        "missing": _("not in the capture"),
+    }
+    total = sum(size for size, _connections in c.read.values())
+    out = []
+    for name in sorted(c.read, key=list(names).index):
+        size, n = c.read[name]
+        part = f"{percent(100 * size / total)} % {names[name]}"
+        if name != "http/1":
+            part += " " + several("({n} connection)", "({n} connections)", n).format(n=f"{n:,}")
+        out.append(part)
+    return ", ".join(out)
+
+
+def summed_share(s: SummaryView) -> str:
+    """The share of a summary, or why none can be told: it says the same as the rows above it."""
+    if s.share.percent is not None:
+        return share(s.share)
+    if s.mirrors:
+        return several(
+            "cannot tell: the original of the {n} mirror was not read",
+            "cannot tell: no original of the {n} mirrors was read",
+            s.mirrors,
+        ).format(n=f"{s.mirrors:,}")
+    counts = s.near if s.exchanges else s.unread
+    why = [_closed(kind, n).format(n=f"{n:,}") for kind, n in counts.items()]
+    if why:
+        return _("cannot tell: {why}").format(why="; ".join(why))
+    return _("no request was read")
+
+
+def _closed(kind: str, n: int) -> str:
+    """Why connections were not read."""
+    words = {
+        "tls": several("{n} connection is encrypted", "{n} connections are encrypted", n),
+        "h2": several(
+            "{n} connection speaks HTTP/2, which is not read", "{n} connections speak HTTP/2, which is not read", n
+        ),
+        "cut-heads": several(
+            "{n} connection was cut by the snap length", "{n} connections were cut by the snap length", n
+        ),
+        "gaps": several("{n} connection has gaps", "{n} connections have gaps", n),
+    }
+    return words[kind]
+
+
 def share(s: Share) -> str:
     """The observed share of requests that were mirrored, with its interval."""
     if s.percent is None:
-        return _("no request that could have been mirrored")
+        return NONE
+    if not s.mirrored and s.low is not None:
+        said = several(
+            "0 of {n} request mirrored (95 %: {low} to {high} %)",
+            "0 of {n} requests mirrored (95 %: {low} to {high} %)",
+            s.eligible,
+        )
+        return said.format(n=f"{s.eligible:,}", low=percent(s.low), high=percent(s.high))
     said = several(
         "{mirrored} of {n} request mirrored: {percent} %",
         "{mirrored} of {n} requests mirrored: {percent} %",

@@ -237,6 +237,16 @@ def capture(view: CaptureView) -> dict[str, Any]:
         "copies": view.copies,
         "dropped_tail": bool(view.dropped_tail),
         "faults": dict(view.faults),
+        "read": shares_read(view),
+    }
+
+
+def shares_read(view: CaptureView) -> dict[str, dict[str, int | float | None]]:
+    """What the TCP payload of a capture is: bytes, their percentage, and connections."""
+    total = sum(size for size, _connections in view.read.values())
+    return {
+        name: {"bytes": size, "percent": _percent(100 * size / total), "connections": n}
+        for name, (size, n) in view.read.items()
     }
 
 

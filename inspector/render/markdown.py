@@ -88,7 +88,7 @@ def summary(source: Summed) -> Iterator[str]:
         [_("exchanges"), f"{s.exchanges:,}"],
         [_("mirrors"), f"{s.mirrors:,}"],
         [_("verdicts"), safe(cells.verdicts(s.verdicts)) or NONE],
-        [_("share"), safe(cells.share(s.share))],
+        [_("share"), safe(cells.summed_share(s))],
     ]
     yield from table([_("what"), _("how many")], rows, ())
     yield "\n"

@@ -164,7 +164,7 @@ def summary(source: Summed, columns: int, colour: bool = False) -> Iterator[str]
         ),
         (_("exchanges"), f"{s.exchanges:,}"),
         (_("mirrors"), f"{s.mirrors:,}" + (f": {cells.verdicts(s.verdicts)}" if s.mirrors else "")),
-        (_("share"), cells.share(s.share)),
+        (_("share"), cells.summed_share(s)),
     ]
     yield "\n"
     for name, value in facts:

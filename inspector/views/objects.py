@@ -110,6 +110,7 @@ class CaptureView:
     dropped_tail: bool
     faults: dict[str, int]
     warnings: list[str]
+    read: dict[str, tuple[int, int]] = field(default_factory=dict)  # TCP payload by what it is: bytes, connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +125,13 @@ class SummaryView:
     protocols: dict[str, int]  # streams by protocol: http/1, h2, tls, other
     unseen: list[str]  # sentences: what could not be seen and what to capture instead
     finding: str  # the finding in one sentence
+    unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why
+    near: dict[str, int] = field(
+        default_factory=dict
+    )  # of these, those with an end that is a proxy, original or mirror
+    encapsulated: int = 0  # packets that could not be taken out of their tunnel
+
+    @property
+    def blind(self) -> bool:
+        """Whether what was not read may hold requests or mirrors: a verdict over the rest is not one over the capture."""
+        return bool(self.near) or not (self.exchanges or self.mirrors)

@@ -49,6 +49,7 @@ def test_json_is_the_contract() -> None:
     assert got["schema"] == "mirror-inspector/1"
     assert set(got["captures"][0]) == {
         "path", "format", "link_types", "packets", "bytes", "first", "last", "copies", "dropped_tail", "faults",
+        "read",
     }  # fmt: skip
     assert set(got["summary"]) == {"connections", "exchanges", "mirrors", "verdicts", "mirrored_share", "unseen"}
     assert set(got["summary"]["verdicts"]) == {"discarded", "leaked", "unanswered", "unproven"}

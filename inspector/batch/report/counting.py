@@ -20,6 +20,7 @@ class Counts:
 
     verdicts: dict[str, int]
     states: dict[str, int]
+    blind: int = 0  # units that may hold mirrors which were not read: see views.objects.SummaryView.blind
 
 
 def counts(store: str | os.PathLike[str] | Store, since: Moment = None) -> Counts:
@@ -39,4 +40,5 @@ def _counts(found: scan.Files, since: int | None) -> Counts:
     states = {"read": 0, "damaged": 0, "failed": 0}
     for u in units:
         states[u.state] = states.get(u.state, 0) + 1
-    return Counts(dict(zip(VERDICTS, total.tolist(), strict=True)), states)
+    blind = sum(bool(u.row.get("blind")) for u in units)
+    return Counts(dict(zip(VERDICTS, total.tolist(), strict=True)), states, blind)
