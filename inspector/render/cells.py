@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from inspector.lang import _, several
 from inspector.render.text import clock, day, escape, shown
@@ -72,7 +72,7 @@ def capture_facts(c: CaptureView) -> list[str]:
     if c.packets:
         lines.append(span(c.first, c.last))
     if c.read:
-        lines.append(_("read: {shares}").format(shares=read(c)))
+        lines.append(_("read: {shares}").format(shares=read(c.read)))
     if c.copies:
         said = _("{packets} captured again on another interface (copies)")
         lines.append(said.format(packets=packets(c.copies)))
@@ -107,7 +107,7 @@ def verdicts(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {escape(word)}" for word, n in counts.items() if n)
 
 
-def read(c: CaptureView) -> str:
+def read(payload: Mapping[str, tuple[int, int]]) -> str:
     """`71 % HTTP/1, 29 % TLS (12 connections)`: what the TCP payload is, the largest part that was understood first."""
     names = {
         "http/1": "HTTP/1",
@@ -118,10 +118,10 @@ def read(c: CaptureView) -> str:
         "other": _("other protocols"),
         "missing": _("not in the capture"),
     }
-    total = sum(size for size, _connections in c.read.values())
+    total = sum(size for size, _connections in payload.values())
     out = []
-    for name in sorted(c.read, key=list(names).index):
-        size, n = c.read[name]
+    for name in sorted(payload, key=list(names).index):
+        size, n = payload[name]
         part = f"{percent(100 * size / total)} % {names[name]}"
         if name != "http/1":
             part += " " + several("({n} connection)", "({n} connections)", n).format(n=f"{n:,}")

@@ -211,7 +211,10 @@ SCHEMA = thing(
     units={"type": "array", "items": thing(
         unit={"type": "string"}, day={"type": "string"}, source={"type": "string"},
         state={"enum": ["read", "damaged", "failed"]}, error=TEXT, hint=TEXT, captures={"type": "array"}, page=TEXT, first=TIME,
-        last=TIME, packets={"type": ["integer", "null"]}, mirrors=COUNT, verdicts=COUNTS, share=SHARE, differing=COUNT)},
+        last=TIME, packets={"type": ["integer", "null"]}, mirrors=COUNT, verdicts=COUNTS, share=SHARE, differing=COUNT,
+        unread=COUNTS, read={"type": "object", "additionalProperties": thing(bytes=COUNT, connections=COUNT)})},
+    unread={"type": "array", "items": thing(
+        kind={"type": "string"}, count=COUNT, says={"type": "string"}, units={"type": "array", "items": {"type": "string"}})},
     left_out=COUNTS,
 )  # fmt: skip
 

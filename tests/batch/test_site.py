@@ -211,5 +211,5 @@ def test_hostile_text_never_acts(browser: Any, tmp_path: Path, monkeypatch: pyte
     assert "[b](javascript" not in outside
     assert not set(text) & set("\u202e\u2066\u200b\x00\x1b")
     rows = (site / "report.csv").read_text().splitlines()[1:]
-    assert len(rows) == len(HOSTILE)
+    assert len([row for row in rows if row.endswith(",,,")]) == len(HOSTILE)
     assert not [row for row in rows if row.split(",")[1].strip('"').startswith(("=", "+", "-", "@"))]

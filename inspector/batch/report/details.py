@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inspector.batch.report import charts, frame, tables, words
+from inspector.batch.report import blind, charts, frame, tables, words
 from inspector.batch.report.chosen import Pair
 from inspector.batch.report.columns import LEAKED, UNANSWERED, UNPROVEN
 from inspector.batch.report.figures import Figures
@@ -161,11 +161,13 @@ def _unit(site: Site, line: UnitLine) -> Iterator[str]:
         if row["hint"]:
             yield tag("p", _("What to do: {hint}").format(hint=escape(row["hint"])))
     elif row["finding"]:
-        yield tag("p", escape(row["finding"]), class_=f"finding {line.figures.worst or 'none'}")
+        yield tag("p", escape(row["finding"]), class_=f"finding {blind.tone_of(line)}")
     if line.unit.state == "damaged" and row["error"]:
         yield tag("p", frame.state(line), " ", escape(row["error"]), " ", escape(row["hint"] or ""))
     yield _summary(line.figures) if line.figures.mirrors else tag("p", _("No mirror was seen in it."))
     yield section("files", _("Files"), _files(line), tables.run(line, "--show-mirrors") if line.unit.paths else None)
+    if payload := blind.payload(line):
+        yield tag("p", _("read: {shares}").format(shares=cells.read(payload)), class_="hint")
     failing = [p for p in line.pairs if site.g.mirrors.failing[p.row]]
     if line.figures.failing:
         found = _pairs(site, failing, line.figures.failing, "capture")

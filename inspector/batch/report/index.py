@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from inspector.batch.report import charts, frame, tables, words
+from inspector.batch.report import blind, charts, frame, tables, words
 from inspector.batch.report.frame import Cell
-from inspector.batch.report.model import Site
+from inspector.batch.report.model import Site, UnitLine
 from inspector.batch.report.words import Answer, StoreFinding
 from inspector.lang import _, several
 from inspector.render.report.html import Html, join, tag
@@ -23,7 +23,7 @@ def index(site: Site, version: str) -> Iterator[str]:
 
 
 def _body(site: Site) -> Iterator[str]:
-    yield tag("p", words.finding(site), class_=f"finding {site.total.worst or 'none'}")
+    yield tag("p", words.finding(site), class_=f"finding {blind.tone(site)}")
     yield tag("p", words.span(site), class_="span")
     yield tag("ul", [_answer(a) for a in words.answers(site)], class_="answers")
     yield _navigation()
@@ -78,12 +78,8 @@ def _finding(site: Site, f: StoreFinding) -> Html:
         links += [_("For example: "), frame.pair_links(site, f.pairs, f.total, "")]
     if f.units:
         pages = [tag("a", line.name, href=line.page) for line in f.units[: words.UNITS] if line.page]
-        more = len(f.units) - len(pages)
-        links += [
-            *_listed(pages),
-            " ",
-            tag("a", _("and {n} more").format(n=f"{more:,}"), href="#unread") if more else "",
-        ]
+        more, rest = len(f.units) - len(pages), "#unread" if f.kind == "failed" else "captures.html"
+        links += [*_listed(pages), " ", tag("a", _("and {n} more").format(n=f"{more:,}"), href=rest) if more else ""]
     return tag("li", label, *_linked(f), " ", tag("span", links, class_="links") if links else None, class_=f.kind)
 
 
@@ -155,21 +151,35 @@ def _times(site: Site) -> Iterator[Html | None]:
 
 
 def _unseen(site: Site) -> Iterator[Html | None]:
-    counted: dict[str, int] = {}
+    counted: dict[str, list[UnitLine]] = {}
     for line in site.units:
         for sentence in dict.fromkeys(line.unit.row["unseen"] or ()):
-            counted[sentence] = counted.get(sentence, 0) + 1
-    if not counted and site.states["read"] == len(site.units):
+            counted.setdefault(sentence, []).append(line)
+    if not counted and not blind.of(site) and site.states["read"] == len(site.units):
         yield tag("p", _("Nothing is known to be missing."))
         return
     yield tables.unread(site, UNREAD)
-    common = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    if found := blind.of(site):
+        yield tag("ul", [tag("li", b.says, " ", _captures_of(b.units)) for b in found], class_="unseen")
+    common = sorted(counted.items(), key=lambda item: (-len(item[1]), item[0]))
     if common:
-        rows = [[Cell(escape(sentence)), frame.number(n)] for sentence, n in common[:SENTENCES]]
+        rows = [
+            [Cell(escape(sentence)), frame.number(len(units)), Cell(_captures_of(units), class_="text")]
+            for sentence, units in common[:SENTENCES]
+        ]
         left = len(common) - SENTENCES
         more = _("{n} more sentences stand on the pages of the captures.").format(n=f"{left:,}") if left > 0 else ""
-        heads = [_("what, and what to capture instead"), _("captures")]
+        heads = [_("what, and what to capture instead"), _("captures"), _("which")]
         yield frame.grid("sentences", _("What captures do not show"), heads, rows, (1,), more)
+
+
+def _captures_of(units: Sequence[UnitLine]) -> Html:
+    """Links to the first of some captures."""
+    named = [frame.link(line.page, line.name, "") for line in units[: words.UNITS]]
+    links = [piece for name in named for piece in (name, ", ")][:-1]
+    more = len(units) - words.UNITS
+    rest = [" ", tag("a", _("and {n} more").format(n=f"{more:,}"), href="captures.html")] if more > 0 else []
+    return tag("span", [*links, *rest], class_="links")
 
 
 def _captures(site: Site) -> Iterator[Html]:

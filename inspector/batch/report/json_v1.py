@@ -2,6 +2,7 @@
 
 {"schema": "mirror-inspector-report/1", "version", "title", "since": time|null, "first", "last": time|null,
 "captures": {"read", "damaged", "failed"}, "exchanges": {leg: n}, "total": figures,
+"unread": [{"kind", "count", "says", "units": [unit key]}],
 "days": [{"day", ...figures}], "over_time": {"seconds", "slots": [{"time", "mirrors", "verdicts", "share"}]},
 "routes": [{"host", "mirror", "page", ...figures, "statuses": [{"original", "mirror", "pairs"}]}],
 "differences": [{"host", "mirror", "part", "field", "change", "pairs", "examples": [{"unit", "mirror"}]}],
@@ -17,7 +18,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from inspector.batch.report import frame, words
+from inspector.batch.report import blind, frame, words
 from inspector.batch.report.chosen import Pair
 from inspector.batch.report.columns import ANSWERS
 from inspector.batch.report.figures import Figures, Quantiles
@@ -45,6 +46,7 @@ def document(site: Site, version: str) -> Iterator[str]:
         "captures": site.states,
         "exchanges": {leg: n for leg, n in sorted(g.legs.items()) if n},
         "total": figures(site.total),
+        "unread": [_blind(b) for b in blind.of(site)],
     }
     yield "{"
     for key, value in head.items():
@@ -97,6 +99,10 @@ def figures(f: Figures) -> dict[str, Any]:
         "original_us": _quantiles(f.original),
         "mirror_us": _quantiles(f.mirror),
     }
+
+
+def _blind(b: blind.Blind) -> dict[str, Any]:
+    return {"kind": b.kind, "count": b.n, "says": b.says, "units": [line.unit.key for line in b.units[:UNITS]]}
 
 
 def _slot(f: Figures) -> dict[str, Any]:
@@ -182,4 +188,6 @@ def _unit(line: UnitLine) -> dict[str, Any]:
         "verdicts": f.verdicts,
         "share": _share(f.share),
         "differing": f.differing,
+        "unread": blind.kinds(line),
+        "read": {name: {"bytes": size, "connections": n} for name, (size, n) in blind.payload(line).items()},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inspector.batch.report import frame, words
+from inspector.batch.report import blind, frame, words
 from inspector.batch.report.chosen import Pair
 from inspector.batch.report.columns import ANSWERS, Field
 from inspector.batch.report.figures import Figures, Quantiles
@@ -273,11 +273,12 @@ def captures(site: Site, up: str = "") -> Html:
                 number(f.verdicts["unproven"], "notable"),
                 frame.share(f),
                 number(f.differing, "notable"),
+                Cell(cells.read(blind.payload(line)) or cells.NONE, class_="text"),
             ]
         )
     heads = [
         _("capture"), _("state"), _("source"), _("first packet (UTC)"), _("packets"), _("exchanges"), _("mirrors"),
-        _("leaked"), _("unproven"), _("share"), _("answers differ"),
+        _("leaked"), _("unproven"), _("share"), _("answers differ"), _("payload"),
     ]  # fmt: skip
     left = site.left["capture_pages"]
     more = _("{n} more captures are left out; report.json has them.").format(n=f"{left:,}") if left else ""

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
-from inspector.batch.report import frame, words
+from inspector.batch.report import blind, frame, words
 from inspector.batch.report.chosen import Pair
 from inspector.batch.report.columns import ANSWERS, VERDICTS
 from inspector.batch.report.figures import Figures, Quantiles
@@ -28,15 +28,18 @@ UNREAD = 100
 MAX_REQUEST = 100
 
 QUANTILES = ("p50", "p90", "p99")
+ANSWER_COLUMNS = ("status_differs", "body_differs", "not_comparable", "same", "one_sided")
 COLUMNS = [
     *("day", "host", "mirror", "mirrors", *VERDICTS, "mirrored", "eligible", "percent", "low", "high"),
-    *("status_differs", "body_differs", "not_comparable", "same", "one_sided"),
+    *ANSWER_COLUMNS,
     *[f"{name}_{level}_us" for name in ("original", "mirror", "lag") for level in QUANTILES],
+    *("capture", "unread_connections", "unread"),
 ]
 
 
 def csv(site: Site) -> Iterator[str]:
-    """A row for each route and day, in order of day (RFC 4180); durations in microseconds, not known is empty."""
+    """A row for each route and day, in order of day (RFC 4180); durations in microseconds, not known is empty. Then a row for
+    each capture that holds something that was not read, without a route and without figures."""
     buffer = io.StringIO()
     writer = csv_module.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -49,11 +52,20 @@ def csv(site: Site) -> Iterator[str]:
         row += [f.share.percent, f.share.low, f.share.high, *answers]
         for q in (f.original, f.mirror, f.lag):
             row += [_us(q, level) for level in QUANTILES]
+        row += ["", "", ""]
         writer.writerow(row)
         if buffer.tell() > 1 << 16:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
+    counts = {*VERDICTS, *ANSWER_COLUMNS, "mirrors", "mirrored", "eligible"}
+    blank = [0 if name in counts else "" for name in COLUMNS[1:-3]]
+    for unit in site.units:
+        kinds = blind.kinds(unit)
+        if set(kinds) - {"other"}:
+            n = blind.connections(kinds)
+            said = "; ".join(f"{kind} {count}" for kind, count in kinds.items())
+            writer.writerow([unit.unit.day, *blank, guard(unit.unit.name), n, said])
     yield buffer.getvalue()
 
 
@@ -73,6 +85,10 @@ def markdown(site: Site) -> Iterator[str]:
             yield f"- {safe(f.says)}\n"
             for pair in list(f.pairs)[:3]:
                 yield f"    - {safe(frame.pair_name(site, pair))}: {_code(_explain(site, pair))}\n"
+            for line in list(f.units)[: words.UNITS]:
+                yield f"    - {_code(line.unit.name)}\n"
+            if len(f.units) > words.UNITS:
+                yield "    - " + _("and {n} more").format(n=f"{len(f.units) - words.UNITS:,}") + "\n"
     yield from _pairs(site)
     yield f"\n## {_('Days')}\n\n"
     days = [[line.name, *_row(line.figures)] for line in reversed(site.days)]
@@ -85,6 +101,7 @@ def markdown(site: Site) -> Iterator[str]:
     yield from _differences(site)
     yield from _times(site)
     yield from _unread(site)
+    yield from _unseen(site)
 
 
 def _code(text: str) -> str:
@@ -186,3 +203,20 @@ def _unread(site: Site) -> Iterator[str]:
         rows.append([safe(escape(line.unit.name)), safe(escape(row["error"] or "?")), safe(escape(row["hint"] or ""))])
     yield from table([_("capture"), _("error"), _("what to do")], rows, ())
     yield from _left(len(failed) - UNREAD)
+
+
+def _unseen(site: Site) -> Iterator[str]:
+    """The sentences of the captures, each with the captures that it is said of."""
+    said: dict[str, list[str]] = {}
+    for line in site.units:
+        for sentence in dict.fromkeys(line.unit.row["unseen"] or ()):
+            said.setdefault(sentence, []).append(line.unit.name)
+    if not said:
+        return
+    yield f"\n## {_('What captures do not show')}\n\n"
+    common = sorted(said.items(), key=lambda item: (-len(item[1]), item[0]))
+    rows = [
+        [safe(escape(s)), f"{len(names):,}", safe(cells.listed(names, words.UNITS))] for s, names in common[:UNREAD]
+    ]
+    yield from table([_("what, and what to capture instead"), _("captures"), _("which")], rows, (1,))
+    yield from _left(len(common) - UNREAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inspector.batch.report import blind
 from inspector.batch.report.chosen import Pair
 from inspector.batch.report.columns import LEAKED, UNANSWERED, UNPROVEN
 from inspector.batch.report.model import RouteLine, Site, UnitLine
@@ -77,11 +78,16 @@ def finding(site: Site) -> str:
             "No leak was seen; {n} of {total} mirrors are proven to be discarded, of the others the packets show less."
         )
         said = said.format(n=f"{discarded:,}", total=f"{total:,}")
-    failed = site.states["failed"]
-    if not failed:
-        return said
-    more = several("{n} capture could not be read.", "{n} captures could not be read.", failed).format(n=f"{failed:,}")
-    return f"{said} {more}"
+    failed, partly = site.states["failed"], len(blind.units(site))
+    if failed:
+        more = several("{n} capture could not be read.", "{n} captures could not be read.", failed)
+        said = f"{said} {more.format(n=f'{failed:,}')}"
+    if partly:
+        more = several(
+            "{n} capture holds something that was not read.", "{n} captures hold something that was not read.", partly
+        )
+        said = f"{said} {more.format(n=f'{partly:,}')}"
+    return said
 
 
 def span(site: Site) -> str:
@@ -127,15 +133,13 @@ def _leaking(site: Site) -> Answer:
     if n:
         answer = several("Yes: {n} leak", "Yes: {n} leaks", n).format(n=f"{n:,}")
         return Answer(_("Is anything leaking?"), answer, said, "leaked", "findings")
-    return Answer(_("Is anything leaking?"), _("No leak seen"), said, f.worst, "findings")
+    return Answer(_("Is anything leaking?"), _("No leak seen"), said, blind.tone(site), "findings")
 
 
 def _mirrored(site: Site) -> Answer:
     s = site.total.share
     if s.percent is None:
-        return Answer(
-            _("How much is mirrored?"), _("Not known"), _("No request that could have been mirrored"), "", "routes"
-        )
+        return Answer(_("How much is mirrored?"), *blind.none_mirrored(site), "", "routes")
     routes = [line for line in site.routes if line.figures.share.percent is not None]
     said = share_words(s)
     if len(routes) > 1:
@@ -177,10 +181,14 @@ def _differing(site: Site) -> Answer:
 
 
 def _missing(site: Site) -> Answer:
-    states, f = site.states, site.total
+    states, f, found = site.states, site.total, {b.kind: b.n for b in blind.of(site)}
+    unread, tunnelled, silent = blind.connections(found), found.get("encapsulated", 0), found.get("no-http", 0)
     parts = []
     for n, said in (
         (states["damaged"], several("{n} capture read in part", "{n} captures read in part", states["damaged"])),
+        (unread, several("{n} connection not read in full", "{n} connections not read in full", unread)),
+        (tunnelled, several("{n} packet in a tunnel not read", "{n} packets in tunnels not read", tunnelled)),
+        (silent, several("{n} capture without readable HTTP", "{n} captures without readable HTTP", silent)),
         (f.verdicts["unproven"], several("{n} mirror unproven", "{n} mirrors unproven", f.verdicts["unproven"])),
         (
             f.verdicts["unanswered"],
@@ -193,12 +201,15 @@ def _missing(site: Site) -> Answer:
     n = states["failed"]
     if n:
         answer = several("{n} capture unread", "{n} captures unread", n).format(n=f"{n:,}")
+    elif found:
+        partly = len(blind.units(site))
+        answer = several("{n} capture not seen in full", "{n} captures not seen in full", partly)
+        answer = answer.format(n=f"{partly:,}")
     else:
         answer = _("All captures were read")
-    kind = "unproven" if n or parts else "discarded"
-    return Answer(
-        _("What could not be seen?"), answer, "; ".join(parts) or _("Nothing is known to be missing"), kind, "unseen"
-    )
+    if n or found or parts:
+        return Answer(_("What could not be seen?"), answer, "; ".join(parts), "unproven", "unseen")
+    return Answer(_("What could not be seen?"), answer, _("Nothing is known to be missing"), "discarded", "unseen")
 
 
 def findings(site: Site) -> list[StoreFinding]:
@@ -219,6 +230,7 @@ def findings(site: Site) -> list[StoreFinding]:
         said = several("{n} mirror was not answered.", "{n} mirrors were not answered.", n).format(n=f"{n:,}")
         rows = [p for row, p in site.pairs.items() if m.verdict[row] == UNANSWERED]
         out.append(StoreFinding("unanswered", said, rows, n))
+    out += [StoreFinding("notable", b.says, units=b.units, total=len(b.units)) for b in blind.of(site)]
     out += _stopped(site)
     out += _silent(site)
     failed = [line for line in site.units if line.unit.state == "failed"]
