@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inspector.capture.addresses import format_address
-from inspector.mirror.groups import numbered
+from inspector.mirror.groups import member, numbered
 from inspector.mirror.pool import Decisions
 from inspector.mirror.signs import blend
-from inspector.mirror.tables import Reason, Verdict
+from inspector.mirror.tables import Lossy, Reason, Verdict
+from inspector.table import I64
 
 ROUTES = 100_000  # routes counted apart for the share; beyond, requests are counted on none
 PROXIES = 1000
+FAR = np.iinfo(np.int64).max
 
 
 @dataclass
@@ -24,6 +26,9 @@ class Tally:
     exchanges: int = 0
     mirrors: int = 0
     arrived: int = 0
+    waiting: int = 0  # mirrors without a response on connections that the capture does not see the end of
+    waited: tuple[int, int] = (FAR, 0)  # when the first and the last of these had been sent, ns
+    doubled: int = 0  # mirrors without an original, of which a request is there that they may be copies of
     open: int = 0  # requests of whom nobody is known to have sent them on: what a proxy could have mirrored
     verdicts: Counter[int] = field(default_factory=Counter)
     reasons: Counter[int] = field(default_factory=Counter)
@@ -40,12 +45,28 @@ class Tally:
         m = t.mirror[rows]
         self.arrived += int((e.status[m] >= 0).sum())
         self.verdicts.update(t.verdict[rows].tolist())
+        self._waiting(batch, m)
         unproven = t.verdict[rows] == Verdict.UNPROVEN
         self.reasons.update(t.reason[rows][unproven].tolist())
         if len(self.proxies) < PROXIES:
             first = m[numbered(blend(e.client_hi[m], e.client_lo[m]))[1]]
             self.proxies.update(zip(e.client_hi[first].tolist(), e.client_lo[first].tolist(), strict=True))
         self._routes(batch)
+
+    def _waiting(self, batch: Decisions, m: I64) -> None:
+        e, t, rows = batch.found.exchanges, batch.found.mirrors, batch.decided
+        silent = m[(t.verdict[rows] == Verdict.UNANSWERED) & ((e.lossy[m] & Lossy.UNENDED) != 0)]
+        if len(silent):
+            sent = e.request_end_time[silent]
+            self.waiting += len(silent)
+            self.waited = min(self.waited[0], int(sent.min())), max(self.waited[1], int(sent.max()))
+        lone = m[t.reason[rows] == Reason.ORIGINAL_NOT_CAPTURED]
+        if len(lone):
+            s = batch.found.signs
+            others = (e.request_time >= 0) & (e.request_id != 0) & (s.serves_self < 0) & (batch.found.claimed < 0)
+            others[t.mirror] = False
+            key = blend(e.client_hi, e.client_lo, e.request_id)
+            self.doubled += int(((e.request_id[lone] != 0) & member(key[lone], key[others])).sum())
 
     def _routes(self, batch: Decisions) -> None:
         found = batch.found

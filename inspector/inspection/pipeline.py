@@ -14,8 +14,8 @@ from inspector.inspection.assemble import Assembler
 from inspector.inspection.counts import Tally
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.reading import Reading, ReadStep
-from inspector.inspection.summary import InputCounts
 from inspector.inspection.unread import Parts
+from inspector.inspection.unseen import InputCounts
 from inspector.mirror.pool import Decisions, Rules, Settler
 from inspector.mirror.tables import Exchanges
 from inspector.tcp.tables import Connections
@@ -77,6 +77,9 @@ class Pipeline:
             batch = self.settler.step(Exchanges.empty(), pending, step.clock, step.final, step.encrypted)
             self.tally.add(batch)
             self.parts.add(batch)
+            if step.final:
+                self.reading.tries.finish(step.clock)
+            self.reading.tries.meet(batch)
         return batch
 
     @contextmanager
@@ -121,6 +124,10 @@ class Pipeline:
             hurried=self.settler.hurried,
             unread=self.reading.understood.unread.counts(),
             near=self.reading.understood.unread.near(self.parts),
+            refused=self.reading.tries.groups(),
+            lost=self.reading.understood.lost,
+            last=max((i.last for i in infos if i.last is not None), default=None),
+            damaged=self.damaged(),
             encapsulated=sum(i.faults.get(code, 0) for i in infos for code in ENCAPSULATED),
         )
 

@@ -21,8 +21,9 @@ from inspector.inspection.assemble import Acks, News, protocol_counts
 from inspector.inspection.copies_across_captures import Twins
 from inspector.inspection.located import Placed
 from inspector.inspection.prefetch import Ahead
-from inspector.inspection.summary import Encrypted
+from inspector.inspection.refused import Tries
 from inspector.inspection.understood import Understood
+from inspector.inspection.unseen import Encrypted
 from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
 from inspector.mirror.signs import is_loopback
@@ -79,6 +80,7 @@ class Reading:
         self.tracker = Tracker(TcpOptions(**limits.chosen("inspector.tcp.state:TcpOptions")))
         self.parser = Parser(Options(**limits.chosen("inspector.http.parser:Options")))
         self.understood = Understood()
+        self.tries = Tries()
         self._news = News()
         self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
         self.twins = Twins() if len(self.readers) > 1 else None
@@ -137,6 +139,7 @@ class Reading:
             last = min(n, first + EPOCH - self.segments % EPOCH)
             with self.timed("tcp"):
                 streams = self.tracker.feed_rows(seg, first, last, data)
+            self.tries.add(seg[:, first:last])
             self._step(streams)
             self.clock = max(self.clock, int(seg[col.T_TIME, first:last].max()))
             self.segments += last - first

@@ -1,46 +1,12 @@
-"""The finding in one sentence, and what the captures cannot show."""
+"""All counts, and the finding in one sentence."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-
 from inspector.inspection.counts import Tally
-from inspector.lang import _, marked, several
-from inspector.mirror.tables import Reason
+from inspector.inspection.unseen import InputCounts, plural, unseen
+from inspector.lang import _, several
 from inspector.views.objects import SummaryView
 from inspector.views.share import share
-
-
-@dataclass(frozen=True)
-class Encrypted:
-    """A TLS stream: who opened it, to where, and the server name it asked for."""
-
-    client: str
-    server: str
-    sni: str
-
-
-@dataclass
-class InputCounts:
-    """Counts of the whole input that the exchanges do not hold."""
-
-    packets: int
-    segments: int
-    connections: int
-    protocols: dict[str, int]
-    encrypted: list[Encrypted]
-    cut_packets: int
-    snaplen: int
-    gap_bytes: int
-    conflicts: int
-    unconfirmed: int = 0
-    cut_short: int = 0  # connections closed early, too many were open
-    let_go: int = 0  # exchanges that no longer waited for a copy, too many did
-    unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why
-    near: dict[str, int] = field(default_factory=dict)  # of these, those of proxies, originals and mirrors seen here
-    encapsulated: int = 0  # packets that could not be taken out of their tunnel
-    hurried: int = 0  # mirrors decided while a rival could still have come
 
 
 def summarise(tally: Tally, seen: InputCounts) -> SummaryView:
@@ -54,7 +20,7 @@ def summarise(tally: Tally, seen: InputCounts) -> SummaryView:
         share=share(0, 0) if blind else share(*tally.share()),
         protocols=seen.protocols,
         unseen=unseen(tally, seen),
-        finding=finding(tally),
+        finding=finding(tally, seen),
         unread=seen.unread,
         near=seen.near,
         encapsulated=seen.encapsulated,
@@ -70,7 +36,7 @@ def proxies(names: list[str]) -> str:
     return _("{n} proxies").format(n=len(names))
 
 
-def finding(tally: Tally) -> str:
+def finding(tally: Tally, seen: InputCounts) -> str:
     """One sentence that says what was found."""
     total = tally.mirrors
     if not total:
@@ -89,14 +55,16 @@ def finding(tally: Tally) -> str:
         "{arrived} of {total} mirrored responses reached {proxies}",
         total,
     ).format(arrived=f"{arrived:,}", total=f"{total:,}", proxies=proxies(tally.proxy_names()))
+    waiting = _waiting(tally, seen)
     if leaked:
         said = several(
             "{reached} and {n} was handed to the downstream: a leak.",
             "{reached} and {n} were handed to the downstream: a leak.",
             leaked,
         )
-        return said.format(reached=reached, n=f"{leaked:,}")
-    tail = _rest(verdicts.get("unanswered", 0), verdicts.get("unproven", 0))
+        said = said.format(reached=reached, n=f"{leaked:,}")
+        return f"{said} {waiting[0].upper()}{waiting[1:]}." if waiting else said
+    tail = _rest(verdicts.get("unanswered", 0) - tally.waiting, verdicts.get("unproven", 0), waiting)
     if discarded and discarded == arrived:
         said = _("{reached} and none was handed to the downstream{tail}.")
     elif discarded:
@@ -113,6 +81,10 @@ def finding(tally: Tally) -> str:
             "No response to the {total} mirrored requests is in the capture, though bytes of some were acknowledged.",
             total,
         )
+    elif tally.waiting == total:
+        said = _("No response is in the capture: {waiting}.").format(waiting=waiting)
+    elif waiting:
+        said = _("No mirrored request was answered{tail}.")
     else:
         said = several(
             "None of {total} mirrored request was answered.", "None of {total} mirrored requests was answered.", total
@@ -120,172 +92,38 @@ def finding(tally: Tally) -> str:
     return said.format(reached=reached, n=f"{discarded:,}", tail=tail, total=f"{total:,}")
 
 
-def _rest(silent: int, unproven: int) -> str:
+def _waiting(tally: Tally, seen: InputCounts) -> str:
+    """`1 mirror had no response yet when the capture ended 0.23 ms after its request`, or nothing."""
+    if not tally.waiting or seen.last is None:
+        return ""
+    longest, shortest = (_span(max(seen.last - sent, 0)) for sent in tally.waited)
+    later = longest if longest == shortest else _("{shortest} to {longest}").format(shortest=shortest, longest=longest)
+    if seen.damaged:
+        said = several(
+            "{n} had no response yet where the capture file is cut off, {later} after its request",
+            "{n} had no response yet where the capture file is cut off, {later} after their requests",
+            tally.waiting,
+        )
+    else:
+        said = several(
+            "{n} had no response yet when the capture ended {later} after its request",
+            "{n} had no response yet when the capture ended {later} after their requests",
+            tally.waiting,
+        )
+    return said.format(n=plural(tally.waiting, "mirror"), later=later)
+
+
+def _span(ns: int) -> str:
+    """`0.23 ms`, `12 s`."""
+    return f"{ns / 1e6:.3g} ms" if ns < 1_000_000_000 else f"{ns / 1e9:,.3g} s"
+
+
+def _rest(silent: int, unproven: int, waiting: str) -> str:
     """` (1 mirror was not answered; 2 cannot be proven)`, or nothing."""
-    rest = []
+    rest = [waiting] if waiting else []
     if silent:
         said = several("{n} mirror was not answered", "{n} mirrors were not answered", silent)
         rest.append(said.format(n=f"{silent:,}"))
     if unproven:
         rest.append(several("{n} cannot be proven", "{n} cannot be proven", unproven).format(n=f"{unproven:,}"))
     return f" ({'; '.join(rest)})" if rest else ""
-
-
-def plural(n: int, word: str) -> str:
-    """`1 mirror`, `12 packets`, in the language spoken."""
-    forms = {
-        "mirror": several("{n} mirror", "{n} mirrors", n),
-        "stream": several("{n} stream", "{n} streams", n),
-        "packet": several("{n} packet", "{n} packets", n),
-        "byte": several("{n} byte", "{n} bytes", n),
-        "connection": several("{n} connection", "{n} connections", n),
-        "exchange": several("{n} exchange", "{n} exchanges", n),
-        "TLS connection": several("{n} TLS connection", "{n} TLS connections", n),
-    }
-    return forms[word].format(n=f"{n:,}")
-
-
-REASONS = {
-    Reason.NO_DOWNSTREAM_LEG: marked(
-        "the downstream leg of {n} is not in the capture: capture in the client's pod on `lo` and "
-        "eth0 (tcpdump -i any), or in the gateway's pod"
-    ),
-    Reason.ENCRYPTED: marked(
-        "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod)"
-    ),
-    Reason.GAP: marked(
-        "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
-        "(tcpdump -B 65536) or a narrower filter"
-    ),
-    Reason.SNAPLEN: marked("packets that would carry the proof for {n} were cut by the snap length: capture with -s 0"),
-    Reason.MID_STREAM: marked(
-        "the capture starts inside the connections of {n}: start it before the traffic, or restart the connections"
-    ),
-    Reason.ORIGINAL_NOT_CAPTURED: marked(
-        "the original of {n} is not in the capture: capture where the proxy sends both"
-    ),
-    Reason.AMBIGUOUS: marked(
-        "equal requests were in flight together and {n} cannot be told apart: send a header that the proxy "
-        "hands on (x-request-id), or test with one request at a time"
-    ),
-}
-
-
-def unseen(tally: Tally, seen: InputCounts) -> list[str]:
-    """Sentences: what could not be seen, and what to capture instead."""
-    out = []
-    reasons = tally.by_reason()
-    for reason, sentence in REASONS.items():
-        if reason in reasons:
-            said = _(sentence).format(n=plural(reasons[reason], "mirror"))
-            out.append(said[0].upper() + said[1:] + ".")
-    if not seen.packets:
-        out.append(_("The capture holds no packet: check the interface and the filter it was taken with."))
-    elif not seen.segments:
-        out.append(_("No TCP segment was seen: check the interface and the filter the capture was taken with."))
-    elif not tally.exchanges and not seen.encrypted and not seen.protocols.get("h2"):
-        out.append(
-            _("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
-        )
-    out += _encrypted(seen.encrypted)
-    if seen.protocols.get("h2"):
-        n = plural(seen.protocols["h2"], "stream")
-        out.append(_("HTTP/2 is not read yet: {n} in clear were left out.").format(n=n))
-    if seen.cut_packets:
-        said = several(
-            "{n} was cut by the snap length of {snaplen} bytes: what lies behind is not read. Capture with -s 0.",
-            "{n} were cut by the snap length of {snaplen} bytes: what lies behind is not read. Capture with -s 0.",
-            seen.cut_packets,
-        )
-        out.append(said.format(n=plural(seen.cut_packets, "packet"), snaplen=seen.snaplen))
-    if seen.gap_bytes:
-        n = plural(seen.gap_bytes, "byte")
-        out.append(_("{n} of TCP streams are missing from the capture.").format(n=n))
-    out += _unread(seen)
-    if seen.unconfirmed:
-        said = several(
-            "{n} behind such a gap looks like the start of a request or response, but no other packet confirms it: left out.",
-            "{n} behind such a gap look like the start of a request or response, but no other packet confirms it: left out.",
-            seen.unconfirmed,
-        )
-        out.append(said.format(n=plural(seen.unconfirmed, "packet")))
-    return out + _bounds(seen)
-
-
-def _unread(seen: InputCounts) -> list[str]:
-    """How many connections were not read, and how many of them may hide something."""
-    out = []
-    total, near = sum(seen.unread.values()), sum(seen.near.values())
-    if total and seen.segments:
-        said = several(
-            "{n} was not read, or only in part ({kinds}).", "{n} were not read, or only in part ({kinds}).", total
-        ).format(n=plural(total, "connection"), kinds=kinds(seen.unread))
-        if near:
-            more = several(
-                "{n} of them has an end that is a proxy, an original or a mirror here: it may hold requests and mirrors "
-                "that are not listed.",
-                "{n} of them have an end that is a proxy, an original or a mirror here: they may hold requests and mirrors "
-                "that are not listed.",
-                near,
-            ).format(n=f"{near:,}")
-            said = f"{said} {more}"
-        out.append(said)
-    if seen.encapsulated:
-        said = several(
-            "{n} could not be taken out of its tunnel: what it carries is not read.",
-            "{n} could not be taken out of their tunnels: what they carry is not read.",
-            seen.encapsulated,
-        )
-        out.append(said.format(n=plural(seen.encapsulated, "packet")))
-    return out
-
-
-def kinds(counts: dict[str, int]) -> str:
-    """`2 TLS, 1 with gaps`."""
-    words = {
-        "tls": _("{n} TLS"),
-        "h2": _("{n} HTTP/2"),
-        "cut-heads": _("{n} cut by the snap length"),
-        "gaps": _("{n} with gaps"),
-    }
-    return ", ".join(words[kind].format(n=f"{n:,}") for kind, n in counts.items())
-
-
-def _bounds(seen: InputCounts) -> list[str]:
-    """Sentences about what a bound on memory dropped."""
-    out = []
-    if seen.cut_short:
-        out.append(
-            _(
-                "{n} with payload had to be forgotten, the idlest first, since too many were "
-                "open at once: their requests may look unanswered. Capture fewer addresses or ports at a time."
-            ).format(n=plural(seen.cut_short, "connection"))
-        )
-    if seen.let_go:
-        out.append(
-            _(
-                "{n} did not wait for a copy as long as --window says, since too many did: "
-                "a copy sent much later than its original may be missed."
-            ).format(n=plural(seen.let_go, "exchange"))
-        )
-    if seen.hurried:
-        out.append(
-            _(
-                "{n} had to be decided while equal requests were still open, since too many waited: "
-                "one of those may be the true original."
-            ).format(n=plural(seen.hurried, "mirror"))
-        )
-    return out
-
-
-def _encrypted(streams: list[Encrypted]) -> list[str]:
-    if not streams:
-        return []
-    routes = Counter((s.client.rsplit(":", 1)[0], s.server, s.sni) for s in streams)
-    shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _times in routes.most_common(3)]
-    rest = len(routes) - 3
-    more = " " + several("and {n} more", "and {n} more", rest).format(n=rest) if rest > 0 else ""
-    count = plural(len(streams), "TLS connection")
-    advice = _("Capture where the traffic is in clear (on `lo` in the pod), or switch mTLS off for the test.")
-    said = _("{count} cannot be read: {routes}. {advice}")
-    return [said.format(count=count, routes=", ".join(shown) + more, advice=advice)]

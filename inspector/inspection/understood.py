@@ -32,6 +32,7 @@ class Understood:
     def __init__(self) -> None:
         self.read: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
         self.unread = Unread()
+        self.lost = 0  # bytes that no packet brought and no snap length cut off
         self._state: I64 = np.zeros((0, WIDTH), np.int64)  # by slot
 
     def add(self, runs: Runs, ends: Ends, acked: I64, read: Read, where: Callable[[I32], Streams]) -> None:
@@ -103,6 +104,7 @@ class Understood:
         payload, missing, cut = row[PAYLOAD], row[MISSING], row[CUT]
         understood = min(row[IN_MESSAGES] + INTERIM_BYTES * row[INTERIM], payload)
         rest, lost = payload - understood, missing - row[GAPS_IN_MESSAGES] + row[UNSEEN]
+        self.lost += missing - cut + row[UNSEEN]
         parts = {LACKING: missing}
         if protocol == Protocol.HTTP1:
             parts |= {HTTP: understood, PARTS: rest}

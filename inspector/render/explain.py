@@ -108,7 +108,7 @@ class _Teller:
             )
             if self.m.reason == "encrypted":
                 fact = _("The proxy's own server side speaks TLS: the client's leg cannot be read there.")
-            return FIRST, ExplanationStep("asks", _("The client's request is not in the capture"), (says,), (), fact)
+            return FIRST, ExplanationStep("asks", _("The client's request was not read"), (says,), (), fact)
         if d.request_time is None:
             says = _("Only the reply to {client} is in the capture: packets with its request were lost.")
             title = _("The client's request was lost from the capture")
@@ -168,8 +168,8 @@ class _Teller:
         o, x = self.o, self.x
         copied = x.request_time if x.request_time is not None else x.response_time
         if o is None:
-            says = _("The capture holds no request that this is a copy of.")
-            title = _("The original is not in the capture")
+            says = _("No request that was read is the one that this is a copy of.")
+            title = _("No original was found")
             return (LAST if copied is None else copied - 1), ExplanationStep("original", title, (says,))
         if o.request_time is None:
             says = _("Only the response of {server} is in the capture: packets with the request were lost.")

@@ -204,6 +204,8 @@ def _unproven(case: Case) -> Telling:
             "Equal requests were in flight together, or the reply is neither response: the packets allow several readings."
         ),
     }
+    if m.reason == "gap" and not lost(m):
+        reasons["gap"] = _("Responses that would carry the proof are not whole, though no byte of them was lost.")
     says = [reasons.get(m.reason or "", _("These packets do not show what the client was given."))]
     if m.reason == "no-downstream-leg" and d is not None:
         says = [_("The client's request is in the capture, its answer is not.")]
@@ -266,6 +268,13 @@ def _pairing(m: MirrorView, o: ExchangeView | None, x: ExchangeView) -> list[str
     return [said.format(copy=x.request_packets[0], original=o.request_packets[0])]
 
 
+def lost(m: MirrorView) -> bool:
+    """Whether packets of one of its exchanges were lost, as far as they show."""
+    legs = [x for x in (m.mirror, m.original, m.downstream) if x is not None]
+    holes = any(gap.reason == "lost" for x in legs for gap in x.gaps)
+    return holes or (m.downstream is not None and m.downstream.status is None)
+
+
 def _settle(m: MirrorView) -> str:
     """What to capture instead."""
     advice = {
@@ -279,4 +288,6 @@ def _settle(m: MirrorView) -> str:
         "original-not-captured": _("A capture where the proxy sends both: in the proxy's pod, on all interfaces."),
         "ambiguous": _("A header that the proxy hands on (x-request-id), or one request at a time."),
     }
+    if m.reason == "gap" and not lost(m):
+        return _("A capture that goes on until all responses have ended.")
     return advice.get(m.reason or "", _("A capture that holds all three legs of the request."))

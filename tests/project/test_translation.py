@@ -107,6 +107,7 @@ PLACES = [
     "cli",
     "lessons",
     "inspection/summary.py",
+    "inspection/unseen.py",
     "inspection/__init__.py",
     "capture/opening.py",
     "capture/source.py",

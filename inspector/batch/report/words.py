@@ -227,7 +227,9 @@ def findings(site: Site) -> list[StoreFinding]:
         ]
         out.append(StoreFinding("unproven", said, rows, n))
     if n := f.verdicts["unanswered"]:
-        said = several("{n} mirror was not answered.", "{n} mirrors were not answered.", n).format(n=f"{n:,}")
+        said = several(
+            "No response to {n} mirror is in its capture.", "No response to {n} mirrors is in their captures.", n
+        ).format(n=f"{n:,}")
         rows = [p for row, p in site.pairs.items() if m.verdict[row] == UNANSWERED]
         out.append(StoreFinding("unanswered", said, rows, n))
     out += [StoreFinding("notable", b.says, units=b.units, total=len(b.units)) for b in blind.of(site)]

@@ -42,7 +42,9 @@ def findings(g: ReportCounts) -> list[Finding]:
         out.append(_finding("unproven", said, some, reason=reason))
     if silent := g.by_verdict.get("unanswered"):
         said = several(
-            "{n} mirror was not answered in the capture.", "{n} mirrors were not answered in the capture.", silent.count
+            "No response to {n} mirror is in the capture.",
+            "No response to {n} mirrors is in the capture.",
+            silent.count,
         )
         out.append(_finding("unanswered", said, silent))
     out += _other(g)

@@ -1,0 +1,128 @@
+"""What the capture does not hold is told as such, not as silence of the wire."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from made_traffic import ACK, CLIENT, PROXY, SYN, V1, V2, Made, asked, frame, told
+
+import inspector
+from inspector.views.objects import SummaryView
+
+ROOT = Path(__file__).parents[2]
+RST = 4
+H2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+def summary(made: Made, cut: int = 0) -> SummaryView:
+    data = made.pcap()
+    return inspector.inspect(io.BytesIO(data[: len(data) - cut])).summary
+
+
+def silent(after: float, reset: bool = False) -> Made:
+    """A mirror without a response; the capture ends `after` ms after its request."""
+    made = Made()
+    line = b"x-request-id: 1\r\n"
+    made.exchange(0, CLIENT, PROXY, asked("/a", "catalog", line), told(b"v1"), 3)
+    made.exchange(0.2, PROXY, V1, asked("/a", "catalog", line), told(b"v1"), 1)
+    shadow = asked("/a", "catalog-shadow", line)
+    made.exchange(10, PROXY, V2, shadow, None, port=7777)
+    if reset:
+        made.put(10.5, frame(V2, 80, PROXY, 7777, 5000, 1000 + len(shadow), RST | ACK))
+    made.put(10.01 + after, frame("10.9.9.9", 1, "10.9.9.8", 2, 5, 5, ACK))
+    return made
+
+
+def test_the_capture_ends() -> None:
+    found = summary(silent(0.2))
+    assert found.verdicts == {"unanswered": 1}
+    assert "when the capture ended 0.2 ms after its request" in found.finding
+    assert "answered" not in found.finding
+    assert "12 s after its request" in summary(silent(12_000)).finding
+
+
+def test_the_file_is_cut() -> None:
+    cut_off = silent(0.2)
+    cut_off.put(20, frame("10.9.9.9", 1, "10.9.9.8", 2, 6, 6, ACK))
+    assert "where the capture file is cut off, 0.2 ms after its request" in summary(cut_off, 3).finding
+
+
+def test_a_reset_is_no_answer() -> None:
+    assert summary(silent(5, reset=True)).finding == "None of 1 mirrored request was answered."
+
+
+def test_the_finding_of_real_and_open_mirrors() -> None:
+    made = silent(0.2)
+    made.mirrored(-50, "/b")
+    said = summary(made).finding
+    assert said.startswith("1 of 2 mirrored responses reached the proxy")
+    assert "(1 mirror had no response yet when the capture ended 0.2 ms after its request)" in said
+
+
+def refused(times: list[float], server: str = V2, answer: bool = True, late: float = 0) -> Made:
+    made = Made()
+    for k, ms in enumerate(times):
+        made.exchange(ms, CLIENT, PROXY, asked(f"/{k}", "catalog"), told(b"v1"), 3)
+        made.exchange(ms + 0.2, PROXY, V1, asked(f"/{k}", "catalog"), told(b"v1"), 1)
+        made.put(ms + 0.5 + late, frame(PROXY, 6000 + k, server, 3000, 99, 0, SYN))
+        if answer:
+            made.put(ms + 0.6 + late, frame(server, 3000, PROXY, 6000 + k, 0, 100, RST | ACK))
+    return made
+
+
+SAID = "connections of the proxy to 10.0.0.22:3000"
+
+
+def test_a_refused_mirror() -> None:
+    found = summary(refused([0, 20, 40]))
+    said = f"3 {SAID} were refused within 1 ms of an original: a mirror whose server is down?"
+    assert said in found.unseen
+    assert said in inspector.inspect(str(ROOT / "captures/refused-client.pcap")).summary.unseen[0].replace(
+        "10.244.0.22", "10.0.0.22"
+    )
+
+
+def test_an_unreachable_mirror() -> None:
+    said = [s for s in summary(refused([0, 20, 2000], answer=False)).unseen if SAID in s]
+    assert said == [f"2 {SAID}, tried within 1 ms of an original, were not answered: a mirror that cannot be reached?"]
+
+
+@pytest.mark.parametrize("made", [refused([0, 400], late=200), refused([0, 20], server="10.0.0.22", answer=False)])
+def test_no_mirror_was_refused(made: Made) -> None:
+    """Far from any original; or open only when the capture ended."""
+    assert not [s for s in summary(made).unseen if "of the proxy" in s]
+
+
+def test_others_are_no_proxy() -> None:
+    made = Made()
+    made.mirrored(0, "/a")
+    made.put(0.4, frame("10.7.7.7", 6000, V2, 3000, 99, 0, SYN))
+    made.put(0.5, frame(V2, 3000, "10.7.7.7", 6000, 0, 100, RST | ACK))
+    assert summary(made).unseen == []
+
+
+def alone() -> Made:
+    made = Made()
+    made.exchange(0, PROXY, V2, asked("/a", "catalog-shadow", b"x-request-id: 1\r\n"), told(b"v2"))
+    return made
+
+
+def test_the_original_is_not_there() -> None:
+    assert any("is not in the capture" in s for s in summary(alone()).unseen)
+
+
+def test_the_original_may_be_among_what_was_not_read() -> None:
+    made = alone()
+    made.put(1, frame(PROXY, 5000, V1, 443, 999, 0, SYN))
+    made.put(1, frame(V1, 443, PROXY, 5000, 4999, 1000, SYN | ACK))
+    made.put(1.1, frame(PROXY, 5000, V1, 443, 1000, 5000, ACK, H2))
+    said = summary(made).unseen
+    assert "The original of 1 mirror was not read: it may be among 1 HTTP/2 stream that is not read." in said
+    assert not any("is not in the capture" in s for s in said)
+
+
+def test_a_larger_buffer_only_where_packets_were_lost() -> None:
+    cut = inspector.inspect(str(ROOT / "captures/snap96-client.pcap")).summary
+    assert not any("buffer" in s for s in cut.unseen)
