@@ -96,18 +96,18 @@ class Tries:
             if len(rows):
                 _beside(mine, rows[np.argsort(e.request_time[rows], kind="stable")], e)
 
-    def groups(self) -> list[Refused]:
+    def groups(self) -> list[RefusedRoute]:
         """Tries beside originals, by proxy, server and what became of them; the most first."""
         found: dict[tuple[Address, Endpoint, bool], list[int]] = defaultdict(list)
         for t in self.failed:
             if t.after is not None:
                 found[t.client, t.server, t.refused].append(t.after)
-        groups = [Refused(*key, len(after), max(after)) for key, after in found.items()]
+        groups = [RefusedRoute(*key, len(after), max(after)) for key, after in found.items()]
         return sorted(groups, key=lambda g: (-g.n, g.server))
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedRoute:
     """Connections that a proxy did not get. within: ns between each and an original, at most."""
 
     proxy: Address

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from inspector.inspection.counts import Tally
-from inspector.inspection.refused import Refused
+from inspector.inspection.refused import RefusedRoute
 from inspector.lang import _, marked, several
 from inspector.mirror.tables import Reason
 from inspector.views.present import format_endpoint
@@ -41,7 +41,7 @@ class InputCounts:
     let_go: int = 0  # exchanges that no longer waited for a copy, too many did
     unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why
     near: dict[str, int] = field(default_factory=dict)  # of these, those of proxies, originals and mirrors seen here
-    refused: list[Refused] = field(default_factory=list)  # connections that a proxy did not get beside an original
+    refused: list[RefusedRoute] = field(default_factory=list)  # connections that a proxy did not get beside an original
     lost: int = 0  # bytes that no packet brought and no snap length cut off
     last: int | None = None  # time of the last packet
     damaged: bool = False  # an input was cut short or damaged
@@ -176,7 +176,7 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
     return out + _bounds(seen)
 
 
-def _refused(groups: list[Refused]) -> list[str]:
+def _refused(groups: list[RefusedRoute]) -> list[str]:
     """What a proxy tried just as it sent an original: the mirror's server may be down."""
     out = []
     for g in groups[:ROUTES]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 
 from inspector.capture import PacketKind
@@ -34,7 +35,12 @@ REASONS = {
     "malformed": marked(
         "a message on the connection begins with bytes that HTTP does not allow: it is not read on from there here"
     ),
-    "pipelined": marked("several requests of the connection were open: tshark gives the response to the latest"),
+    "packet-shared": marked(
+        "several requests or several responses of the connection end in one packet: tshark pairs one of them"
+    ),
+    "pipelined": marked(
+        "several requests of the connection were open: tshark gives the response to the latest, or to none"
+    ),
 }
 _ODD = re.compile(
     r"[\x00-\x20\x7f]|\\x[01][0-9a-f]|\\[0-3][0-7]{2}"
@@ -115,7 +121,10 @@ class Reasons:
             cut = direction.first_cut(message.packets)
             if cut:
                 return "snaplen", cut
-            hole = direction.hole(message.packets)
+            gapped = bool(self.facts(message) & Fact.BODY_GAP) or not message.complete
+            hole = direction.hole(message.packets, gapped) or (
+                self.wire.acknowledged(message.frame, direction, message.packets) if gapped else 0
+            )
             if hole:
                 return "gap", hole
         if not message.complete:
@@ -151,13 +160,42 @@ class Reasons:
         """tshark pairs in order: where packets are in another order than messages, so are all pairs after them."""
         connection = self._connection[message.exchange]
         found = UNKNOWN
-        if request is not None and request.frame > message.frame:
+        if self.facts(message) & Fact.INTERIM:
+            found = "interim", message.frame
+        elif request is not None and request.frame > message.frame:
             found = "disordered", request.frame
         elif request is not None and request.frame < asked < message.frame:
             found = "pipelined", asked
+        elif request is not None:
+            found = self._together(connection, request, message)
         if found != UNKNOWN:
             self._shifted.setdefault(connection, found)
         return self._shifted.get(connection, UNKNOWN)
+
+    def _together(self, connection: int, request: Mine, message: Mine) -> Reason:
+        """Whether a message of the pair ends in one packet with another of its kind, or other requests were open with it."""
+        frames, replies = self._ends.get((connection, REQUEST), []), self._ends.get((connection, RESPONSE), [])
+        for kind, frame in ((frames, request.frame), (replies, message.frame)):
+            if bisect_right(kind, frame) - bisect_left(kind, frame) > 1:
+                return "packet-shared", frame
+        later = bisect_right(frames, request.frame)
+        if later < len(frames) and frames[later] < message.frame:
+            return "pipelined", frames[later]
+        earlier = bisect_left(frames, request.frame)
+        answered = bisect_left(replies, request.frame)
+        if 0 < earlier and answered < earlier:  # fewer responses than requests came before it
+            return "pipelined", frames[earlier - 1]
+        return UNKNOWN
+
+    @cached_property
+    def _ends(self) -> dict[tuple[int, int], list[int]]:
+        """In which packets the messages of each connection end, by kind, in order."""
+        out: dict[tuple[int, int], list[int]] = {}
+        for message in self.mine:
+            out.setdefault((self._connection[message.exchange], message.kind), []).append(message.frame)
+        for frames in out.values():
+            frames.sort()
+        return out
 
     def closing(self, message: Mine) -> tuple[int, ...]:
         """The packets that close the stream of a message whose body ends there."""
@@ -193,4 +231,6 @@ class Reasons:
         if before:
             return "retransmission", before
         hole = direction.hole((heard.frame,))
+        if not hole and heard.kind == RESPONSE and self.wire.answers_unseen(heard.frame):
+            return "request-lost", heard.frame
         return ("gap", hole) if hole else UNKNOWN

@@ -24,7 +24,7 @@ FIELDS = (
     "http.content_length", "http.chunk_size", "http.file_data",
 )  # fmt: skip
 MARK = "\x1f"  # between several values of a field
-MESSAGES = "http.request.method || http.response.code"
+MESSAGES = "tcp && (http.request.method || http.response.code)"  # HTTP over UDP (SSDP) is none of ours
 QUIET = ("json", "data-text-lines", "xml", "image-jfif", "png", "media")  # what bodies hold is not looked into
 UNREADABLE = ("cut short", "damaged or corrupt")  # what it says of such a capture
 INSTALL = "apt-get install tshark"

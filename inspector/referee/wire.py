@@ -15,7 +15,7 @@ from inspector.table import I64, U8, Bool
 
 APART = 1_000_000_000  # ns: copies of one packet are no further apart
 FIRSTS = 8  # packets with one fingerprint that may each have copies
-FIN, SYN, RST = 1, 2, 4
+FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,41 @@ class WireFacts:
             self._known[key] = Direction(self.segments, mine[(mine >= first) & (mine < last)], k > 0)
         return self._known[key]
 
+    def acknowledged(self, packet: int, direction: Direction, packets: tuple[int, ...]) -> int:
+        """The first packet of the other side that acknowledges bytes right behind what `packets` hold, where no packet of
+        `direction` brings any; 0 where none does."""
+        rows = self.rows(packet)
+        if not len(rows):
+            return 0
+        _low, high = direction.span(packets)
+        if int(direction.end.max()) > high:
+            return 0
+        row, s = int(rows[0]), self.segments
+        other = (self.source == self.target[row]) & (self.target == self.source[row]) & ((s.flags & ACK) != 0)
+        back = np.flatnonzero(other)
+        back = back[back > row]
+        ahead = ((s.ack[back].astype(np.int64) - direction.base + HALF) & MASK) - HALF
+        found = back[(ahead > high + 1) & (ahead < high + HALF // 2)]  # a FIN counts one
+        return int(s.packet[found[0]]) if len(found) else 0
+
+    def answers_unseen(self, packet: int) -> bool:
+        """Whether a packet acknowledges bytes of the other side that, in part, no packet brought."""
+        rows, s = self.rows(packet), self.segments
+        if not len(rows):
+            return False
+        row = int(rows[0])
+        low, high = self._range(int(blend(self.target[rows[:1]], self.source[rows[:1]])[0]))
+        there = np.sort(self._flows[1][low:high])
+        before = there[there < row]
+        if not len(before):
+            return False
+        other = self.direction(int(s.packet[before[-1]]))
+        if other is None:
+            return False
+        ahead = ((int(s.ack[row]) - other.base + HALF) & MASK) - HALF
+        start, _stop, _behind = other.holes
+        return bool(len(start) and start[0] < ahead) or ahead > int(other.end.max()) + 1
+
     @cached_property
     def _sorted(self) -> I64:
         both, order = self._flows
@@ -148,6 +183,7 @@ class Direction:
     def __init__(self, s: Segments, rows: I64, synced: bool) -> None:
         self.synced = synced
         self.packets = s.packet[rows]
+        self.base = int(s.seq[rows[0]])
         ahead = (s.seq[rows].astype(np.int64) - int(s.seq[rows[0]]) + HALF) & MASK
         self.start = ahead - HALF + ((s.flags[rows] & SYN) != 0)
         self.end = self.start + s.length[rows]
@@ -170,11 +206,12 @@ class Direction:
         behind = np.minimum.accumulate(packets[::-1])[::-1]
         return top[at - 1], start[at], behind[at]
 
-    def hole(self, packets: tuple[int, ...]) -> int:
-        """The first packet behind the first hole that lies before or inside what these packets hold; 0 where there is none."""
+    def hole(self, packets: tuple[int, ...], touching: bool = False) -> int:
+        """The first packet behind the first hole that lies before or inside what these packets hold, or with `touching` right
+        behind it; 0 where there is none."""
         _low, high = self.span(packets)
         start, _stop, behind = self.holes
-        return int(behind[0]) if len(start) and start[0] < high else 0
+        return int(behind[0]) if len(start) and start[0] < high + touching else 0
 
     def first_cut(self, packets: tuple[int, ...]) -> int:
         """The first packet that the snap length cut, of these and of those with bytes before theirs; 0 where there is none."""

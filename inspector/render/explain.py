@@ -108,7 +108,7 @@ class _Teller:
             )
             if self.m.reason == "encrypted":
                 fact = _("The proxy's own server side speaks TLS: the client's leg cannot be read there.")
-            return FIRST, ExplanationStep("asks", _("The client's request was not read"), (says,), (), fact)
+            return FIRST, ExplanationStep("asks", _("The client's request is not in the capture"), (says,), (), fact)
         if d.request_time is None:
             says = _("Only the reply to {client} is in the capture: packets with its request were lost.")
             title = _("The client's request was lost from the capture")
