@@ -64,7 +64,7 @@ class Inspection:
 
     @cached_property
     def _presenter(self) -> Presenter:
-        return Presenter(*self._kept.tables())
+        return Presenter(*self._kept.tables(), self._pipeline.reading.unread_requests.found)
 
     def mirror_views(self) -> Iterator[MirrorView]:
         """Each mirror with its verdict and evidence, in order of time."""

@@ -23,6 +23,7 @@ from inspector.inspection.located import Placed
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.refused import Tries
 from inspector.inspection.understood import Understood
+from inspector.inspection.unread_requests import UnreadRequests
 from inspector.inspection.unseen import Encrypted
 from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
@@ -81,6 +82,7 @@ class Reading:
         self.parser = Parser(Options(**limits.chosen("inspector.http.parser:Options")))
         self.understood = Understood()
         self.tries = Tries()
+        self.unread_requests = UnreadRequests()
         self._news = News()
         self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
         self.twins = Twins() if len(self.readers) > 1 else None
@@ -191,7 +193,9 @@ class Reading:
         if len(read.messages):
             with self.timed("exchanges"):
                 self._news.messages.append(read.messages)
-                self._news.placed.append(self._place(read.messages))
+                placed = self._place(read.messages)
+                self._news.placed.append(placed)
+                self.unread_requests.add(streams, read, placed, self.understood.left())
                 last = int(read.messages.slot.max())
                 if last >= len(self._heard):
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))

@@ -51,6 +51,10 @@ class Understood:
         if len(ends):
             self._ends(ends, acked, where)
 
+    def left(self) -> I64:
+        """By slot: bytes that belong to no message so far."""
+        return self._state[:, PAYLOAD] - self._state[:, IN_MESSAGES]
+
     def _grow(self, slots: int) -> None:
         old = len(self._state)
         if slots > old:

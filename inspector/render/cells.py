@@ -11,8 +11,18 @@ from inspector.views.objects import CaptureView, ExchangeView, MirrorView, Share
 NONE = "-"
 
 
-def request(method: str | None, path: str | None) -> str:
-    """`GET /items`; unknown parts are `?`; a response without its request is said to be one."""
+def request(method: str | None, path: str | None, unread: tuple[str, int | None] | None = None) -> str:
+    """`GET /items`; unknown parts are `?`; a response without its request is said to be one, with why that was not read where
+    it was captured."""
+    if method is None and path is None and unread is not None:
+        why, packet = unread
+        if packet is None:
+            return _("(request not read)")
+        said = {
+            "snaplen": _("(request cut off, packet {packet})"),
+            "lost": _("(request lost in part, packet {packet})"),
+        }.get(why, _("(request not read, packet {packet})"))
+        return said.format(packet=packet)
     if method is None and path is None:
         return _("(request not captured)")
     return f"{shown(method)} {shown(path)}"
@@ -20,7 +30,7 @@ def request(method: str | None, path: str | None) -> str:
 
 def mirror_request(m: MirrorView) -> str:
     """Method and path of a mirror."""
-    return request(m.method, m.path)
+    return request(m.method, m.path, m.mirror.unread)
 
 
 def server(x: ExchangeView | None) -> str:

@@ -131,7 +131,7 @@ class _Builder:
     def exchange(self, x: ExchangeView, source: int, target: int, asks: str, answer: Arrow) -> None:
         """Both messages of an exchange; what was not captured is drawn as not seen."""
         if x.request_time is None:
-            unseen = _("request not captured")
+            unseen = _("request not captured") if x.unread is None else _("request not read")
             self.add(Arrow(x.leg, ArrowKind.UNSEEN, source, target, "", "", unseen), x.response_time)
         else:
             what, size = _short(cells.request(x.method, x.path)), _body(x, "request")

@@ -60,7 +60,7 @@ def exchanges(source: Shown) -> Iterator[str]:
             safe(x.leg),
             safe(escape(x.client)),
             safe(escape(x.server)),
-            safe(cells.request(x.method, x.path)),
+            safe(cells.request(x.method, x.path, x.unread)),
             cells.status(x),
             duration(x.duration) or NONE,
         ]

@@ -132,7 +132,7 @@ def exchanges(source: Shown, columns: int) -> Iterator[str]:
             x.leg,
             escape(x.client),
             escape(x.server),
-            cells.request(x.method, x.path),
+            cells.request(x.method, x.path, x.unread),
             cells.status(x),
             duration(x.duration) or NONE,
         ]

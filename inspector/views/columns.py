@@ -6,7 +6,7 @@ Presenter makes columns in bulk; views and machine output are both made from the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inspector.ragged import Ragged
 from inspector.table import I64, Bool
-from inspector.views.objects import Evidence, ExchangeView, GapView, MirrorView
+from inspector.views.objects import Evidence, ExchangeView, GapView, LoneResponseView, MirrorView
 
 ABSENT = int(np.iinfo(np.int64).min)  # in an array where a view has None: a time, a duration, a lag that is not known
 V_co = TypeVar("V_co", covariant=True)
@@ -71,13 +71,18 @@ class ExchangeColumns:
     response_body_hash: list[str | None]
     complete: list[bool]
     gaps: list[list[GapView]]
+    unread: list[tuple[str, int | None] | None] = field(default_factory=list)  # none at all, or n
 
     def __len__(self) -> int:
         return len(self.id)
 
     def views(self) -> Iterator[ExchangeView]:
         """The exchanges as objects."""
-        return map(ExchangeView, *(_listed(getattr(self, name)) for name in EXCHANGE_FIELDS))
+        columns = [_listed(getattr(self, name)) for name in EXCHANGE_FIELDS]
+        if not any(self.unread):
+            return map(ExchangeView, *columns)
+        rows = zip(self.unread, zip(*columns, strict=True), strict=True)
+        return (ExchangeView(*row) if why is None else LoneResponseView(*row, why) for why, row in rows)  # type: ignore[call-arg]
 
     @staticmethod
     def of(views: Iterable[ExchangeView]) -> ExchangeColumns:
@@ -88,7 +93,7 @@ class ExchangeColumns:
             columns[name] = Ragged.of(columns[name], np.int64)
         for name in ("request_time", "response_time", "response_end_time", "duration"):
             columns[name] = _array(columns[name])
-        return ExchangeColumns(**columns)
+        return ExchangeColumns(**columns, unread=[v.unread for v in views])
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,19 @@ class ExchangeView:
     complete: bool
     gaps: list[GapView] = field(default_factory=list)
 
+    @property
+    def unread(self) -> tuple[str, int | None] | None:
+        """Of a request that was captured at least in part and not read: why ("snaplen", "lost", "unread"), and its first
+        packet, where it is known."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class LoneResponseView(ExchangeView):
+    """A response whose request was captured, and not read."""
+
+    unread: tuple[str, int | None] | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from inspector.views.columns import ABSENT, ExchangeColumns, Listing, MirrorColu
 from inspector.views.objects import ExchangeView, GapView, MirrorView
 from inspector.views.sentences import Witness
 
+Unread = tuple[str, int | None]
+UnreadMap = Mapping[tuple[int, int], Unread]  # by capture and first packet of a response: why its request was not read
 PROTOCOLS = {10: "http/1.0", 11: "http/1.1", 20: "h2"}
 LEGS = tuple(leg.name.lower() for leg in Leg)
 VERDICTS = tuple(v.name.lower() for v in Verdict)
@@ -43,10 +45,17 @@ def _proof_words(proof: int) -> tuple[str, ...]:
 class Presenter:
     """Shows exchanges (leg: (n,) Leg by row, None where only mirrors are shown) and the mirrors among them."""
 
-    def __init__(self, exchanges: Exchanges, mirrors: Mirrors, leg: U8 | None = None) -> None:
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        mirrors: Mirrors,
+        leg: U8 | None = None,
+        unread: UnreadMap | None = None,
+    ) -> None:
         self.e = exchanges
         self.table = mirrors
         self.leg = leg
+        self.unread = unread or {}
         self._endpoint = Memo[tuple[int, int, int], str](lambda key: format_endpoint(*key))
         self._address = Memo[tuple[int, int], str](lambda key: format_address(*key))
         self._signs = Memo(_sign_words)
@@ -119,7 +128,20 @@ class Presenter:
             response_body_hash=_digests(e.response_hash[rows], known),
             complete=whole.tolist(),
             gaps=self._gaps(rows),
+            unread=self._unread(rows),
         )
+
+    def _unread(self, rows: I64) -> list[tuple[str, int | None] | None]:
+        """Why requests that were captured were not read."""
+        e = self.e
+        if not self.unread:
+            return [None] * len(rows)
+        alone = ((e.request_time[rows] < 0) & (e.response_packets.lengths[rows] > 0)).tolist()
+        found: list[tuple[str, int | None] | None] = []
+        for row, lone in zip(rows.tolist(), alone, strict=True):
+            key = (int(e.capture[row]), int(e.response_packets[row][0])) if lone else None
+            found.append(self.unread.get(key) if key is not None else None)
+        return found
 
     def _texts(self, rows: I64) -> list[list[str | None]]:
         """Method, target, host and request id as latin-1 text, None where one is absent or unknown."""

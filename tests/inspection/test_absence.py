@@ -9,6 +9,7 @@ import pytest
 from made_traffic import ACK, CLIENT, PROXY, SYN, V1, V2, Made, asked, frame, told
 
 import inspector
+from inspector.render import cells
 from inspector.views.objects import SummaryView
 
 ROOT = Path(__file__).parents[2]
@@ -126,3 +127,38 @@ def test_the_original_may_be_among_what_was_not_read() -> None:
 def test_a_larger_buffer_only_where_packets_were_lost() -> None:
     cut = inspector.inspect(str(ROOT / "captures/snap96-client.pcap")).summary
     assert not any("buffer" in s for s in cut.unseen)
+
+
+def lone(size: int, lost: str) -> Made:
+    """A response whose request was lost: `all` of it, its `end`, or its `start`."""
+    made, ask, say = Made(), asked("/" + "a" * 200, "h"), told(b"ok")
+    made.put(0, frame(CLIENT, 4000, V1, 80, 999, 0, SYN))
+    made.put(0.1, frame(V1, 80, CLIENT, 4000, 4999, 1000, SYN | ACK))
+    for at in range(0, len(ask), size):
+        gone = lost == "all" or (at == 0 and lost == "start") or (at + size >= len(ask) and lost == "end")
+        if not gone:
+            made.put(0.2, frame(CLIENT, 4000, V1, 80, 1000 + at, 5000, ACK, ask[at : at + size]))
+    made.put(1, frame(V1, 80, CLIENT, 4000, 5000, 1000 + len(ask), ACK, say))
+    made.put(1.1, frame(CLIENT, 4000, V1, 80, 1000 + len(ask), 5000 + len(say), ACK))
+    return made
+
+
+@pytest.mark.parametrize(("lost", "said"), [("all", None), ("start", ("lost", 3))])
+def test_a_request_that_was_not_read(lost: str, said: tuple[str, int] | None) -> None:
+    (x,) = inspector.inspect(io.BytesIO(lone(100, lost).pcap())).exchange_views()
+    assert (x.method, x.status, x.unread) == (None, 200, said)
+    words = cells.request(x.method, x.path, x.unread)
+    assert words == ("(request not captured)" if said is None else "(request lost in part, packet 3)")
+
+
+def test_requests_cut_by_the_snap_length() -> None:
+    found = inspector.inspect(str(ROOT / "captures/snap96-client.pcap"))
+    alone = [x for x in found.exchange_views() if x.method is None]
+    assert alone
+    told_of = [x for x in alone if x.unread is not None]
+    assert len(told_of) >= len(alone) - 3
+    assert {x.unread[0] for x in told_of if x.unread} == {"snaplen"}
+    for x in told_of:
+        assert x.unread is not None
+        assert x.unread[1] is not None
+        assert x.unread[1] < x.response_packets[0]
