@@ -125,6 +125,16 @@ LIMITS = (
           marked("that a pcap's header may claim: a larger one is not believed")),
     Limit("interfaces", 4096, "interfaces", "inspector.capture.pcapng:MAX_INTERFACES",
           marked("of a pcapng: packets of others are counted as never described")),
+    Limit("packet-comments", 1000, "comments", "inspector.capture.pcapng:MAX_PACKET_COMMENTS",
+          marked("of packets that are kept of a pcapng: the rest is left out")),
+    Limit("host-names", 4096, "names", "inspector.capture.pcapng:MAX_NAMES",
+          marked("of addresses that are kept of a pcapng: the rest is left out")),
+    Limit("pcapng-text", 4 * KIB, "bytes", "inspector.capture.pcapng:MAX_TEXT",
+          marked("of such a name or comment, or of an interface's description: the rest is left out")),
+    Limit("text-in-front", 64 * KIB, "bytes", "inspector.capture.terminal:FRONT",
+          marked("in front of a capture that may be messages of programs: beyond, it is refused as no capture")),
+    Limit("text-in-between", 4 * KIB, "bytes", "inspector.capture.terminal:MESSAGES",
+          marked("of messages behind a pcap's header or between records: beyond, they are called damage")),
     Limit("fragmented-datagrams", 1024, "datagrams", "inspector.capture.fragments:MAX_DATAGRAMS",
           marked("open at once: beyond, the oldest are given up and counted")),
     Limit("fragment-bytes", 8 * MIB, "bytes", "inspector.capture.fragments:MAX_BYTES", marked("held for them: the same beyond")),
@@ -183,10 +193,10 @@ LIMITS = (
           marked("of a dissection: the rest is counted")),
 )  # fmt: skip
 UNITS = (  # `Limit.unit` as the catalogues have it
-    marked("arrows"), marked("captures"), marked("changes"), marked("characters"), marked("codings"),
+    marked("arrows"), marked("captures"), marked("changes"), marked("characters"), marked("codings"), marked("comments"),
     marked("connections"), marked("datagrams"), marked("differences"), marked("exchanges"), marked("headers"),
     marked("interfaces"), marked("layers"), marked("levels"), marked("lines"), marked("members"), marked("mirrors"),
-    marked("packets"), marked("pages"), marked("readings"), marked("requests"), marked("routes"), marked("rows"),
+    marked("names"), marked("packets"), marked("pages"), marked("readings"), marked("requests"), marked("routes"), marked("rows"),
     marked("sentences"), marked("streams"),
 )  # fmt: skip
 BY_NAME = {limit.name: limit for limit in LIMITS}

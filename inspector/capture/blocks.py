@@ -6,12 +6,13 @@ from inspector.capture.decode import AT, CAPTURED, INTERFACE, KIND, LENGTH, LINK
 from inspector.capture.layers import BIG_ENDIAN
 from inspector.capture.octets import ByteRows, Octets, host16, host32
 from inspector.capture.records import BROKEN, DAMAGED, FULL, LONGEST, MORE, SOUND, SPECIAL, TO_THE_END, UNKNOWN
-from inspector.kernels.kernel import kernel
+from inspector.kernels.kernel import cold, kernel
 
 SECTION = 0x0A0D0D0A
 INTERFACE_BLOCK = 1
 OLD_PACKET = 2
 SIMPLE_PACKET = 3
+NAMES = 4
 ENHANCED_PACKET = 6
 SECRETS = 0x0A
 BYTE_ORDER = 0x1A2B3C4D
@@ -37,7 +38,8 @@ UNNAMED = 4  # INDEX of the interface that stands for those never described, -1 
 INTERFACES_LEFT = 5  # that may still be described
 COMMENTS_LEFT = 6  # that may still be kept
 OMITTED = 7  # interfaces described beyond that
-STATE_COLUMNS = 8
+NAMES_LEFT = 8  # blocks of names that may still be looked into
+STATE_COLUMNS = 9
 
 COMMENT = 1  # an option
 
@@ -184,14 +186,20 @@ def put_packet(
     return 0
 
 
+@cold
+def named(data: Octets, at: int, size: int, state: ByteRows) -> int:
+    """Whether the block of names at `at` begins with one, and may be looked into."""
+    return 1 if state[0, NAMES_LEFT] > 0 and size >= 20 and host16(data, at + 8, state[0, BIG]) != 0 else 0
+
+
 @kernel
 def scan_blocks(
     data: Octets, at: int, end: int, state: ByteRows, interfaces: ByteRows, records: ByteRows, count: int, room: int
 ) -> tuple[int, int, int]:
     """Read blocks from `at` on, packets into `records` from row `count` on: `(count, at, status)`.
 
-    SPECIAL: at `at` stands what Python has to keep something of: an interface, secrets, a section with a comment, or a packet
-    of an interface that was never described and has no name yet. Other blocks are passed over, and so are descriptions
+    SPECIAL: at `at` stands what Python has to keep something of: an interface, secrets, names, a section with a comment, or a
+    packet of an interface that was never described and has no name yet. Other blocks are passed over, and so are descriptions
     beyond what may be kept, so that a file of nothing else costs no more than its bytes. Where each packet's options end is
     left in row KIND.
     """
@@ -218,7 +226,7 @@ def scan_blocks(
             if state[0, INTERFACES_LEFT] > 0:
                 return count, at, SPECIAL
             state[0, OMITTED] += 1
-        elif kind == SECRETS:
+        elif kind == SECRETS or (kind == NAMES and named(data, at, size, state)):
             return count, at, SPECIAL
         elif kind == ENHANCED_PACKET or kind == SIMPLE_PACKET or kind == OLD_PACKET:
             status = put_packet(data, at, kind, size, state, interfaces, records, count)

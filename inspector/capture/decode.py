@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector.capture import faults
-from inspector.capture.layers import ARP, NOTHING, interface_index, link_header, to_network, tunnel
+from inspector.capture.carried import ARP, NOTHING, UNREAD
+from inspector.capture.layers import interface_index, link_header, to_network
 from inspector.capture.network import FRAGMENT, TCP, destination, ipv4, ipv6, source, tcp_header, timestamp
 from inspector.capture.octets import ByteRows, Octets, be16, be32
 from inspector.capture.tables import PacketKind
+from inspector.capture.tunnels import tunnel
 from inspector.kernels.instructions import prefetch
 from inspector.kernels.kernel import kernel
 from inspector.table import I64, U64
@@ -24,7 +26,7 @@ LINK = 4  # link type, BIG_ENDIAN added where the file is
 INTERFACE = 5  # index into CaptureInfo.interfaces; `decode` makes it -1 - slot for LINUX_SLL2, see `named`
 DEPTH = 6  # outer headers taken off before (reassembled datagrams)
 KIND = 7
-FAULT = 8
+FAULT = 8  # of `faults`, or a code of `carried`: what the packet is in that is not looked into
 RECORD_ROWS = 9
 
 # Rows of `segments`, (12, n) int64, and of `addresses`, (4, n) uint64.
@@ -113,7 +115,7 @@ def walk(
     while True:
         following, at = to_network(data, at, cap, following)
         if following < 0:
-            return KIND_MALFORMED, -following, at, cap, wire, ip_at, version, depth
+            return (KIND_MALFORMED if following > -UNREAD else kind), -following, at, cap, wire, ip_at, version, depth
         if following == ARP:
             return KIND_ARP, NO_FAULT, at, cap, wire, ip_at, version, depth
         if following == NOTHING:
@@ -136,7 +138,7 @@ def walk(
         kind = KIND_UDP if protocol == 17 else OTHER
         following, at = tunnel(data, at, cap, protocol)
         if following < 0:
-            return KIND_MALFORMED, -following, at, cap, wire, ip_at, version, depth
+            return (KIND_MALFORMED if following > -UNREAD else kind), -following, at, cap, wire, ip_at, version, depth
         if following == NOTHING:
             return kind, NO_FAULT, at, cap, wire, ip_at, version, depth
         depth += 1

@@ -9,6 +9,7 @@ from inspector.lang import _
 TRUNCATED_RECORD = "truncated-record"
 DAMAGED_RECORD = "damaged-record"
 RECORD_TIME = "record-time"  # a time that cannot be: the previous packet's is used
+LINE_ENDS = "line-ends"  # a terminal wrote CR LF for each LF, which was undone
 DECOMPRESSION = "decompression"
 READ_ERROR = "read-error"
 UNKNOWN_LINK_TYPE = "unknown-link-type"

@@ -1,36 +1,47 @@
-"""Kernels for what lies below IP: link headers, VLAN tags, PPP, and the tunnels that IP carries.
+"""Kernels for what lies below IP: link headers, VLAN tags, LLC, PPP and PPPoE. Tunnels are in `tunnels`.
 
 Each takes `at`, where its header starts, and `cap`, the end of the captured bytes, and returns `(next, at)`: what
-follows (an EtherType, see below) and where. A negative `next` is a fault of `capture.faults`, NOTHING what is not read.
+follows (see `carried`) and where.
 """
 
 from __future__ import annotations
 
 from inspector.capture import faults
-from inspector.capture.octets import Octets, be16, be32, host16
+from inspector.capture.carried import (
+    ANY_IP,
+    ARP,
+    FRAME,
+    IN_ETHERNET,
+    IN_LLC,
+    IN_PPP,
+    IPV4,
+    IPV6,
+    LEAST_TYPE,
+    LLC,
+    NOTHING,
+    OF_LINK,
+    OLD_QINQ,
+    PPP,
+    PPPOE,
+    QINQ,
+    VLAN,
+)
+from inspector.capture.octets import Octets, be16, be32, host16, host32
+from inspector.capture.wireless import radiotap, wlan
 from inspector.kernels.kernel import cold, kernel
-
-# What follows: EtherTypes (IEEE 802), and two of our own below 0x600.
-NOTHING = 0
-ANY_IP = 1  # the version nibble decides
-IPV4 = 0x0800
-ARP = 0x0806
-FRAME = 0x6558  # Transparent Ethernet Bridging: an Ethernet frame
-VLAN = 0x8100
-IPV6 = 0x86DD
-QINQ = 0x88A8
-PPP = 0x880B
-OLD_QINQ = 0x9100
 
 SHORT = -faults.SHORT_HEADER
 BAD_LINK = -faults.BAD_LINK
-BAD_TUNNEL = -faults.BAD_TUNNEL
 
 BIG_ENDIAN = 1 << 16  # added to a link type whose headers hold numbers in the byte order of a big-endian writer
 
 VXLAN_PORT = 4789
 LINUX_VXLAN_PORT = 8472
 GENEVE_PORT = 6081
+
+PPI = 192
+PKTAP = 258
+NO_LINK = 0xFFFF  # of interfaces never described
 
 
 @kernel
@@ -39,6 +50,12 @@ def link_header(data: Octets, at: int, cap: int, link: int) -> tuple[int, int]:
     kind = link & 0xFFFF
     if kind == 1:  # EN10MB
         return FRAME, at
+    if kind == PKTAP or kind == PPI:
+        kind, at = wrapped(data, at, cap, kind)
+        if kind < 0 or kind == NO_LINK:
+            return (kind if kind < 0 else NOTHING), at
+        if kind == 1:
+            return FRAME, at
     if kind == 276:  # LINUX_SLL2: protocol, reserved, interface index, ARPHRD, packet type, address length, address
         if cap - at < 20:
             return SHORT, at
@@ -66,11 +83,49 @@ def link_header(data: Octets, at: int, cap: int, link: int) -> tuple[int, int]:
         if cap - at < 4:
             return SHORT, at
         if data[at] == 0x0F or data[at] == 0x8F:
-            return be16(data, at + 2), at + 4
+            return typed(be16(data, at + 2)), at + 4
         return PPP, at
     if kind == 239:
         return nflog(data, at, cap, link >> 16)
-    return NOTHING, at
+    return seldom_link(data, at, cap, kind)
+
+
+@cold
+def seldom_link(data: Octets, at: int, cap: int, kind: int) -> tuple[int, int]:
+    """The link types that few captures have."""
+    if kind == 104:  # C_HDLC: address, control, EtherType
+        return (SHORT if cap - at < 4 else typed(be16(data, at + 2))), at + 4
+    if kind == 51:  # PPP_ETHER
+        return PPPOE, at
+    if kind == 105:
+        return wlan(data, at, cap, 0)
+    if kind == 127:
+        return radiotap(data, at, cap)
+    return (NOTHING if kind == NO_LINK else -(OF_LINK | kind)), at
+
+
+@cold
+def wrapped(data: Octets, at: int, cap: int, kind: int) -> tuple[int, int]:
+    """The link type of the packet within PKTAP (macOS) or PPI, and where it starts; a fault, or NO_LINK where there is none.
+
+    Both headers are little-endian: PKTAP has its length, the type of record and the link type in 32 bits each; PPI has
+    version, flags, its length in 16 bits and the link type in 32.
+    """
+    if cap - at < 12:
+        return SHORT, at
+    size = host32(data, at, 0) if kind == PKTAP else host16(data, at + 2, 0)
+    link = host32(data, at + 8, 0) if kind == PKTAP else host32(data, at + 4, 0)
+    if kind == PKTAP and host32(data, at + 4, 0) != 1:  # a record without a packet
+        return NO_LINK, at
+    if size < 8 or link > NO_LINK:
+        return BAD_LINK, at
+    return (SHORT if size > cap - at else link), at + size
+
+
+@kernel
+def typed(number: int) -> int:
+    """What an EtherType says; below LEAST_TYPE it would be mistaken for one of our own numbers."""
+    return number if number >= LEAST_TYPE else -(IN_ETHERNET | number)
 
 
 @kernel
@@ -78,8 +133,10 @@ def cooked(protocol: int, hardware: int) -> int:
     """What follows a Linux cooked header: its protocol, or the version nibble for devices without link layer."""
     if hardware == 824:  # ARPHRD_NETLINK: the protocol is a netlink family
         return NOTHING
-    if protocol >= 0x600:
+    if protocol >= LEAST_TYPE:
         return protocol
+    if protocol == 4:  # LINUX_SLL_P_802_2
+        return LLC
     # ARPHRD_TUNNEL, TUNNEL6, SIT, IPGRE, PPP, RAWIP, NONE with no protocol given.
     bare = hardware == 768 or hardware == 769 or hardware == 776 or hardware == 778
     if protocol == 0 and (bare or hardware == 512 or hardware == 519 or hardware == 65534):
@@ -123,92 +180,71 @@ def ppp(data: Octets, at: int, cap: int) -> tuple[int, int]:
         return IPV4, at
     if protocol == 0x57:
         return IPV6, at
-    return NOTHING, at
+    return -(IN_PPP | protocol), at
+
+
+@cold
+def pppoe(data: Octets, at: int, cap: int) -> tuple[int, int]:
+    """RFC 2516 section 4: version and type, code (0 in a session), session, length; then PPP."""
+    if cap - at < 8:
+        return SHORT, at
+    if (data[at] & 0xFF) != 0x11 or (data[at + 1] & 0xFF) != 0:
+        return -(IN_ETHERNET | PPPOE), at
+    return PPP, at + 6
+
+
+@cold
+def llc(data: Octets, at: int, cap: int) -> tuple[int, int]:
+    """IEEE 802.2: two service access points and a control field; SNAP (RFC 1042) has organisation and EtherType behind it."""
+    if cap - at < 3:
+        return SHORT, at
+    point = data[at] & 0xFF
+    if point == 6 and (data[at + 1] & 0xFF) == 6 and data[at + 2] == 3:
+        return ANY_IP, at + 3
+    if point != 0xAA or (data[at + 1] & 0xFF) != 0xAA or data[at + 2] != 3:
+        return -(IN_LLC | point), at
+    if cap - at < 8:
+        return SHORT, at
+    organisation = be32(data, at + 2) & 0xFFFFFF
+    if organisation != 0 and organisation != 0xF8:  # 0xF8: 802.1H
+        return -(IN_LLC | point), at
+    return typed(be16(data, at + 6)), at + 8
 
 
 @kernel
 def to_network(data: Octets, at: int, cap: int, following: int) -> tuple[int, int]:
-    """Take off Ethernet, VLAN tags and PPP until IP, ARP, NOTHING or a fault comes."""
+    """Take off Ethernet, VLAN tags, LLC, PPPoE and PPP until IP, ARP, NOTHING, a fault or what is not read comes."""
     while following >= 0:
         if following == FRAME:
             if cap - at < 14:
                 return SHORT, at
             following = be16(data, at + 12)
             at += 14
+            if following < LEAST_TYPE:
+                following = LLC
+        elif following in (IPV4, IPV6, ARP):
+            return following, at
         elif following in (VLAN, QINQ, OLD_QINQ):
             if cap - at < 4:
                 return SHORT, at
             following = be16(data, at + 2)
             at += 4
-        elif following == PPP:
-            following, at = ppp(data, at, cap)
+            if following < LEAST_TYPE:
+                following = LLC
         elif following == ANY_IP:
             if cap - at < 1:
                 return SHORT, at
             version = data[at] >> 4
             return (IPV4 if version == 4 else IPV6 if version == 6 else BAD_LINK), at
-        elif following in (IPV4, IPV6, ARP):
-            return following, at
+        elif following == PPP:
+            following, at = ppp(data, at, cap)
+        elif following == LLC:
+            following, at = llc(data, at, cap)
+        elif following == PPPOE:
+            following, at = pppoe(data, at, cap)
         else:
-            return NOTHING, at
+            return (-(IN_ETHERNET | following) if following != NOTHING else NOTHING), at
     return following, at
-
-
-@cold
-def gre(data: Octets, at: int, cap: int) -> tuple[int, int]:
-    """RFC 2784, 2890; version 1 is RFC 2637 (PPTP). Source routes (RFC 1701) are not read."""
-    if cap - at < 4:
-        return SHORT, at
-    flags = be16(data, at)
-    following = be16(data, at + 2)
-    version = flags & 7
-    if version > 1 or flags & 0x4000 or (version == 1 and following != PPP):
-        return NOTHING, at
-    at += 4
-    if flags & 0x8000:  # checksum, reserved
-        at += 4
-    if flags & 0x2000:  # key
-        at += 4
-    if flags & 0x1000:  # sequence number
-        at += 4
-    if version == 1 and flags & 0x0080:  # acknowledgement number
-        at += 4
-    return following, at
-
-
-@kernel
-def udp_tunnel(data: Octets, at: int, cap: int) -> tuple[int, int]:
-    """VXLAN (RFC 7348, section 5) and Geneve (RFC 8926, section 3.4), by the UDP header's destination port."""
-    if cap - at < 8:
-        return NOTHING, at
-    port = be16(data, at + 2)
-    if port in (VXLAN_PORT, LINUX_VXLAN_PORT):
-        if cap - at < 16:
-            return SHORT, at
-        if data[at + 8] & 0x08 == 0:  # the I flag: without it, it is something else on this port
-            return NOTHING, at
-        return FRAME, at + 16
-    if port == GENEVE_PORT:
-        if cap - at < 16:
-            return SHORT, at
-        if data[at + 8] >> 6 != 0:
-            return NOTHING, at
-        return be16(data, at + 10), at + 16 + 4 * (data[at + 8] & 0x3F)
-    return NOTHING, at
-
-
-@cold
-def tunnel(data: Octets, at: int, cap: int, protocol: int) -> tuple[int, int]:
-    """What IP protocol `protocol`, whose header starts at `at`, carries: NOTHING where it is no tunnel."""
-    if protocol == 17:
-        return udp_tunnel(data, at, cap)
-    if protocol == 4:
-        return IPV4, at
-    if protocol == 41:
-        return IPV6, at
-    if protocol == 47:
-        return gre(data, at, cap)
-    return NOTHING, at
 
 
 @kernel

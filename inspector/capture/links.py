@@ -8,12 +8,18 @@ PPP = 9
 RAW_BSD = 12
 RAW_OPENBSD = 14
 PPP_HDLC = 50
+PPP_ETHER = 51
 RAW = 101
+CISCO_HDLC = 104
+IEEE802_11 = 105
 LOOP = 108
 LINUX_SLL = 113
+IEEE802_11_RADIO = 127
+PPI = 192
 IPV4 = 228
 IPV6 = 229
 NFLOG = 239
+PKTAP = 258
 LINUX_SLL2 = 276
 
 NAMES = {
@@ -32,8 +38,28 @@ NAMES = {
 }  # fmt: skip
 
 READ = frozenset(
-    (NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, PPP_HDLC, RAW, LOOP, LINUX_SLL, IPV4, IPV6, NFLOG, LINUX_SLL2)
-)  # link types that are decoded
+    (
+        NULL,
+        ETHERNET,
+        PPP,
+        RAW_BSD,
+        RAW_OPENBSD,
+        PPP_HDLC,
+        PPP_ETHER,
+        RAW,
+        CISCO_HDLC,
+        IEEE802_11,
+        LOOP,
+        LINUX_SLL,
+        IEEE802_11_RADIO,
+        PPI,
+        IPV4,
+        IPV6,
+        NFLOG,
+        PKTAP,
+        LINUX_SLL2,
+    )
+)  # fmt: skip - link types that are decoded
 
 
 def link_type_name(number: int) -> str:

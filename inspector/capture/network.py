@@ -51,7 +51,7 @@ def ipv4(data: Octets, at: int, cap: int, wire: int) -> tuple[int, int, int, int
 def ipv6(data: Octets, at: int, cap: int, wire: int) -> tuple[int, int, int, int]:
     """RFC 8200 sections 3 and 4: as `ipv4`, extension headers taken off; FRAGMENT with `at` at the fragment header.
 
-    A payload length of 0 is a jumbogram or comes from offload: to the end of the packet.
+    A payload length of 0 is a jumbogram (RFC 2675) or comes from offload (BIG TCP): to the end of the packet.
     """
     if cap - at < 40:
         return (BAD_IPV6 if wire - at < 40 else SHORT), at, cap, wire

@@ -12,8 +12,20 @@ from inspector.capture.pcap import FILE_HEADER
 from inspector.capture.reader import BLOCK_BYTES, CaptureReader, Progress
 from inspector.capture.sniff import HINT, LOOK, describe, sniff
 from inspector.capture.source import Damaged, Decompressed, FileSource, Peeked, RangeSource, Source, Zstandard
+from inspector.capture.spelled import IN_BASE64, IN_HEX, STRAIGHT
 from inspector.capture.tables import CaptureInfo
 from inspector.capture.tar import Archive
+from inspector.capture.terminal import (
+    FRONT,
+    MESSAGES,
+    LineFeeds,
+    begins,
+    changed_header,
+    changed_section,
+    is_text,
+    tell_changed,
+    tell_messages,
+)
 from inspector.errors import CaptureError
 from inspector.lang import _
 
@@ -72,10 +84,10 @@ def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop
     growing = Peeked(Following(getattr(source, "file", None), stop))
     while True:
         try:
-            kind = sniff(growing.peek(4))
+            kind = sniff(_head_of_growing(growing))
             if kind in ("pcap", "pcapng"):
                 growing.peek(FILE_HEADER)
-                reader = CaptureReader(growing, CaptureInfo(name, number), block_bytes)
+                reader = _reader(growing, CaptureInfo(name, number), block_bytes, None)
                 reader.live = True
                 return reader
             break
@@ -92,13 +104,47 @@ def _open_growing(source: Source, name: str, number: int, block_bytes: int, stop
     raise CaptureError(name, _("not a capture") if head else _("is empty"), _(HINT))
 
 
+def _head_of_growing(growing: Peeked) -> bytes:
+    """The first bytes, of messages in front so many as come. Raises Waiting."""
+    head = growing.peek(4)
+    while not sniff(head) and is_text(head[: max(len(head) - FILE_HEADER, 4)]) and len(head) < MESSAGES:
+        if at := begins(growing.head):
+            growing.skip(at)
+            return growing.peek(4)
+        more = growing.peek(len(head) + 1)
+        if len(more) == len(head):
+            break
+        head = more
+    return head[:4]
+
+
+def _reader(source: Peeked, info: CaptureInfo, block_bytes: int, progress: Progress | None) -> CaptureReader:
+    """A reader of what `source` holds; what a terminal did to its beginning is undone and told."""
+    changed = changed_section(source.peek(LOOK)) if sniff(source.peek(4)) == "" else False
+    head = source.peek(FILE_HEADER)
+    if not changed and sniff(head) == "pcap" and b"\r\n" in head:
+        changed = changed_header(source.peek(FILE_HEADER + 8))
+
+    def removed(count: int) -> None:
+        info.bytes += count
+
+    taken = Peeked(LineFeeds(source, removed)) if changed else source
+    reader = CaptureReader(taken, info, block_bytes, progress)
+    info.bytes += len(source.skipped)
+    if source.skipped:
+        tell_messages(info, source.skipped, 0)
+    if changed:
+        tell_changed(info)
+    return reader
+
+
 def _open(source: Peeked, name: str, number: int, block_bytes: int, progress: Progress | None) -> list[CaptureReader]:
     try:
         source, compression, kind = _unwrap(source, name)
         if kind == "tar":
             return _open_archive(source, name, number, block_bytes, progress)
         info = CaptureInfo(name, number, compression=compression)
-        return [CaptureReader(source, info, block_bytes, progress)]
+        return [_reader(source, info, block_bytes, progress)]
     except Damaged as error:
         source.close()
         raise CaptureError(name, str(error), _("Copy or download it again.")) from None
@@ -114,7 +160,7 @@ def _unwrap(source: Peeked, name: str) -> tuple[Peeked, str, str]:
     """Take compression off: the source, its compressions ("gz", or "gz+zst" from outside in), and the kind inside."""
     layers: list[str] = []
     while True:
-        kind = sniff(_head(source))
+        kind = sniff(_head(source)) or _behind_text(source)
         if kind in ("pcap", "pcapng", "tar"):
             return source, "+".join(layers), kind
         if not kind:
@@ -131,6 +177,18 @@ def _head(source: Peeked) -> bytes:
     return head if sniff(head) in ("pcap", "pcapng") else source.peek(LOOK)
 
 
+def _behind_text(source: Peeked) -> str:
+    """The kind of a capture that a terminal changed, or that stands behind messages, which are passed over; "" where none."""
+    if changed_section(source.peek(LOOK)):
+        return "pcapng"
+    if not is_text(source.peek(4)):
+        return ""
+    head = source.peek(FRONT)
+    at = begins(head)
+    source.skip(at)
+    return ("pcapng" if changed_section(head[at:]) else sniff(head[at:])) if at else ""
+
+
 def _refuse(source: Peeked, name: str, layers: list[str]) -> None:
     head = source.peek(LOOK)
     if not head:
@@ -142,6 +200,8 @@ def _refuse(source: Peeked, name: str, layers: list[str]) -> None:
             )
         raise CaptureError(name, _("is empty"), _("Was tcpdump stopped early? tcpdump -U writes each packet at once."))
     what, hint = describe(head)
+    if what in (IN_BASE64, IN_HEX):
+        hint = _(STRAIGHT).format(command=hint)
     said = (
         _("not a capture; it looks like {what} ({kinds} of it)") if layers else _("not a capture; it looks like {what}")
     )

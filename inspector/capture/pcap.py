@@ -11,7 +11,19 @@ from inspector.capture import faults, links
 from inspector.capture.decode import DEPTH, INTERFACE, LINK
 from inspector.capture.faults import count_faults
 from inspector.capture.layers import BIG_ENDIAN
-from inspector.capture.records import BROKEN, CHAIN, DAY, HEADER, LONG_CHAIN, LONGEST, Framing, chain, scan_records
+from inspector.capture.records import (
+    BROKEN,
+    CHAIN,
+    DAY,
+    HEADER,
+    LONG_CHAIN,
+    LONGEST,
+    MODIFIED_HEADER,
+    Before,
+    Framing,
+    chain,
+    scan_records,
+)
 from inspector.capture.tables import CaptureInfo, Interface
 from inspector.errors import CaptureError
 from inspector.lang import _, marked
@@ -23,6 +35,10 @@ MAGICS = {  # first four bytes: big-endian, fractions in a second
     b"\xd4\xc3\xb2\xa1": (0, 1_000_000),
     b"\xa1\xb2\x3c\x4d": (1, 1_000_000_000),
     b"\x4d\x3c\xb2\xa1": (0, 1_000_000_000),
+}
+MODIFIED = {  # the same of Kuznetzov's libpcap, whose records have a longer header
+    b"\xa1\xb2\xcd\x34": (1, 1_000_000),
+    b"\x34\xcd\xb2\xa1": (0, 1_000_000),
 }
 USUAL_LIMIT = 262_144  # MAXIMUM_SNAPLEN of libpcap
 LARGEST_LIMIT = 1 << 20  # a snap length beyond it is not believed
@@ -37,14 +53,16 @@ class Pcap:
     def __init__(self, info: CaptureInfo, head: bytes) -> None:
         """`head`: the first 24 bytes."""
         self.info = info
-        self.big, self.unit = MAGICS[head[:4]]
+        self.big, self.unit = (MAGICS | MODIFIED)[head[:4]]
+        self.record_header = MODIFIED_HEADER if head[:4] in MODIFIED else HEADER
         order = ">u4" if self.big else "<u4"
         snaplen, network = (int(v) for v in np.frombuffer(head, order, 2, 16))
         self.snaplen = snaplen
         self.limit = min(max(snaplen, USUAL_LIMIT), LARGEST_LIMIT)
-        self._framing = Framing(self.big, self.unit, self.limit)
+        self._framing = Framing(self.big, self.unit, self.limit, self.record_header)
         self.link = network & 0xFFFF  # the upper bits tell of a frame check sequence
         self.previous = -1
+        self.loose = 0  # see `records.scan_records`
         info.format = "pcap"
         name = links.link_type_name(self.link)
         info.link_types.append(name)
@@ -59,8 +77,8 @@ class Pcap:
 
     def scan(self, data: U8, at: int, end: int, final: bool, records: I64, room: int) -> tuple[int, int, int]:
         """Fill the scanners' rows of `records`: `(count, at, status)`, see `records.scan_records`."""
-        count, at, status, self.previous, odd = scan_records(
-            data, at, end, int(final), self._framing, self.previous, records, room
+        count, at, status, self.previous, odd, self.loose = scan_records(
+            data, at, end, int(final), self._framing, Before(self.previous, self.loose), records, room
         )
         count_faults(self.info, faults.RECORD_TIME, odd)
         records[LINK, :count] = self.link + BIG_ENDIAN * self.big
@@ -78,7 +96,10 @@ class Pcap:
         captured = header["captured"]
         length = header["length"]
         good = (captured > 0) & (captured <= self.limit) & (captured <= length) & (length <= LONGEST)
-        return np.flatnonzero(good & (header["fraction"] < self.unit)) + at
+        fair = header["fraction"] < self.unit
+        if self.loose:
+            fair |= np.abs(header["seconds"].astype(np.int64) - self.previous // 1_000_000_000) <= DAY
+        return np.flatnonzero(good & fair) + at
 
     def chain(self, data: U8, at: int, end: int, final: bool, longest: int = CHAIN) -> int:
         """Whether records stand in a row from `at` on: see `records.chain`. Precondition: a candidate.
@@ -88,10 +109,11 @@ class Pcap:
         """
         if self._leaps(data, at):
             longest = max(longest, LONG_CHAIN)
-            following = at + HEADER + self._number(data, at + 8)
-            if following + HEADER <= end and not self._leaps(data, following):
+            following = at + self.record_header + self._number(data, at + 8)
+            if following + self.record_header <= end and not self._leaps(data, following):
                 return BROKEN
-        return chain(data, at, end, int(final), self._framing, longest)
+        near = self.previous // 1_000_000_000 if self.loose else -DAY - 1
+        return chain(data, at, end, int(final), self._framing, near, longest)
 
     def _leaps(self, data: U8, at: int) -> bool:
         return self.previous >= 0 and abs(self._number(data, at) - self.previous // 1_000_000_000) > DAY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,14 @@ from inspector.table import I64, U8
 MAGIC = b"\x0a\x0d\x0d\x0a"
 MAX_INTERFACES = 4096  # in a section, and in all: more are counted as never described
 MAX_COMMENTS = 100
+MAX_PACKET_COMMENTS = 1000
+MAX_NAMES = 4096  # and so many blocks of them at most
+MAX_TEXT = 4096  # bytes of a name, a description, a packet's comment
 MAX_SECRETS = 1 << 24
 TLS_KEY_LOG = 0x544C534B
 
 IF_NAME = 2
+IF_DESCRIPTION = 3
 IF_TSRESOL = 9
 IF_TSOFFSET = 14
 
@@ -44,6 +49,7 @@ class Pcapng:
         self.interfaces = np.zeros((blocks.INTERFACE_ROWS, 8), np.int64)
         self.links: set[int] = set()  # link types described so far
         self.told = 0  # rows of the batch whose comments are kept
+        self.name_blocks = 0  # looked into
         info.format = "pcapng"
         blocks.stand_in(self.state, self.interfaces)
 
@@ -59,6 +65,7 @@ class Pcapng:
             before = count
             self.state[0, blocks.INTERFACES_LEFT] = MAX_INTERFACES - len(self.info.interfaces)
             self.state[0, blocks.COMMENTS_LEFT] = MAX_COMMENTS - len(self.info.comments)
+            self.state[0, blocks.NAMES_LEFT] = MAX_NAMES - max(len(self.info.names), self.name_blocks)
             count, at, status = blocks.scan_blocks(data, at, end, self.state, self.interfaces, records, count, room)
             if count > before:
                 self._refuse()
@@ -100,18 +107,23 @@ class Pcapng:
         """Keep the comments of packets up to row `count`."""
         row = self.told
         self.told = count
-        while row < count and len(self.info.comments) < MAX_COMMENTS:
+        kept = self.info.packet_comments
+        while row < count and (len(self.info.comments) < MAX_COMMENTS or len(kept) < MAX_PACKET_COMMENTS):
             row = blocks.next_comment(data, records, row, count)
             if row < count:
                 start = records[AT, row] + (records[CAPTURED, row] + 3 & ~3)
                 big = int(records[LINK, row] >= BIG_ENDIAN)
-                self._keep_comments(bytes(data[start : records[KIND, row]]), big)
+                number = self.info.packets + row + 1  # the batch is counted when it is decoded
+                for comment in self._keep_comments(bytes(data[start : records[KIND, row]]), big):
+                    if len(kept) < MAX_PACKET_COMMENTS:
+                        kept.append((number, text(comment[:MAX_TEXT])))
                 row += 1
 
-    def _keep_comments(self, body: bytes, big: int) -> None:
-        for code, value in options(body, big):
-            if code == blocks.COMMENT and len(self.info.comments) < MAX_COMMENTS:
-                self.info.comments.append(text(value))
+    def _keep_comments(self, body: bytes, big: int) -> list[bytes]:
+        """Keep the comments among options; returns all of them."""
+        found = [value for code, value in options(body, big) if code == blocks.COMMENT]
+        self.info.comments += map(text, found[: max(MAX_COMMENTS - len(self.info.comments), 0)])
+        return found
 
     def _special(self, data: U8, at: int, end: int) -> int:
         """Keep what is to be kept of the block at `at`, whose end is in the data; where to go on."""
@@ -119,7 +131,9 @@ class Pcapng:
         kind, size = (int.from_bytes(data[i : i + 4].tobytes(), order) for i in (at, at + 4))
         if kind == blocks.SECRETS:
             return self._secrets(data, at, end)
-        if kind == blocks.SECTION:
+        if kind == blocks.NAMES:
+            self._names(data[at + 8 : at + size - 4].tobytes())
+        elif kind == blocks.SECTION:
             self._keep_comments(data[at + 24 : at + size - 4].tobytes(), self.big)
         elif kind == blocks.INTERFACE_BLOCK:
             self._interface(data[at + 8 : at + size - 4].tobytes())
@@ -134,13 +148,15 @@ class Pcapng:
         order: Any = "big" if self.big else "little"
         link = int.from_bytes(body[:2], order)
         snaplen = int.from_bytes(body[4:8], order)
-        name, comment = "", ""
+        name, comment, description = "", "", ""
         multiply, divide, shift, offset = 1000, 1, 0, 0
         for code, value in options(body[8:], self.big):
             if code == IF_NAME:
                 name = text(value)
             elif code == blocks.COMMENT:
                 comment = text(value)
+            elif code == IF_DESCRIPTION:
+                description = text(value[:MAX_TEXT])
             elif code == IF_TSRESOL and len(value) == 1:
                 multiply, divide, shift = resolution(value[0])
             elif code == IF_TSOFFSET and len(value) == 8:
@@ -148,7 +164,7 @@ class Pcapng:
                 offset = seconds * 1_000_000_000 if abs(seconds) < 1 << 32 else 0
         self._keep_comments(body[8:], self.big)
         index = len(self.info.interfaces)
-        self.info.interfaces.append(Interface(name, link, snaplen, comment))
+        self.info.interfaces.append(Interface(name, link, snaplen, comment, description))
         if link not in self.links:
             self.links.add(link)
             if links.link_type_name(link) not in self.info.link_types:
@@ -161,6 +177,18 @@ class Pcapng:
         self.interfaces[:, known] = (index, link + BIG_ENDIAN * self.big, snaplen, multiply, divide, shift, offset)
         self.state[0, blocks.KNOWN] = known + 1
         blocks.stand_in(self.state, self.interfaces)
+
+    def _names(self, body: bytes) -> None:
+        """Keep the names in a block (section 4.5): records of an address and the names it has, each ended by a zero."""
+        self.name_blocks += 1
+        for kind, value in options(body, self.big):
+            size = {1: 4, 2: 16}.get(kind, 0)
+            if not size or len(value) <= size:
+                continue
+            address = str(ip_address(value[:size]))
+            for name in value[size : size + MAX_TEXT].split(b"\0"):
+                if name and len(self.info.names) < MAX_NAMES:
+                    self.info.names.append((address, text(name)))
 
     def _secrets(self, data: U8, at: int, end: int) -> int:
         """The secrets blocks that stand in a row from `at` on; where the row ends."""

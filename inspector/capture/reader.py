@@ -14,8 +14,18 @@ from inspector.capture.pcap import FILE_HEADER, Pcap
 from inspector.capture.pcapng import Pcapng
 from inspector.capture.records import BROKEN, DAMAGED, FULL, MORE, SPECIAL, TO_THE_END, UNKNOWN
 from inspector.capture.sniff import sniff
-from inspector.capture.source import Damaged, Peeked
+from inspector.capture.source import Damaged, Peeked, Source
 from inspector.capture.tables import Block, CaptureInfo, Packets, Segments
+from inspector.capture.terminal import (
+    MESSAGES,
+    LineEnds,
+    LineFeeds,
+    is_text,
+    messages,
+    tell_changed,
+    tell_messages,
+    undone,
+)
 from inspector.errors import CaptureError
 from inspector.lang import _
 from inspector.table import U8
@@ -44,7 +54,7 @@ class CaptureReader:
         self, source: Peeked, info: CaptureInfo, block_bytes: int = BLOCK_BYTES, progress: Progress | None = None
     ) -> None:
         """`source` stands at the first byte of a pcap or pcapng. Raises CaptureError."""
-        self.source = source
+        self.source: Source = source
         self.info = info
         self.live = False  # what is there is taken at once (see `following`)
         self.size = source.size  # input bytes as stored; None for a pipe
@@ -58,8 +68,10 @@ class CaptureReader:
                     info.path, _("a pcap file that ends inside its first header"), _("It holds no packets.")
                 )
             self.format: Pcap | Pcapng = Pcap(info, head)
+            self._line_ends: LineEnds | None = LineEnds()
         else:
             self.format = Pcapng(info)
+            self._line_ends = None
         self._buffer: U8 = np.empty(0, np.uint8)
         self._spare: list[U8] = [self._buffer] * (BUFFERS - 1)
         self._at = 0  # of the first byte in the buffer that is not read yet
@@ -68,6 +80,7 @@ class CaptureReader:
         self._final = False  # the input has ended
         self._early: tuple[str, str] | None = None  # fault code and reason, where the input ended before its end
         self._lost_from = -1  # offset where damage begins, while the next sound record is searched
+        self._skipped = b""  # the first bytes of it
 
     def close(self) -> None:
         """Give the input back. `blocks()` does it at its end."""
@@ -90,21 +103,28 @@ class CaptureReader:
         while not self._fill():
             yield idle(self.source.position)
         self._at = min(self.format.header, self._filled)
+        while self._line_ends and not self._skip_messages():
+            if not self._fill():
+                yield idle(self.source.position)
         while True:
             if self._lost_from >= 0:
                 self._search()
-            count, status = 0, MORE
+            count, status, end = 0, MORE, self._filled
             if self._lost_from < 0:
+                end = self._limit()
                 data = self._buffer[: self._filled]
                 count, self._at, status = self.format.scan(
-                    data, self._at, self._filled, self._final, batch.records, batch.room
+                    data, self._at, end, self._final and end == self._filled, batch.records, batch.room
                 )
             if count:
                 data, packets, segments = decoder.decode(data, count)
                 yield Block(data, packets, segments, self.source.position)
             if status == DAMAGED:
                 self._lost_from = self._base + self._at
-                self._at += 1
+                self._skipped = b""
+                self._pass(self._at + 1)
+            elif status == MORE and end < self._filled and self._decided():
+                continue
             elif status == MORE and self._final:
                 if self._lost_from < 0 and self._at < self._filled and self._ends_damaged():
                     continue
@@ -115,6 +135,58 @@ class CaptureReader:
             else:
                 assert status in (FULL, SPECIAL)
         self._finish(decoder)
+
+    def _skip_messages(self) -> bool:
+        """Go over messages between a pcap's header and its first record; False where more bytes are needed to tell."""
+        given = self._buffer[self._at : min(self._at + MESSAGES, self._filled)].tobytes()
+        size = messages(given, self._final)
+        if size <= 0:
+            return size == 0
+        start = self._at + size
+        header = np.frombuffer(undone(self._buffer[start : min(start + 40, self._filled)].tobytes()), np.uint8)
+        if len(header) < 16 and not self._final:
+            return False
+        if len(self.format.candidates(header, 0, min(len(header), 16))):
+            tell_messages(self.info, given[:size], self._base + self._at)
+            self._at = start
+        return True
+
+    def _limit(self) -> int:
+        """How far the buffer may be read: see `terminal.LineEnds`."""
+        if self._line_ends is None:
+            return self._filled
+        end = self._line_ends.limit(self._buffer[: self._filled], self._base, self._at, self._final)
+        if self._line_ends.known:
+            self._line_ends = None
+        return end
+
+    def _decided(self) -> bool:
+        """Whether it is known now if a terminal changed the line ends; it is undone then. Precondition: a record at `_at`."""
+        data = self._buffer[self._at : self._filled]
+        assert self._line_ends is not None
+        assert isinstance(self.format, Pcap)
+        if not self._line_ends.found:
+            return False
+        if self.live and self._line_ends.right_so_far(self.format, data):
+            self._line_ends.looked = self._base + self._filled
+            return True
+        text = self._line_ends.decide(self.format, data, self._final)
+        if not self._line_ends.known:
+            return False
+        self._line_ends = None
+        if text is not None:
+            tell_changed(self.info)
+            held = b"\r" if text.endswith(b"\r") and not self._final else b""
+            text = text[: len(text) - len(held)]
+            self._buffer[self._at : self._at + len(text)] = np.frombuffer(text, np.uint8)
+            self._filled = self._at + len(text)
+            self.info.bytes -= len(held)  # it comes again
+            self.source = LineFeeds(self.source, self._removed, held)
+        return True
+
+    def _removed(self, count: int) -> None:
+        """Bytes of the input that are not passed on."""
+        self.info.bytes += count
 
     def _fill(self) -> bool:
         """More bytes into the buffer: what is not read yet moves to its front; it grows where that is all of it.
@@ -170,24 +242,30 @@ class CaptureReader:
             for place in self.format.candidates(data, self._at, stop):
                 sound = self.format.chain(data, int(place), self._filled, self._final)
                 if sound == UNKNOWN:
-                    self._at = int(place)
+                    self._pass(int(place))
                     return
                 if sound != BROKEN:
                     self._found(int(place))
                     return
             if stop == self._filled:
                 break
-            self._at = stop - 15  # a header may begin in this window and end in the next
-        self._at = max(self._at, self._filled - 15)
+            self._pass(stop - 15)  # a header may begin in this window and end in the next
+        self._pass(max(self._at, self._filled - 15))
         if self._final:
-            self._at = self._filled
+            self._pass(self._filled)
             self._lost(
                 self._base + self._filled,
                 _("{path}: damaged {record} at byte {at}; no record after it can be read, {n} bytes lost."),
             )
 
+    def _pass(self, to: int) -> None:
+        """Go on to index `to`: what is between is lost."""
+        more = MESSAGES + 1 - len(self._skipped)
+        self._skipped += self._buffer[self._at : min(to, self._at + more)].tobytes()
+        self._at = to
+
     def _found(self, at: int) -> None:
-        self._at = at
+        self._pass(at)
         self._lost(
             self._base + at,
             _("{path}: damaged {record} at byte {at}; reading went on with the next sound one, {n} bytes lost."),
@@ -197,6 +275,9 @@ class CaptureReader:
     def _lost(self, end: int, said: str) -> None:
         count_faults(self.info, faults.DAMAGED_RECORD, 1)
         lost = end - self._lost_from
+        if lost == len(self._skipped) and is_text(self._skipped):
+            tell_messages(self.info, self._skipped, self._lost_from)
+            return
         at, n = f"{self._lost_from:,}", f"{lost:,}"
         warn(self.info, said.format(path=self.info.path, record=_(self.format.name), at=at, n=n))
 
@@ -210,6 +291,7 @@ class CaptureReader:
                     continue
                 if self.format.chain(data, int(place), self._filled, True, END_RECORDS) == TO_THE_END:
                     self._lost_from = self._base + self._at
+                    self._skipped = b""
                     self._found(int(place))
                     return True
                 tries -= 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from inspector.capture.pcap import MAGICS
+from inspector.capture.pcap import MAGICS, MODIFIED
 from inspector.capture.pcapng import MAGIC as PCAPNG_MAGIC
+from inspector.capture.spelled import spelled
 from inspector.capture.tar import is_tar
 from inspector.lang import marked
 
@@ -12,8 +13,6 @@ LOOK = 512  # bytes looked at
 
 EDITCAP = marked("Convert it first: editcap -F pcap IN OUT")
 _KNOWN = (
-    (b"\xa1\xb2\xcd\x34", marked("a pcap with Kuznetzov's modified headers"), EDITCAP),
-    (b"\x34\xcd\xb2\xa1", marked("a pcap with Kuznetzov's modified headers"), EDITCAP),
     (b"\xa1\xe2\xcb\x12", marked("a pcap of Navtel"), EDITCAP),
     (b"snoop\0\0\0", marked("a snoop capture"), EDITCAP),
     (b"\x54\x52\x00\x64", marked("an HP-UX nettl capture"), EDITCAP),
@@ -39,7 +38,7 @@ HINT = marked(
 
 def sniff(head: bytes) -> str:
     """ "pcap", "pcapng", "tar", "gz", "zst", "xz", "lz4", or "" for none of them."""
-    if head[:4] in MAGICS:
+    if head[:4] in MAGICS or head[:4] in MODIFIED:
         return "pcap"
     if head[:4] == PCAPNG_MAGIC:
         return "pcapng"
@@ -66,6 +65,8 @@ def describe(head: bytes) -> tuple[str, str]:
         words = head.decode("utf-8")
     except UnicodeDecodeError as error:
         words = head[: error.start].decode("utf-8") if error.start >= len(head) - 3 else ""
+    if words and (found := spelled(head, sniff)):
+        return found
     if not words or any(c < " " and c not in "\t\r\n\f\x1b" for c in words):
         return marked("data of an unknown kind"), HINT
     if start.startswith((b"<!doctype html", b"<html")):

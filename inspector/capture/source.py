@@ -133,10 +133,16 @@ class Peeked:
         self.inner = inner
         self.size = inner.size
         self.head = b""
+        self.skipped = b""  # what stood in front of what is read
 
     @property
     def position(self) -> int:
         return self.inner.position
+
+    def skip(self, count: int) -> None:
+        """Go over bytes that were looked at."""
+        self.skipped += self.head[:count]
+        self.head = self.head[count:]
 
     def peek(self, count: int) -> bytes:
         """The first `count` bytes, fewer where there are no more."""

@@ -83,6 +83,7 @@ class Interface:
     link_type: int
     snaplen: int = 0
     comment: str = ""
+    description: str = ""
     within: int = -1  # of a SLL2 interface index: the interface of the pcapng whose packets name it
 
 
@@ -97,6 +98,8 @@ class CaptureInfo:
     interfaces: list[Interface] = field(default_factory=list)
     link_types: list[str] = field(default_factory=list)  # names as tcpdump writes them: LINUX_SLL2, EN10MB, ...
     comments: list[str] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)  # address and name, of a pcapng's name resolution
+    packet_comments: list[tuple[int, str]] = field(default_factory=list)  # packet's number and comment
     packets: int = 0
     bytes: int = 0  # uncompressed bytes read
     snaplen: int = 0  # the snap length that cut packets, 0 where none was cut
@@ -108,4 +111,5 @@ class CaptureInfo:
     last: int | None = None
     dropped_tail: bool = False  # the file ends inside a record
     faults: dict[str, int] = field(default_factory=dict)  # code -> how often; see capture.faults
+    unread: dict[int, int] = field(default_factory=dict)  # code -> packets in it; see capture.carried
     warnings: list[str] = field(default_factory=list)  # sentences for people: offset, what was lost, what to do

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from inspector import limits
 from inspector.capture import faults
+from inspector.capture.carried import carriers
 from inspector.capture.following import Stop
 from inspector.inspection.assemble import Assembler
 from inspector.inspection.counts import Tally
@@ -108,6 +110,8 @@ class Pipeline:
         """Counts for the summary."""
         infos = [r.info for r in self.reading.readers]
         counts = self.reading.tracker.counts
+        carried = dict(sum((Counter(i.unread) for i in infos), Counter[int]()))
+        tunnels = sum(i.faults.get(code, 0) for i in infos for code in ENCAPSULATED)
         return InputCounts(
             packets=sum(i.packets for i in infos),
             segments=self.reading.segments,
@@ -128,7 +132,9 @@ class Pipeline:
             lost=self.reading.understood.lost,
             last=max((i.last for i in infos if i.last is not None), default=None),
             damaged=self.damaged(),
-            encapsulated=sum(i.faults.get(code, 0) for i in infos for code in ENCAPSULATED),
+            encapsulated=tunnels + sum(packets for _, packets in carriers(carried)),
+            carried=carried,
+            broken=sum(i.faults.get(code, 0) for i in infos for code in faults.HEADER_FAULTS if code),
         )
 
     def captures(self) -> list[CaptureView]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from inspector.capture.carried import carriers, datagrams
 from inspector.inspection.counts import Tally
 from inspector.inspection.refused import RefusedRoute
 from inspector.lang import _, marked, several
@@ -12,6 +13,7 @@ from inspector.mirror.tables import Reason
 from inspector.views.present import format_endpoint
 
 ROUTES = 3  # named of each kind
+CARRIERS = 5  # named of what is not looked into: the rest is counted
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class InputCounts:
     last: int | None = None  # time of the last packet
     damaged: bool = False  # an input was cut short or damaged
     encapsulated: int = 0  # packets that could not be taken out of their tunnel
+    carried: dict[int, int] = field(default_factory=dict)  # packets by what they are in that is not looked into
+    broken: int = 0  # packets whose headers are damaged or cut off
     hurried: int = 0  # mirrors decided while a rival could still have come
 
 
@@ -145,11 +149,12 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
     if not seen.packets:
         out.append(_("The capture holds no packet: check the interface and the filter it was taken with."))
     elif not seen.segments:
-        out.append(_("No TCP segment was seen: check the interface and the filter the capture was taken with."))
+        out += _no_segment(seen)
     elif not tally.exchanges and not seen.encrypted and not seen.protocols.get("h2"):
         out.append(
             _("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
         )
+    out += _not_looked_into(seen.carried)
     out += _refused(seen.refused)
     out += _encrypted(seen.encrypted)
     if seen.protocols.get("h2"):
@@ -174,6 +179,48 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
         )
         out.append(said.format(n=plural(seen.unconfirmed, "packet")))
     return out + _bounds(seen)
+
+
+def _no_segment(seen: InputCounts) -> list[str]:
+    """Why there is no TCP; nothing where it is said by what the packets are in."""
+    if carriers(seen.carried):
+        return []
+    if 2 * seen.broken > seen.packets:
+        said = _("No TCP segment could be read: the headers of {n} are damaged or cut off. Capture with -s 0.")
+        return [said.format(n=plural(seen.broken, "packet"))]
+    ports = datagrams(seen.carried)
+    many = sum(packets for _port, packets in ports)
+    if 2 * many > seen.packets:
+        said = several(
+            "No packet is TCP: {n} is UDP, most of it of port {port}, and no tunnel that is looked into. "
+            "Check the filter the capture was taken with.",
+            "No packet is TCP: {n} are UDP, most of them of port {port}, and no tunnel that is looked into. "
+            "Check the filter the capture was taken with.",
+            many,
+        )
+        return [said.format(n=plural(many, "packet"), port=ports[0][0])]
+    if seen.damaged:
+        return [_("No TCP segment could be read: the capture is damaged, as its warnings say. Take it again.")]
+    return [_("No TCP segment was seen: check the interface and the filter the capture was taken with.")]
+
+
+def _not_looked_into(carried: dict[int, int]) -> list[str]:
+    """What packets are in that is not looked into, though TCP may be inside."""
+    found = carriers(carried)
+    out = []
+    for name, packets in found[:CARRIERS]:
+        said = several(
+            "{n} is in {name}, which is not looked into.", "{n} are in {name}, which is not looked into.", packets
+        )
+        out.append(said.format(n=plural(packets, "packet"), name=name))
+    if rest := sum(packets for _name, packets in found[CARRIERS:]):
+        said = several(
+            "{n} more is in something else that is not looked into.",
+            "{n} more are in something else that is not looked into.",
+            rest,
+        )
+        out.append(said.format(n=plural(rest, "packet")))
+    return out
 
 
 def _refused(groups: list[RefusedRoute]) -> list[str]:

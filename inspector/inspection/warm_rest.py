@@ -40,7 +40,7 @@ def warm_rest() -> None:
 
 def _of_capture() -> None:
     data = np.frombuffer(SECTION * 4, np.uint8).copy()
-    chain(data, 0, len(data), 1, Framing(0, 1, 65536), 1)
+    chain(data, 0, len(data), 1, Framing(0, 1, 65536, 16), 0, 1)
     chain_blocks(data, 0, len(data), 1, 0, 1)
 
 

@@ -130,6 +130,56 @@ def test_a_time_that_leaps_alone_is_not_believed():
     assert got.info.last == times[-1]
 
 
+def fractions(data, change):
+    """The pcap with other fractions in its records: `change(number, microseconds)`."""
+    out, at, n = bytearray(data), 24, 0
+    while at < len(out):
+        _seconds, fraction, captured, _length = struct.unpack_from("<IIII", out, at)
+        struct.pack_into("<I", out, at + 4, change(n, fraction))
+        at, n = at + 16 + captured, n + 1
+    return bytes(out)
+
+
+TIMES = [T0 + 2_000_000 + i * 40_000_000 for i in range(40)]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 16, 30])
+def test_nanoseconds_in_a_file_of_microseconds(cut):
+    data = fractions(pcap(FRAMES, times=TIMES), lambda _, fraction: fraction * 1000 + 7)
+    got = sizes(data[: len(data) - cut])
+    assert seqs(got) == list(range(39 if cut else 40))
+    assert got.packets.time.tolist() == [t + 7 for t in TIMES[: len(got.packets)]]
+    assert got.info.faults["record-time"] == len(got.packets)
+    assert "damaged-record" not in got.info.faults
+
+
+@pytest.mark.parametrize("first", [0, 1, 20, 38, 39])
+def test_fractions_that_say_nothing(first):
+    """From some record on; every record is read, in the second that it names."""
+    data = fractions(pcap(FRAMES, times=TIMES), lambda i, fraction: fraction if i < first else 0xFFFFFFFF - i)
+    got = sizes(data)
+    assert seqs(got) == list(range(40))
+    assert [t // 10**9 for t in got.packets.time.tolist()] == [t // 10**9 for t in TIMES]
+    assert got.packets.time.tolist() == sorted(got.packets.time.tolist())
+    assert got.info.faults == {"record-time": 40 - first}
+
+
+def test_one_fraction_out_of_range_changes_no_other_time():
+    got = sizes(fractions(pcap(FRAMES, times=TIMES), lambda i, fraction: 999_999_999 if i == 20 else fraction))
+    assert [t for i, t in enumerate(got.packets.time.tolist()) if i != 20] == [
+        t for i, t in enumerate(TIMES) if i != 20
+    ]
+    assert got.info.faults == {"record-time": 1}
+
+
+def test_damage_among_fractions_out_of_range():
+    data = bytearray(fractions(pcap(FRAMES, times=TIMES), lambda _, fraction: fraction * 1000 + 1_000_000))
+    data[STARTS[20] : STARTS[20] + 16] = b"\xff" * 16
+    got = sizes(bytes(data))
+    assert seqs(got) == [i for i in range(40) if i != 20]
+    assert got.info.faults == {"damaged-record": 1, "record-time": 39}
+
+
 def test_leaps_of_time_that_are_meant():
     far = [T0 + i * 2 * 86_400 * 10**9 for i in range(40)]
     got = sizes(pcap(FRAMES, times=far))
@@ -239,7 +289,10 @@ def test_random_bytes_never_crash(head, data):
     same(got, read(head + data))
 
 
-@given(st.binary(max_size=300), st.sampled_from([0, 1, 9, 50, 101, 108, 113, 228, 229, 239, 276]))
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([0, 1, 9, 50, 51, 101, 104, 105, 108, 113, 127, 192, 228, 229, 239, 258, 276]),
+)
 @settings(max_examples=300, deadline=None)
 def test_random_packets_never_crash(data, link):
     sizes(pcap([data, data[::-1]], link, lengths=[len(data) + 5] * 2))

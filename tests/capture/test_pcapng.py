@@ -13,6 +13,7 @@ BIG_BLOCK = 4 << 20
 FRAME = b"\0" * 60
 PACKET = enhanced(FRAME, T0 // 1000)
 SECRET = block(0x0A, struct.pack("<II", 0x544C534B, 4) + b"abcd")
+NAMED = block(4, option(1, bytes([10, 0, 0, 1]) + b"catalog\0") + b"\0" * 4)
 COOKED = struct.pack(">HHIHBB8s", 0x0800, 0, 7, 1, 0, 6, b"") + b"\x45" * 40
 
 # A part of a capture, how often Python may be asked for each of many, and how many interfaces are kept of it.
@@ -25,6 +26,8 @@ PARTS = {
     "interfaces": (described(options=option(2, b"eth0")), pcapng.MAX_INTERFACES, 4096),
     "packets of interfaces never described": (described() + enhanced(FRAME, 1, 1 << 30), 4096, 4096),
     "names": (block(4, b"\0" * 4), 0, 0),
+    "names of an address": (NAMED, 4096, 0),
+    "names of a kind that is not known": (block(4, option(9, b"\0" * 8) + b"\0" * 4), 4096, 0),
     "statistics": (block(5, struct.pack("<III", 0, 0, 0)), 0, 0),
     "custom blocks": (block(0xBAD, b"abcd"), 0, 0),
     "secrets": (SECRET, 1, 0),
@@ -95,6 +98,42 @@ def test_comments_keep_the_order_of_the_file_and_their_byte_order():
         got = read(data, block_bytes)
         assert got.info.comments == ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
         assert got.info.faults == {"unknown-interface": 1}
+
+
+@pytest.mark.parametrize("o", "<>")
+def test_names_descriptions_and_comments_are_kept(o):
+    v6 = bytes.fromhex("fd" + "00" * 14 + "01")
+    names = option(1, bytes([10, 0, 0, 1]) + b"catalog\0catalog.svc\0", o) + option(2, v6 + b"gateway\0", o)
+    data = b"".join(
+        [
+            section(o),
+            described(1, o, option(2, b"eth0", o) + option(3, "Netzwerk für Gäste".encode(), o)),
+            enhanced(FRAME, 1, 0, o),
+            block(4, names + option(0, b"", o), o),
+            enhanced(FRAME, 2, 0, o, option(1, b"the leak", o)),
+            enhanced(FRAME, 3, 0, o),
+            enhanced(FRAME, 4, 0, o, option(1, b"one", o) + option(1, b"two", o)),
+        ]
+    )
+    for block_bytes in (1024, 1 << 20):
+        info = read(data, block_bytes).info
+        assert info.names == [("10.0.0.1", "catalog"), ("10.0.0.1", "catalog.svc"), ("fd00::1", "gateway")]
+        assert info.interfaces[0].description == "Netzwerk für Gäste"
+        assert info.packet_comments == [(2, "the leak"), (4, "one"), (4, "two")]
+        assert info.comments == ["the leak", "one", "two"]
+        assert info.faults == {}
+    with speed("compiled"):
+        same(read(data), read(data, 1024))
+
+
+def test_names_and_comments_are_bounded():
+    comment = enhanced(FRAME, 1, 0, options=option(1, b"x" * 9000))
+    data = section() + described() + comment * 1500 + block(4, option(1, bytes(4) + b"y" * 9000)) * 5000
+    info = read(data).info
+    assert len(info.packet_comments) == pcapng.MAX_PACKET_COMMENTS
+    assert {len(words) for _, words in info.packet_comments} == {pcapng.MAX_TEXT}
+    assert len(info.names) == pcapng.MAX_NAMES
+    assert {len(name) for _, name in info.names} == {pcapng.MAX_TEXT}
 
 
 def test_bytes_that_a_simple_packet_leaves_over_are_no_options():

@@ -28,6 +28,18 @@ def pcap(frames, link=1, big=False, nano=False, times=None, lengths=None, snaple
     return b"".join(out)
 
 
+def modified_pcap(frames, link=1, big=False) -> bytes:
+    """A pcap of Kuznetzov's libpcap: behind the lengths of a record stand interface index, protocol and packet type."""
+    order = ">" if big else "<"
+    out = [struct.pack(order + "IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 262144, link)]
+    for i, frame in enumerate(frames):
+        frame = bytes(frame)
+        ns = T0 + i * 1_000_000
+        head = (ns // 10**9, ns % 10**9 // 1000, len(frame), len(frame), 2, 0x0800, i % 5, 0)
+        out.append(struct.pack(order + "IIIIIHBB", *head) + frame)
+    return b"".join(out)
+
+
 def block(kind, body, order="<") -> bytes:
     """A pcapng block."""
     body += b"\0" * (-len(body) % 4)

@@ -16,7 +16,7 @@ from capture_files import Everything, read, same
 
 from fuzzing import corpus, dull
 from fuzzing.target import Target
-from inspector.capture import open_captures
+from inspector.capture import CaptureReader, open_captures
 from inspector.capture.faults import HEADER_FAULTS
 from inspector.errors import CaptureError
 
@@ -68,12 +68,16 @@ def pcapng(data: bytes) -> None:
 
 
 def whole(source: object, block_bytes: int) -> object:
-    """What can be read of an input, or how it is refused."""
+    """What can be read of an input, or that it is refused: a pcapng perhaps only when its packets come."""
     try:
-        readers = open_captures(source, block_bytes=block_bytes)  # type: ignore[arg-type]
+        return all_of(open_captures(source, block_bytes=block_bytes))  # type: ignore[arg-type]
     except CaptureError as error:
         assert str(error)
         return "refused"
+
+
+def all_of(readers: list[CaptureReader]) -> object:
+    """What the readers give."""
     out = []
     left = ENOUGH
     for reader in readers:
@@ -120,6 +124,13 @@ def packed(data: bytes) -> list[bytes]:
     ]  # fmt: skip
 
 
+def through_a_terminal(data: bytes) -> list[bytes]:
+    """A capture with changed line ends, and with messages around it."""
+    said = b"tcpdump: listening on any\n"
+    spoken = [data, said + data, data[:24] + said + data[24:] + b"^C9 packets captured\n", corpus.pcapng(data)]
+    return [said + data, *(part.replace(b"\n", b"\r\n") for part in spoken)]
+
+
 def archive(members: list[bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
     """A tar with names short and long."""
     out = io.BytesIO()
@@ -149,5 +160,10 @@ def seeds(make: Callable[[bytes], list[bytes]], count: int) -> Callable[[], Iter
 TARGETS = [
     Target("pcap", "pcap files", pcap, seeds(lambda d: [d, swapped(d)], 12)),
     Target("pcapng", "pcapng files", pcapng, seeds(lambda d: [corpus.pcapng(d)], 12)),
-    Target("opening", "gz, zst, xz, lz4, tar", opening, lambda: [*seeds(packed, 4)()][::4]),
+    Target(
+        "opening",
+        "gz, zst, xz, lz4, tar, terminals",
+        opening,
+        lambda: [*[*seeds(packed, 4)()][::4], *seeds(through_a_terminal, 2)()],
+    ),
 ]

@@ -14,7 +14,7 @@ from inspector.capture import PacketKind
 from inspector.evidence.masking import Mask
 from inspector.evidence.rewriting import Refused, Rewriter
 
-LINKS = (1, 113, 276, 101, 228, 229, 0, 108, 9, 50, 239, 12, 14)
+LINKS = (1, 113, 276, 101, 228, 229, 0, 108, 9, 50, 239, 12, 14, 51, 104, 105, 127, 192, 258)
 MASK = Mask(b"the fuzzer's key")
 FRAMES = 24  # of an input
 KEPT = ("sport", "dport", "seq", "ack", "flags", "tsval", "tunnel", "captured", "length")
