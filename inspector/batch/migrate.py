@@ -23,7 +23,7 @@ def version(root: Path) -> int | None:
     try:
         found: Any = json.loads((root / "store.json").read_text(encoding="utf-8"))
         return int(found["schema"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

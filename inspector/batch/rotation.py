@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from inspector.batch import archives, remote
+from inspector.batch.seen import Memory
 from inspector.batch.sources import folder_of, place_name
-from inspector.batch.store import Memory
 from inspector.batch.units import Piece, Unit, day_of, source_name
 from inspector.capture import open_captures
 from inspector.capture.opening import MAX_LAYERS

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from inspector.batch import archives, remote
 from inspector.batch.fetch import stamp_of
-from inspector.batch.store import MARK, Memory
+from inspector.batch.seen import Memory
+from inspector.batch.store import MARK
 from inspector.batch.units import Piece
 from inspector.capture.sniff import LOOK, sniff
 from inspector.disk import Unwritable

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from inspector import disk
-from inspector.batch import migrate
+from inspector.batch import migrate, seen
 from inspector.batch.fetch import sweep
 from inspector.batch.rows import system
 from inspector.batch.schema import TABLES, VERSION
@@ -101,16 +101,15 @@ class Keeper(StoreFolder):
         super().__init__(root)
         self.run, self.token = run, token
         self.work = root / "work" / run
-        seen = _read_seen(root / SEEN)
-        self.memory = Memory(seen["paths"])
+        paths, units = seen.read(root / SEEN)
+        self.memory = seen.Memory(paths)
         self.units: dict[str, tuple[Place, tuple[str, ...], str]] = {}  # key: place, paths, state
         self.by_path: dict[str, set[str]] = {}  # keys of the units that hold a path
-        self._load(seen["units"])
+        self._load(units)
 
-    def _load(self, remembered: Mapping[str, Any]) -> None:
+    def _load(self, remembered: Mapping[str, tuple[tuple[str, ...], str]]) -> None:
         for place in self.places():
-            known = remembered.get(place.unit)
-            paths, state = (tuple(known[0]), str(known[1])) if known else self._look(place)
+            paths, state = remembered.get(place.unit) or self._look(place)
             if place.unit in self.units or not state:  # a folder that somebody copied, or that cannot be read
                 self._away(place)
                 continue
@@ -210,41 +209,6 @@ class Keeper(StoreFolder):
         with self._writing():
             partial.write_text(text, encoding="utf-8")
             os.replace(partial, self.root / SEEN)
-
-
-class Memory:
-    """What was found out about a path while it had a certain stamp: the hash of its content, an archive's members, ..."""
-
-    def __init__(self, known: dict[str, dict[str, Any]]) -> None:
-        self._known = known  # path: {kind: [stamp, value]}
-        self._used: set[str] = set()
-        self.fresh = False  # whether there is something new to be written down
-
-    def recall(self, kind: str, path: str, stamp: str) -> Any:
-        """The value, None where it is not known of this stamp."""
-        self._used.add(path)
-        found = self._known.get(path, {}).get(kind)
-        return found[1] if found and stamp and found[0] == stamp else None
-
-    def keep(self, kind: str, path: str, stamp: str, value: Any) -> None:
-        """Remember a value."""
-        self.fresh = True
-        self._used.add(path)
-        self._known.setdefault(path, {})[kind] = [stamp, value]
-
-    def kept(self, held: set[str]) -> dict[str, dict[str, Any]]:
-        """What is worth keeping: of paths that the store holds, or that this run has seen."""
-        return {path: kinds for path, kinds in self._known.items() if path in held or path in self._used}
-
-
-def _read_seen(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["schema"] == VERSION:
-            return {name: dict(found[name]) for name in ("paths", "units")}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return {"paths": {}, "units": {}}
 
 
 @contextmanager

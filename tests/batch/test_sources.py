@@ -15,8 +15,8 @@ from batch_store import CAPTURES, kept, library, names
 
 from inspector.batch import remote, rotation
 from inspector.batch.rotation import Name, name_of
+from inspector.batch.seen import Memory
 from inspector.batch.sources import SourceFinder, as_regex, owner
-from inspector.batch.store import Memory
 from inspector.batch.units import Piece, source_name
 from inspector.errors import UsageError
 from inspector.inspection import inspect

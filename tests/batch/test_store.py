@@ -71,6 +71,41 @@ def test_a_second_run_reads_nothing(tmp_path: Path, place: Path) -> None:
     assert len(library(tmp_path / "store").units()) == 2
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[" * 100_000,
+        '{"schema": Infinity}',
+        '{"schema": 1, "paths": 5, "units": 6}',
+        '{"schema": 1, "paths": {"PATH": 5}, "units": {"UNIT": 7}}',
+        '{"schema": 1, "paths": {"PATH": {"content": 5, "look": [1]}}, "units": {"UNIT": [5, 6]}}',
+        '{"schema": 1, "paths": {"PATH": {"content": ["STAMP", 5]}}, "units": {"UNIT": [[5], "read"]}}',
+        '{"schema": 1, "paths": {"PATH": {"content": ["STAMP", {"a": 1}]}}, "units": {"UNIT": [[], "read"]}}',
+        '{"schema": 1, "paths": {"PATH": {"look": ["STAMP", [[], {}]], "last": ["STAMP", "x"]}}, "units": {}}',
+    ],
+)
+def test_a_memory_that_somebody_else_wrote_is_not_believed(tmp_path: Path, place: Path, said: str) -> None:
+    for capture in place.iterdir():
+        os.utime(capture, (1_000_000_000, 1_000_000_000))  # a young file is not remembered: it may still grow
+    assert kept(tmp_path / "store", place).new == 2
+    memory = tmp_path / "store" / "seen.json"
+    known = json.loads(memory.read_text())
+    path, unit = next(iter(known["paths"])), next(iter(known["units"]))
+    stamp = known["paths"][path]["content"][0]
+    memory.write_text(said.replace("PATH", path).replace("UNIT", unit).replace("STAMP", stamp))
+    again = kept(tmp_path / "store", place)
+    assert (again.new, again.unchanged) == (0, 2)
+    assert len(library(tmp_path / "store").units()) == 2
+
+
+@pytest.mark.parametrize("said", ["[" * 100_000, '{"schema": Infinity}', '{"schema": []}'])
+def test_a_store_that_somebody_else_wrote_is_refused_in_a_sentence(tmp_path: Path, place: Path, said: str) -> None:
+    kept(tmp_path / "store", place)
+    (tmp_path / "store" / "store.json").write_text(said)
+    with pytest.raises(UsageError):
+        library(tmp_path / "store")
+
+
 def test_what_changes_is_replaced_and_never_counted_twice(tmp_path: Path, place: Path) -> None:
     kept(tmp_path / "store", place)
     shutil.copy(LEAKY, place / ITEMS.name)

@@ -66,7 +66,7 @@ def _options(unit: UnitFigures) -> list[str]:
         out += ["--window", f"{float(asked['window']):g}"] if asked["window"] != usual["window"] else []
         out += ["--match", word(",".join(asked["match"]))] if asked["match"] else []
         return out + (["--no-redact"] if asked["no_redact"] is True else [])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return []
 
 

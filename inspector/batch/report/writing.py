@@ -125,7 +125,7 @@ class ReportFolder:
             return {name for name in names if isinstance(name, str) and _OURS.fullmatch(name)}
         except FileNotFoundError:
             return set()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UsageError(_("{path} is no report's manifest").format(path=escape(str(place))), _empty()) from None
 
     def _manifest(self, names: Iterable[str]) -> None:
