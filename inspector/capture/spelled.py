@@ -1,4 +1,4 @@
-"""Captures that were written as text: base64 or a hex dump. They are not decoded here; what decodes them is told."""
+"""Captures that were written as text: base64 or a hex dump. They are not decoded here; the command that decodes them is named."""
 
 from __future__ import annotations
 

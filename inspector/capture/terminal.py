@@ -25,7 +25,7 @@ CR, LF = 13, 10
 PIECE = 1 << 16  # bytes looked at once for the first LF
 FRONT = 1 << 16  # bytes in front of a capture in which messages may stand
 MESSAGES = 1 << 12  # bytes of messages between a pcap's header and its first record
-QUOTED = 120  # characters of a message that are told
+QUOTED = 120  # characters of a message that are shown
 TEXT = frozenset(b"\t\n\r\x1b" + bytes(range(32, 127)))
 SECTION = MAGIC.replace(b"\n", b"\r\n")  # as a pcapng begins behind a terminal
 ORDERS = (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a")
@@ -135,7 +135,7 @@ def ends(text: bytes) -> list[int]:
 
 
 def begins(head: bytes) -> int:
-    """Where in `head` a capture begins behind text, 0 where none does. What is no text before it is no message."""
+    """Where in `head` a capture begins behind text, 0 where none does. What is not text before it is not a message."""
     for found in _BEGIN.finditer(head):
         at = found.start()
         if not is_text(head[:at]):
@@ -184,7 +184,7 @@ def messages(data: bytes, final: bool) -> int:
 
 
 def quoted(text: bytes) -> str:
-    """A message as it is told: its first line, without what a terminal would obey."""
+    """A message as it is shown: its first line, without what a terminal would obey."""
     words = " ".join(text.decode("utf-8", "replace").split())
     shown = "".join(c if c.isprintable() else "?" for c in words)
     return shown[:QUOTED] + ("..." if len(shown) > QUOTED else "")
