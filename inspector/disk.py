@@ -17,7 +17,7 @@ from inspector.lang import _, marked
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (*FULL, errno.EROFS)  # errors that reading never gives
-HINTS = {  # by what is written: what to do where there is no room, and where writing is not allowed
+HINTS = {  # by what is written: what to do on a full disk, and where writing is not allowed
     "store": (
         marked("make room there, or name another folder with --store; what was read is kept"),
         marked("name a folder with --store that you may write to"),

@@ -17,7 +17,7 @@ from inspector.mirror.signs import blend
 from inspector.table import U64, Bool
 
 Address = tuple[int, int]
-ROUTES = 100_000  # routes of unread connections that are told apart; those beyond count as ones that matter
+ROUTES = 100_000  # routes of unread connections that are kept apart; those beyond count as ones that matter
 ADDRESSES = 100_000  # that are remembered of each part
 
 

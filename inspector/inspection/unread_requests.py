@@ -1,4 +1,4 @@
-"""Requests that were captured, at least in part, and not read: of a response without its request it is told why."""
+"""Requests that were captured, at least in part, and not read: why a response has no request."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
 
 
 def _no_segment(seen: InputCounts) -> list[str]:
-    """Why there is no TCP; nothing where it is said by what the packets are in."""
+    """Why there is no TCP; empty where the sentences on carriers say so."""
     if carriers(seen.carried):
         return []
     if 2 * seen.broken > seen.packets:

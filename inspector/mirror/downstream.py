@@ -20,7 +20,7 @@ SCAN = 1024  # upstream requests looked at for one downstream request
 
 
 class Lines(NamedTuple):
-    """What legs are told apart by, by row.
+    """What distinguishes legs, by row.
 
     nums: (n, 8) int64: status, response facts, response bytes, response time, response end time, request time (the response's
     where the request was lost), request facts, request bytes; times in ns. hashes: (n,) uint64, of the response's body. keys:
