@@ -10,15 +10,15 @@ import numpy as np
 from inspector.inspection.unread import Address
 from inspector.mirror.pool import Decisions
 from inspector.mirror.tables import Exchanges
+from inspector.seq import MASK
 from inspector.table import I64
 from inspector.tcp import layout as col
 
-SYN, RST, ACK = 2, 4, 16
-MASK = (1 << 32) - 1
 _WORD = (1 << 64) - 1
 LOOK = 4  # requests before and after a try that are looked at
-KEPT = 10_000  # tries that are remembered; those beyond are not told
+KEPT = 10_000  # tries that are remembered; those beyond are not reported
 NEAR = 50_000_000  # ns between an original and a try that belongs to it
+MIX = 0x9E3779B97F4A7C15 - (1 << 64)  # odd: spreads the hashes of endpoints
 PATIENCE = 1_000_000_000  # ns that a SYN waits for an answer before it counts as unanswered
 Endpoint = tuple[int, int, int]
 
@@ -39,35 +39,44 @@ class Tries:
     """Collects the tries of a capture, segment by segment."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[int, int, int, int], Try] = {}
+        self._open: dict[int, Try] = {}  # by the client's endpoint and the number of its SYN, hashed
         self.failed: list[Try] = []
 
     def add(self, seg: I64) -> None:
-        """Look at segments: (layout.T_WIDTH, n), in order of time."""
+        """Look at segments: (layout.T_WIDTH, n), in order of time. Few are looked at one by one: SYNs that were not answered with
+        a connection in these segments, and what answers those."""
         flags = seg[col.T_FLAGS]
-        asks = (flags & (SYN | ACK | RST)) == SYN
-        answers = ((flags & ACK) != 0) & ((flags & (SYN | RST)) != 0)
-        rows = np.flatnonzero(asks | answers)
-        if not len(rows):
+        rare = np.flatnonzero(flags & (col.SYN | col.RST))
+        answering = (flags[rare] & col.ACK) != 0
+        asks, answers = rare[~answering & ((flags[rare] & col.RST) == 0)], rare[answering]
+        if not len(asks) and not self._open:
             return
-        names = (col.T_SRC_HI, col.T_SRC_LO, col.T_SPORT, col.T_DST_HI, col.T_DST_LO, col.T_DPORT)
-        ends = zip(*(seg[name, rows].tolist() for name in names), strict=True)
-        rest = zip(*(seg[name, rows].tolist() for name in (col.T_SEQ, col.T_ACK, col.T_TIME, col.T_FLAGS)), strict=True)
-        for (*source, s, d, e, f), (seq, ack, time, flag) in zip(ends, rest, strict=True):
-            if flag & ACK:
-                self._answered((d, e, f, ack - 1 & MASK), bool(flag & RST))
+        asked = seg[col.T_SRC, asks] * MIX + seg[col.T_SEQ, asks]
+        answered = seg[col.T_DST, answers] * MIX + ((seg[col.T_ACK, answers] - 1) & MASK)
+        known = np.fromiter(self._open, np.int64, len(self._open))
+        tried = ~np.isin(asked, answered[(flags[answers] & col.RST) == 0])
+        if len(known) >= KEPT:
+            tried &= np.isin(asked, known)
+        met = np.isin(answered, np.concatenate([known, asked[tried]]))
+        rows = np.concatenate([asks[tried], answers[met]])
+        keys = np.concatenate([asked[tried], answered[met]])
+        order = np.argsort(rows)
+        for row, key in zip(rows[order].tolist(), keys[order].tolist(), strict=True):
+            if flags[row] & col.ACK:
+                self._answered(key, bool(flags[row] & col.RST))
             else:
-                self._asked((source[0], source[1], s, seq), (d, e, f), time)
+                self._asked(key, seg[:, row])
 
-    def _asked(self, key: tuple[int, int, int, int], server: Endpoint, time: int) -> None:
-        known = self._open.get(key)
+    def _asked(self, key: int, seg: I64) -> None:
+        known, time = self._open.get(key), int(seg[col.T_TIME])
         if known is not None:
             known.asked += time - known.time > PATIENCE // 10
         elif len(self._open) < KEPT:
-            client = key[0] & _WORD, key[1] & _WORD
-            self._open[key] = Try(client, (server[0] & _WORD, server[1] & _WORD, server[2]), time)
+            client = int(seg[col.T_SRC_HI]) & _WORD, int(seg[col.T_SRC_LO]) & _WORD
+            server = int(seg[col.T_DST_HI]) & _WORD, int(seg[col.T_DST_LO]) & _WORD, int(seg[col.T_DPORT])
+            self._open[key] = Try(client, server, time)
 
-    def _answered(self, key: tuple[int, int, int, int], refused: bool) -> None:
+    def _answered(self, key: int, refused: bool) -> None:
         found = self._open.pop(key, None)
         if found is not None and refused and len(self.failed) < KEPT:
             found.refused = True
