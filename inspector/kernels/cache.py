@@ -20,6 +20,7 @@ from pathlib import Path
 from inspector.kernels import native
 from inspector.lang import _, marked
 
+PACKAGE = Path(__file__).parents[1]
 LINKS = 40  # symbolic links that are followed in one path, as Linux does
 NOT_KEPT = marked(
     "compiled kernels are not kept, so each large capture waits for the compiler; set INSPECTOR_CACHE to a folder of your own"
@@ -125,12 +126,15 @@ def _toolchain() -> str:
 def _sources() -> str:
     """One hash of all sources with kernels in them."""
     key = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in sorted(here.rglob("*.py")):
-        text = source.read_bytes()
-        if any(mark in text for mark in (b"@kernel", b"@cold", b"@instruction")):
-            key.update(str(source.relative_to(here)).encode() + b"\0" + text)
+    for source in kernel_sources():
+        key.update(str(source.relative_to(PACKAGE)).encode() + b"\0" + source.read_bytes())
     return key.hexdigest()[:16]
+
+
+def kernel_sources() -> list[Path]:
+    """The files of the package that have kernels in them."""
+    marks = (b"@kernel", b"@cold", b"@instruction")
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if any(mark in path.read_bytes() for mark in marks)]
 
 
 def _processor() -> str:

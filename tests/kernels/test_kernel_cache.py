@@ -287,6 +287,13 @@ def called_kernels() -> Iterator[tuple[str, Kernel[..., Any]]]:
                 yield f"{called.__module__}.{called.__name__}", called
 
 
+def test_a_warm_cache_is_one_of_these_sources() -> None:
+    """Else a new version would compile without a word: the mark would be that of other kernels."""
+    files = {Path(sys.modules[kernel.__module__].__file__ or "") for _, kernel in called_kernels()}
+    assert len(files) > 10
+    assert files <= set(cache.kernel_sources())
+
+
 def plain_calls(tree: ast.AST) -> Iterator[ast.Call]:
     """Calls outside of kernels."""
     for node in ast.iter_child_nodes(tree):
