@@ -16,7 +16,7 @@ CHUNK = 1 << 17  # compressed bytes read at once
 FIRST_PIECE = 1 << 8  # of them, handed to a decompressor at once: twice as many each time ...
 LAST_PIECE = 1 << 14  # ... up to so many
 # Bytes unpacked at once. In xz and lz4 so many at most are lost of what stands before damage, in gz one byte, in zst none.
-STEPS = {"gz": 1 << 16, "zst": 1 << 16, "xz": 1 << 12, "lz4": 1 << 14}
+STEPS = {"gz": 1 << 16, "zst": 1 << 17, "xz": 1 << 12, "lz4": 1 << 14}
 XZ_MEMORY = 1 << 28  # an xz file that needs more is refused
 ZSTD_WINDOW = 1 << 27
 
@@ -233,7 +233,8 @@ class _Unpacked:
         self.inner = inner
         self.size = inner.size
         self.feed = _Feed(inner)
-        self.ready = b""  # unpacked, but not yet asked for
+        self.room = memoryview(bytearray(STEPS[self.kind]))
+        self.ready = self.room[:0]  # unpacked, but not yet asked for
         self.failed: Exception | None = None  # what ends the data, once it was met
 
     @property
@@ -243,10 +244,15 @@ class _Unpacked:
     def readinto(self, view: memoryview) -> int:
         """As Source.readinto."""
         if not self.ready and self.failed is None:
+            whole = len(view) >= len(self.room)
             try:
-                self.ready = self._step()
+                count = self._step(view[: len(self.room)] if whole else self.room)
             except (Damaged, OSError) as error:
                 self.failed = error
+            else:
+                if whole:
+                    return count
+                self.ready = self.room[:count]
         if not self.ready and self.failed is not None:
             raise self.failed
         count = min(len(view), len(self.ready))
@@ -254,8 +260,8 @@ class _Unpacked:
         self.ready = self.ready[count:]
         return count
 
-    def _step(self) -> bytes:
-        """The next bytes, b"" at the end. Raises what ends them early."""
+    def _step(self, room: memoryview) -> int:
+        """Put the next bytes into `room`, which is as long as self.room: how many, 0 at the end. Raises what ends them early."""
         raise NotImplementedError
 
     def _ends_early(self) -> Exception:
@@ -315,13 +321,12 @@ class Decompressed(_Unpacked):
     """gz, xz or lz4, several members one after another."""
 
     def __init__(self, inner: Peeked, kind: str) -> None:
-        super().__init__(inner)
         self.kind = kind
-        self.most = STEPS[kind]
+        super().__init__(inner)
         self.member: Any = None
         self.piece = 0  # compressed bytes to pass on next: few at first, since a member may be tiny
 
-    def _step(self) -> bytes:
+    def _step(self, room: memoryview) -> int:
         while True:
             if self.member is None:
                 self.feed.skip_zeros()
@@ -332,12 +337,12 @@ class Decompressed(_Unpacked):
                 if not piece:
                     if self.feed.failed:
                         raise self.feed.failed
-                    return b""
+                    return 0
                 self.member = _decompressor(self.kind)
             waits = not piece and self.member.needs_input  # the input has ended, the member has not
             self.piece = min(2 * (self.piece or FIRST_PIECE), LAST_PIECE)
             try:
-                out: bytes = self.member.decompress(piece, self.most)
+                out: bytes = self.member.decompress(piece, len(room))
             except Exception as error:  # zlib.error, LZMAError, RuntimeError (lz4): each library has its own
                 raise self._is_damaged(error) from None
             if self.member.eof:
@@ -347,7 +352,8 @@ class Decompressed(_Unpacked):
             elif waits and not out:
                 raise self._ends_early()
             if out:
-                return out
+                room[: len(out)] = out
+                return len(out)
 
 
 class _Frames:
@@ -357,16 +363,14 @@ class _Frames:
     def __init__(self, feed: _Feed) -> None:
         self.feed = feed
         self.walk = ZstdWalk()
-        self.piece = FIRST_PIECE
 
     def read(self, count: int) -> bytes:
         """Compressed bytes, of one block at most: the library has then given all of it when it meets damage in the next."""
-        chunk = self.feed.take(self.piece)
+        chunk = self.feed.take(count)
         end = self.walk.advance(chunk, 0)
         if self.walk.cut:  # too few bytes for a header: the last ones
             return chunk
         self.feed.give_back(len(chunk) - end)
-        self.piece = FIRST_PIECE if end < len(chunk) else min(2 * self.piece, LAST_PIECE)
         return chunk[:end]
 
 
@@ -383,13 +387,12 @@ class Zstandard(_Unpacked):
         self.error = zstandard.ZstdError
         context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
         self.stream = context.stream_reader(self.frames, read_size=LAST_PIECE, read_across_frames=True)  # type: ignore[arg-type]
-        self.room = bytearray(STEPS["zst"])
 
-    def _step(self) -> bytes:
+    def _step(self, room: memoryview) -> int:
         try:
-            count = self.stream.readinto1(self.room)
+            count = self.stream.readinto1(room)
         except self.error as error:
             raise self._is_damaged(error) from None
         if count == 0 and (self.feed.failed or self.frames.walk.inside):
             raise self._ends_early()
-        return bytes(memoryview(self.room)[:count])
+        return count

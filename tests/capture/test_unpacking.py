@@ -195,11 +195,11 @@ def test_many_members_cost_what_their_bytes_cost():
     handed = []
 
     class Counting(Decompressed):
-        def _step(self):
+        def _step(self, room):
             take = self.feed.take
             self.feed.take = lambda count: handed.append(min(count, len(self.feed.chunk))) or take(count)
             try:
-                return super()._step()
+                return super()._step(room)
             finally:
                 self.feed.take = take
 
