@@ -4,22 +4,84 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from inspector.http.parser import Read
-from inspector.http.tables import Fact, Messages, Protocol
+from inspector.http.tables import Fact, Protocol
 from inspector.inspection.unread import Connection, Unread, UnreadKind
-from inspector.table import I32, I64
+from inspector.kernels.kernel import kernel
+from inspector.table import I32, I64, U8, U32
 from inspector.tcp.tables import Ends, Gap, Runs, Streams
 
 FAR = -(1 << 62)
 UPTO, PAYLOAD, MISSING, CUT, IN_MESSAGES, GAPS_IN_MESSAGES, PROTOCOL, INTERIM, ENDED, UNSEEN, WIDTH = range(11)
 INTERIM_BYTES = 4096  # that the 1xx responses before a message may take, which are no part of it
 NAMES = {Protocol.H2: "h2", Protocol.TLS: "tls", Protocol.TUNNEL: "tunnel", Protocol.OTHER: "other"}
+HEAD_COMPLETE, COMPLETE, CHUNKED, INTERIM_RESPONSE = (
+    int(f) for f in (Fact.HEAD_COMPLETE, Fact.COMPLETE, Fact.CHUNKED, Fact.INTERIM)
+)
+CUT_OFF = int(Gap.CUT)
 HTTP, PARTS, LACKING = "http/1", "http/1-unread", "missing"
 # What one direction shows holds for both; of several things that were seen the first counts.
 STRONGEST = (Protocol.TLS, Protocol.H2, Protocol.TUNNEL, Protocol.HTTP1, Protocol.OTHER, Protocol.UNKNOWN)
+
+
+class RunColumns(NamedTuple):
+    """Columns of `Runs`."""
+
+    slot: I32
+    offset: I64
+    length: I64
+    gap: I64
+    reason: U8
+
+
+class MessageColumns(NamedTuple):
+    """Columns of `Messages`."""
+
+    slot: I32
+    facts: U32
+    start: I64
+    head_end: I64
+    end: I64
+    body_bytes: I64
+    gap_bytes: I64
+
+
+@kernel
+def count_bytes(state: I64, runs: RunColumns, m: MessageColumns) -> None:
+    """Add up a block in the rows of its slots. Precondition: `state` has a row for each slot.
+
+    Bytes that are passed on once more, and gaps before them, count once. A gap in a head or in chunked framing ends the
+    message: what else of it is missing is not known.
+    """
+    for i in range(len(runs.slot)):
+        s = runs.slot[i]
+        begin = runs.offset[i]
+        stop = begin + runs.length[i]
+        upto = state[s, UPTO]
+        missing = begin - max(begin - runs.gap[i], upto)
+        if missing > 0:
+            state[s, MISSING] += missing
+            if runs.reason[i] == CUT_OFF:
+                state[s, CUT] += missing
+        if stop > upto:
+            state[s, PAYLOAD] += stop - max(begin, upto)
+            state[s, UPTO] = stop
+    for i in range(len(m.slot)):
+        s = m.slot[i]
+        size = m.end[i] - m.start[i]
+        if m.facts[i] & HEAD_COMPLETE != 0:
+            if m.gap_bytes[i] > 0 and m.facts[i] & COMPLETE == 0 and m.facts[i] & CHUNKED != 0:
+                size = m.head_end[i] - m.start[i] + m.body_bytes[i]
+            else:
+                size -= m.gap_bytes[i]
+                state[s, GAPS_IN_MESSAGES] += m.gap_bytes[i]
+        state[s, IN_MESSAGES] += size
+        if m.facts[i] & INTERIM_RESPONSE != 0:
+            state[s, INTERIM] += 1
 
 
 class Understood:
@@ -41,19 +103,22 @@ class Understood:
         if last < 0:
             return
         self._grow(last + 2)
-        self._runs(runs)
-        state, m = self._state, read.messages
-        np.bitwise_or.at(state[:, PROTOCOL], read.protocols.slot, 1 << read.protocols.protocol.astype(np.int64))
-        size, inside = _captured(m)
-        np.add.at(state[:, IN_MESSAGES], m.slot, size)
-        np.add.at(state[:, GAPS_IN_MESSAGES], m.slot, inside)
-        np.add.at(state[:, INTERIM], m.slot, (m.facts & np.uint32(Fact.INTERIM)) != 0)
+        state, m, new = self._state, read.messages, read.protocols
+        if len(new):
+            np.bitwise_or.at(state[:, PROTOCOL], new.slot, 1 << new.protocol.astype(np.int64))
+        count_bytes(
+            state,
+            RunColumns(runs.slot, runs.offset, runs.length, runs.gap, runs.reason),
+            MessageColumns(m.slot, m.facts, m.start, m.head_end, m.end, m.body_bytes, m.gap_bytes),
+        )
         if len(ends):
             self._ends(ends, acked, where)
 
-    def left(self) -> I64:
-        """By slot: bytes that belong to no message so far."""
-        return self._state[:, PAYLOAD] - self._state[:, IN_MESSAGES]
+    def left(self, slot: int) -> int:
+        """Bytes of a slot that belong to no message so far."""
+        if slot >= len(self._state):
+            return 0
+        return int(self._state[slot, PAYLOAD] - self._state[slot, IN_MESSAGES])
 
     def _grow(self, slots: int) -> None:
         old = len(self._state)
@@ -62,17 +127,6 @@ class Understood:
             state[:old] = self._state
             state[old:, UPTO] = FAR
             self._state = state
-
-    def _runs(self, r: Runs) -> None:
-        """Bytes that are handed out once more, and gaps before them, count once."""
-        state, slot = self._state, r.slot
-        upto = state[slot, UPTO]
-        stop = r.offset + r.length
-        np.add.at(state[:, PAYLOAD], slot, np.maximum(stop - np.maximum(r.offset, upto), 0))
-        missing = np.maximum(r.offset - np.maximum(r.offset - r.gap, upto), 0)
-        np.add.at(state[:, MISSING], slot, missing)
-        np.add.at(state[:, CUT], slot, np.where(r.reason == Gap.CUT, missing, 0))
-        np.maximum.at(state[:, UPTO], slot, stop)
 
     def _ends(self, ends: Ends, acked: I64, where: Callable[[I32], Streams]) -> None:
         state = self._state
@@ -130,13 +184,3 @@ class Understood:
         if not holes:
             return None
         return UnreadKind.CUT if cut else UnreadKind.GAP
-
-
-def _captured(m: Messages) -> tuple[I64, I64]:
-    """The bytes of each message that were captured, and those missing that are known to be its own. A gap in a head or in
-    chunked framing ends the message: what else it took is not known."""
-    whole = (m.facts & np.uint32(Fact.HEAD_COMPLETE)) != 0
-    lost = (m.gap_bytes > 0) & ((m.facts & np.uint32(Fact.COMPLETE)) == 0) & ((m.facts & np.uint32(Fact.CHUNKED)) != 0)
-    size = np.where(whole, m.end - m.start - m.gap_bytes, m.end - m.start)
-    size = np.where(whole & lost, m.head_end - m.start + m.body_bytes, size)
-    return size, np.where(whole & ~lost, m.gap_bytes, 0)
