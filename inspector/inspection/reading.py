@@ -195,7 +195,7 @@ class Reading:
                 self._news.messages.append(read.messages)
                 placed = self._place(read.messages)
                 self._news.placed.append(placed)
-                self.unread_requests.add(streams, read, placed, self.understood.left())
+                self.unread_requests.add(streams, read, placed, self.understood.left)
                 last = int(read.messages.slot.max())
                 if last >= len(self._heard):
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from inspector.http.parser import Read
+from inspector.http.tables import Messages
 from inspector.inspection.located import Placed
-from inspector.table import I64
+from inspector.table import I32
 from inspector.tcp.tables import UNKNOWN, Chunks, Gap, Runs, StreamBlock
 
 KEPT = 100_000  # responses that something is known of
@@ -22,46 +27,73 @@ class UnreadRequests:
         self.found: dict[tuple[int, int], Unread] = {}
         self._answered: dict[int, int] = {}  # by stream of requests: how far earlier lone responses acknowledged it
 
-    def add(self, block: StreamBlock, read: Read, placed: Placed, left: I64) -> None:
-        """Look at the responses without a request. left: by slot, bytes that belong to no message so far. placed: beside
+    def add(self, block: StreamBlock, read: Read, placed: Placed, left: Callable[[int], int]) -> None:
+        """Look at the responses without a request. left: bytes of a slot that belong to no message so far. placed: beside
         the messages."""
         m = read.messages
-        for row in np.flatnonzero((m.kind == 2) & (m.request < 0)).tolist():
+        lone = np.flatnonzero((m.kind == 2) & (m.request < 0))
+        if not len(lone):
+            return
+        c, r = block.chunks, block.runs
+        mates = m.slot[lone] ^ 1
+        starts, ends = _requests(m, mates)
+        rows = zip(lone.tolist(), _rows(c.slot, m.slot[lone]), _rows(c.slot, mates), _rows(r.slot, mates), strict=True)
+        for row, answers, asks, runs in rows:
             if len(self.found) >= KEPT:
                 return
             mate, stream = int(m.slot[row]) ^ 1, int(m.stream[row]) ^ 1
-            asked = _acknowledged(block.chunks, int(m.slot[row]), int(m.start[row]))
-            own = (m.slot == mate) & (m.kind == 1) & (m.start < asked)
-            begin = max(int(m.end[own].max()) if own.any() else UNKNOWN, self._answered.get(stream, UNKNOWN))
+            asked = _acknowledged(c, answers, int(m.start[row]))
+            before = bisect_left(starts[mate], asked)
+            begin = max(ends[mate][before - 1] if before else UNKNOWN, self._answered.get(stream, UNKNOWN))
             if asked != UNKNOWN:
                 self._answered[stream] = asked
-            told = _looked_up(block, mate, begin, asked)
-            if told is None and asked == UNKNOWN and mate < len(left) and left[mate] > 0:
-                told = "unread", None
+            packet = _packet(c, asks, begin, asked)
+            if packet is not None:
+                told: Unread | None = _why(r, runs, begin, asked), packet
+            else:
+                told = ("unread", None) if asked == UNKNOWN and left(mate) > 0 else None
             packets = placed.packets[row]
             if told is not None and len(packets):
                 self.found[int(placed.capture[row]), int(packets[0])] = told
 
 
-def _acknowledged(c: Chunks, slot: int, offset: int) -> int:
-    """What the packet that brought a byte acknowledged of the other direction."""
-    low, high = np.searchsorted(c.slot, [slot, slot + 1])
-    at = int(np.searchsorted(c.offset[low:high], offset, "right")) + int(low) - 1
+def _requests(m: Messages, slots: I32) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """By slot: where the requests on `slots` begin, and where they end, in their order."""
+    starts: dict[int, list[int]] = defaultdict(list)
+    ends: dict[int, list[int]] = defaultdict(list)
+    rows = np.flatnonzero((m.kind == 1) & np.isin(m.slot, slots))
+    for slot, start, end in zip(m.slot[rows].tolist(), m.start[rows].tolist(), m.end[rows].tolist(), strict=True):
+        starts[slot].append(start)
+        ends[slot].append(end)
+    return starts, ends
+
+
+def _rows(column: I32, slots: I32) -> Iterable[tuple[int, int]]:
+    """Where the rows of each of `slots` begin and end in a sorted column of slots."""
+    return zip(np.searchsorted(column, slots).tolist(), np.searchsorted(column, slots + 1).tolist(), strict=True)
+
+
+def _acknowledged(c: Chunks, rows: tuple[int, int], offset: int) -> int:
+    """What the packet that brought a byte acknowledged of the other direction. rows: of the byte's slot."""
+    low, high = rows
+    at = low + int(c.offset[low:high].searchsorted(offset, "right")) - 1
     return int(c.peer[at]) if at >= low else UNKNOWN
 
 
-def _looked_up(block: StreamBlock, slot: int, begin: int, end: int) -> Unread | None:
-    """The first packet with bytes of a slot in [begin, end), and why they were not read."""
-    c = block.chunks
-    low, high = np.searchsorted(c.slot, [slot, slot + 1])
-    some = np.flatnonzero((c.offset[low:high] + c.length[low:high] > begin) & (c.offset[low:high] < end)) + int(low)
-    if not len(some):
-        return None
-    return _why(block.runs, slot, begin, end), int(c.packet[some[0]])
+def _packet(c: Chunks, rows: tuple[int, int], begin: int, end: int) -> int | None:
+    """The first packet with bytes of a slot in [begin, end)."""
+    low, high = rows
+    at = low + int(c.offset[low:high].searchsorted(begin, "right"))
+    if at > low and c.offset[at - 1] + c.length[at - 1] > begin:
+        at -= 1
+    return int(c.packet[at]) if at < high and c.offset[at] < end else None
 
 
-def _why(r: Runs, slot: int, begin: int, end: int) -> str:
-    gaps = (r.slot == slot) & (r.gap > 0) & (r.offset > begin) & (r.offset - r.gap < end)
-    if (gaps & (r.reason == Gap.CUT)).any():
+def _why(r: Runs, rows: tuple[int, int], begin: int, end: int) -> str:
+    """Why bytes of a slot in [begin, end) were not read."""
+    own = slice(*rows)
+    offset, gap = r.offset[own], r.gap[own]
+    gaps = (gap > 0) & (offset > begin) & (offset - gap < end)
+    if (gaps & (r.reason[own] == Gap.CUT)).any():
         return "snaplen"
     return "lost" if gaps.any() else "unread"
