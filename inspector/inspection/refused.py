@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.inspection.unread import Address
+from inspector.mirror.groups import member
 from inspector.mirror.pool import Decisions
 from inspector.mirror.tables import Exchanges
 from inspector.seq import MASK
@@ -19,6 +20,7 @@ LOOK = 4  # requests before and after a try that are looked at
 KEPT = 10_000  # tries that are remembered; those beyond are not reported
 NEAR = 50_000_000  # ns between an original and a try that belongs to it
 MIX = 0x9E3779B97F4A7C15 - (1 << 64)  # odd: spreads the hashes of endpoints
+WANTED = (col.T_FLAGS, col.T_TIME, col.T_SRC_HI, col.T_SRC_LO, col.T_DST_HI, col.T_DST_LO, col.T_DPORT)
 PATIENCE = 1_000_000_000  # ns that a SYN waits for an answer before it counts as unanswered
 Endpoint = tuple[int, int, int]
 
@@ -47,6 +49,8 @@ class Tries:
         a connection in these segments, and what answers those."""
         flags = seg[col.T_FLAGS]
         rare = np.flatnonzero(flags & (col.SYN | col.RST))
+        if not len(rare):
+            return
         answering = (flags[rare] & col.ACK) != 0
         asks, answers = rare[~answering & ((flags[rare] & col.RST) == 0)], rare[answering]
         if not len(asks) and not self._open:
@@ -54,27 +58,28 @@ class Tries:
         asked = seg[col.T_SRC, asks] * MIX + seg[col.T_SEQ, asks]
         answered = seg[col.T_DST, answers] * MIX + ((seg[col.T_ACK, answers] - 1) & MASK)
         known = np.fromiter(self._open, np.int64, len(self._open))
-        tried = ~np.isin(asked, answered[(flags[answers] & col.RST) == 0])
+        tried = ~member(asked, answered[(flags[answers] & col.RST) == 0])
         if len(known) >= KEPT:
-            tried &= np.isin(asked, known)
-        met = np.isin(answered, np.concatenate([known, asked[tried]]))
+            tried &= member(asked, known)
+        met = member(answered, np.concatenate([known, asked[tried]]))
         rows = np.concatenate([asks[tried], answers[met]])
         keys = np.concatenate([asked[tried], answered[met]])
         order = np.argsort(rows)
-        for row, key in zip(rows[order].tolist(), keys[order].tolist(), strict=True):
-            if flags[row] & col.ACK:
-                self._answered(key, bool(flags[row] & col.RST))
+        columns = (seg[number, rows[order]].tolist() for number in WANTED)
+        for key, bits, *sent in zip(keys[order].tolist(), *columns, strict=True):
+            if bits & col.ACK:
+                self._answered(key, bool(bits & col.RST))
             else:
-                self._asked(key, seg[:, row])
+                self._asked(key, *sent)
 
-    def _asked(self, key: int, seg: I64) -> None:
-        known, time = self._open.get(key), int(seg[col.T_TIME])
+    def _asked(self, key: int, time: int, *ends: int) -> None:
+        """ends: T_SRC_HI to T_DPORT."""
+        known = self._open.get(key)
         if known is not None:
             known.asked += time - known.time > PATIENCE // 10
         elif len(self._open) < KEPT:
-            client = int(seg[col.T_SRC_HI]) & _WORD, int(seg[col.T_SRC_LO]) & _WORD
-            server = int(seg[col.T_DST_HI]) & _WORD, int(seg[col.T_DST_LO]) & _WORD, int(seg[col.T_DPORT])
-            self._open[key] = Try(client, server, time)
+            client_hi, client_lo, server_hi, server_lo = (part & _WORD for part in ends[:4])
+            self._open[key] = Try((client_hi, client_lo), (server_hi, server_lo, ends[4]), time)
 
     def _answered(self, key: int, refused: bool) -> None:
         found = self._open.pop(key, None)
