@@ -4,7 +4,6 @@ was read."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -87,10 +86,11 @@ class Parts:
         proxied = (found.original >= 0) | found.lone | found.retry | (found.downstream >= 0)
         proxied[originals[originals >= 0]] = True
         by_envoy = (e.response_marks & np.uint32(Mark.SERVER_ENVOY | Mark.UPSTREAM_TIME)) != 0
-        _note(self.ends, e.client_hi, e.client_lo, gone & (proxied | (found.signs.serves_self >= 0)))
-        _note(self.ends, e.server_hi, e.server_lo, gone & (proxied | by_envoy))
-        _note(self.clients, e.client_hi, e.client_lo, gone)
-        _note(self.servers, e.server_hi, e.server_lo, gone)
+        rows = np.flatnonzero(gone)
+        proxied, by_envoy = proxied[rows], by_envoy[rows]
+        serves_self = found.signs.serves_self[rows] >= 0
+        _note(self.clients, self.ends, e.client_hi[rows], e.client_lo[rows], proxied | serves_self)
+        _note(self.servers, self.ends, e.server_hi[rows], e.server_lo[rows], proxied | by_envoy)
 
     def touches(self, client: Address, server: Address) -> bool:
         """Whether a connection has an end that is a proxy, an original or a mirror. An address that answers requests here and
@@ -104,13 +104,13 @@ class Parts:
         return relays or (not self.ends and client in self.clients)
 
 
-def _note(into: set[Address], hi: U64, lo: U64, rows: Bool) -> None:
-    index = np.flatnonzero(rows)
-    if not len(index) or len(into) >= ADDRESSES:
-        return
-    first = index[numbered(blend(hi[index], lo[index]))[1]]
-    into.update(_pairs(hi[first], lo[first]))
-
-
-def _pairs(hi: U64, lo: U64) -> Iterator[Address]:
-    return zip(hi.tolist(), lo.tolist(), strict=True)
+def _note(all_of_them: set[Address], ends: set[Address], hi: U64, lo: U64, is_end: Bool) -> None:
+    """Take in addresses, and those that are ends."""
+    numbers, first = numbered(blend(hi, lo))
+    here = list(zip(hi[first].tolist(), lo[first].tolist(), strict=True))
+    if len(all_of_them) < ADDRESSES:
+        all_of_them.update(here)
+    if len(ends) < ADDRESSES:
+        found = np.zeros(len(first), bool)
+        found[numbers[is_end]] = True
+        ends.update(here[k] for k in np.flatnonzero(found).tolist())
