@@ -45,13 +45,21 @@ class RunOptions:
     ascii_only: bool
     no_redact: bool
 
+    @property
+    def summary_alone(self) -> bool:
+        """Whether counts are all that is written: no captured text that would have to be redacted, nothing that is read again."""
+        listed = self.mirrors or self.exchanges or self.follow or self.evidence is not None
+        return not listed and self.explain is None and self.diff is None and self.form != "html"
+
 
 def do(asked: RunOptions) -> Inspection | Stream | None:
     """Read, write, and warn of what was wrong with the captures. None: the reader of the output left before the end."""
+    look = streams.columns(asked.target), streams.colour(asked.color, asked.target)
+    if asked.summary_alone:
+        return _write_summary(asked, look)
     from inspector.cli import private
 
     first, again = evidence.inputs(asked.paths, asked.evidence is not None or asked.form == "har")
-    look = streams.columns(asked.target), streams.colour(asked.color, asked.target)
     hide = private.redactor(asked.paths, asked.form, asked.target, asked.no_redact)
     found = _read_and_write(asked, first, again, hide, look)
     if found is not None:
@@ -81,20 +89,23 @@ def _read_and_write(
     return found
 
 
+def _write_summary(asked: RunOptions, look: Look) -> Stream:
+    from inspector.render import formats
+
+    total = _summarise(asked.paths, asked.how)
+    _warn(total.captures)
+    streams.write([formats.summary(total, asked.form, *look)], asked.target)
+    return total
+
+
 def _read_then_write(
     asked: RunOptions, first: Sequence[str | BinaryIO], again: Sequence[Capture], hide: Redactor, look: Look
-) -> Inspection | Stream:
+) -> Inspection:
     """What is shown when all has been read: warnings come before it."""
     from inspector.cli.explain import explained
     from inspector.render import formats
     from inspector.render.private import Private
 
-    shown = asked.mirrors or asked.exchanges or asked.evidence is not None
-    if asked.explain is None and not shown:
-        total = _summarise(asked.paths, asked.how)
-        _warn(total.captures)
-        streams.write([formats.summary(total, asked.form, *look)], asked.target)
-        return total
     found = _inspect(first, asked.how)
     _warn(found.captures)
     if asked.explain is not None:

@@ -16,7 +16,6 @@ from inspector.inspection.summary import summarise
 from inspector.lang import _, several
 from inspector.mirror.pool import Decisions, Rules
 from inspector.mirror.tables import Sign
-from inspector.redact import current
 from inspector.table import I64
 from inspector.views.objects import CaptureView, ExchangeView, MirrorView, SummaryView
 from inspector.views.present import Presenter
@@ -121,9 +120,12 @@ class Inspection:
         return self._private(exchanges_frame(self.exchange_views()))
 
     def _private(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if not self._redact:
+            return frame
         from inspector.inspection.frames import redacted
+        from inspector.redact import current
 
-        return redacted(frame, current()) if self._redact else frame
+        return redacted(frame, current())
 
     @cached_property
     def connections(self) -> pd.DataFrame:
@@ -141,6 +143,7 @@ class Inspection:
         from html import escape
 
         from inspector.inspection.frames import redacted
+        from inspector.redact import current
 
         shown = redacted(self.mirrors[list(SHOWN)], current())
         unseen = "".join(f"<li>{escape(s)}</li>" for s in self.summary.unseen)

@@ -71,7 +71,6 @@ class Reading:
         self.follow = follow
         self._arrived = self._stepped = time.monotonic()
         self.timings: dict[str, float] = defaultdict(float)
-        self._compile_from = COMPILE_FROM if cache.warmed() else COMPILE_COLD
         self._choose_speed(size_of(captures))
         self.readers: list[CaptureReader] = []
         for capture in captures:
@@ -97,9 +96,12 @@ class Reading:
 
     def _choose_speed(self, size: int) -> None:
         """Run kernels compiled from a certain size of the input on. They may change their speed between two blocks."""
-        if size < self._compile_from or kernel.compiled():
+        if size < COMPILE_FROM or kernel.compiled():
             return
-        if not cache.warmed() and self.notice:
+        warm = cache.warmed()
+        if not warm and size < COMPILE_COLD:
+            return
+        if not warm and self.notice:
             refused = cache.refused()
             self.notice(f"{refused}: {_(cache.NOT_KEPT)}" if refused else _(COMPILING))
         kernel.use("compiled")

@@ -14,7 +14,6 @@ import os
 import platform
 import stat
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from inspector.kernels import native
@@ -116,6 +115,8 @@ def _marker() -> Path:
 @functools.cache
 def _toolchain() -> str:
     """What machine code depends on beside a kernel's source."""
+    from importlib import metadata  # takes ten milliseconds, which small captures are spared
+
     checks = "checked-" if checked() else ""
     parts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), _processor())
     key = hashlib.sha256("\n".join((*parts, native.LAYOUT)).encode()).hexdigest()[:16]
@@ -126,15 +127,22 @@ def _toolchain() -> str:
 def _sources() -> str:
     """One hash of all sources with kernels in them."""
     key = hashlib.sha256()
-    for source in kernel_sources():
-        key.update(str(source.relative_to(PACKAGE)).encode() + b"\0" + source.read_bytes())
+    for source, text in sorted(kernel_sources().items()):
+        key.update(str(source.relative_to(PACKAGE)).encode() + b"\0" + text)
     return key.hexdigest()[:16]
 
 
-def kernel_sources() -> list[Path]:
-    """The files of the package that have kernels in them."""
-    marks = (b"@kernel", b"@cold", b"@instruction")
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if any(mark in path.read_bytes() for mark in marks)]
+def kernel_sources() -> dict[Path, bytes]:
+    """The files of the package that have kernels in them, with their texts."""
+    found = {}
+    for folder, _folders, names in os.walk(PACKAGE):
+        for name in names:
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), "rb", buffering=0) as file:
+                    text = file.read()
+                if b"@kernel" in text or b"@cold" in text or b"@instruction" in text:
+                    found[Path(folder, name)] = text
+    return found
 
 
 def _processor() -> str:

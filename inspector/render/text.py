@@ -9,8 +9,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-import wcwidth
-
 # What acts on a terminal, hides, or reorders text: C0, DEL, C1, soft hyphen, bidi controls (UAX #9), zero-width and
 # invisible characters, line and paragraph separators, annotations, surrogates, tags.
 _ACTIVE = re.compile(
@@ -56,7 +54,11 @@ def shown(text: str | None, absent: str = "?") -> str:
 
 def width(text: str) -> int:
     """Columns that `text` takes in a terminal (wide characters take two)."""
-    return len(text) if text.isascii() else max(wcwidth.wcswidth(text), 0)
+    if text.isascii():
+        return len(text)
+    import wcwidth  # its tables take longer to load than most captures to read
+
+    return max(wcwidth.wcswidth(text), 0)
 
 
 def cut(text: str, room: int) -> str:
