@@ -14,6 +14,7 @@ import os
 import platform
 import stat
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from inspector.kernels import native
@@ -115,12 +116,22 @@ def _marker() -> Path:
 @functools.cache
 def _toolchain() -> str:
     """What machine code depends on beside a kernel's source."""
-    from importlib import metadata  # takes ten milliseconds, which small captures are spared
-
     checks = "checked-" if checked() else ""
-    parts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), _processor())
+    parts = (_version("numba"), _version("llvmlite"), platform.machine(), _processor())
     key = hashlib.sha256("\n".join((*parts, native.LAYOUT)).encode()).hexdigest()[:16]
     return f"{sys.implementation.cache_tag}-{checks}{key}"
+
+
+def _version(package: str) -> str:
+    """What tells the versions of a package apart: the file that it keeps its own in, since importlib.metadata takes ten
+    milliseconds to load. Raises PackageNotFoundError."""
+    spec = find_spec(package)
+    if spec is not None and spec.origin is not None:
+        with contextlib.suppress(OSError):
+            return Path(spec.origin).with_name("_version.py").read_text("utf-8", "replace")
+    from importlib import metadata
+
+    return metadata.version(package)
 
 
 @functools.cache

@@ -32,6 +32,7 @@ PARTIAL = 86400  # seconds after which a file that nobody finished is left over
 FOLDER = re.compile(r"kernels-[\w-]+-[0-9a-f]{16}")
 FILE = re.compile(r".+\.o|warm-[0-9a-f]{16}")
 SCALARS = {"int64": ctypes.c_int64, "uint64": ctypes.c_uint64, "bool": ctypes.c_int8}
+_BYTE = ctypes.c_char
 _lock = threading.RLock()
 _engine: Any = None
 
@@ -68,18 +69,16 @@ def lay_out(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
     flat: list[int] = []
     for a in args:
         if type(a) is np.ndarray:
-            face = a.__array_interface__
-            if face["strides"] is not None and a.size > 1 and not a.flags.c_contiguous:
+            if not a.flags.c_contiguous:
                 raise TypeError("an inner loop takes arrays without holes only")
-            shape = face["shape"]
-            item = a.itemsize
-            key.append(face["typestr"] + str(len(shape)))
+            shape, item = a.shape, a.itemsize
+            key.append(_spelled(a.dtype, len(shape)))
             if len(shape) == 1:
                 n = shape[0]
-                flat += (0, 0, n, item, face["data"][0], n, item)
+                flat += (0, 0, n, item, _where(a), n, item)
             else:
                 rows, columns = shape
-                flat += (0, 0, rows * columns, item, face["data"][0], rows, columns, columns * item, item)
+                flat += (0, 0, rows * columns, item, _where(a), rows, columns, columns * item, item)
         elif isinstance(a, tuple):
             inner, more = lay_out(a)
             key.append((type(a), inner))
@@ -88,6 +87,20 @@ def lay_out(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
             key.append(0)
             flat.append(int(a))
     return tuple(key), flat
+
+
+@functools.cache
+def _spelled(dtype: np.dtype[Any], dimensions: int) -> str:
+    return f"{dtype.str}{dimensions}"
+
+
+def _where(array: np.ndarray) -> int:
+    """The address of an array's items: as a buffer it comes in a third of the time of the array's own interface."""
+    try:
+        return ctypes.addressof(_BYTE.from_buffer(array))
+    except (TypeError, ValueError):  # it cannot be written, or has no items
+        address: int = array.__array_interface__["data"][0]
+        return address
 
 
 def named(key: tuple[Any, ...]) -> list[Any]:
