@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.inspection.unread import Address
-from inspector.mirror.groups import member
+from inspector.mirror.groups import in_groups, member, numbered
 from inspector.mirror.pool import Decisions
+from inspector.mirror.signs import blend
 from inspector.mirror.tables import Exchanges
 from inspector.seq import MASK
 from inspector.table import I64
@@ -105,10 +106,15 @@ class Tries:
         e, f = batch.found.exchanges, batch.found
         sent = batch.gone & (e.request_time >= 0) & (f.original < 0) & ~f.lone & (f.claimed < 0)
         sent &= (f.signs.serves_self < 0) & ~f.signs.loopback
-        for (hi, lo), mine in tries.items():
-            rows = np.flatnonzero(sent & (e.client_hi == np.uint64(hi)) & (e.client_lo == np.uint64(lo)))
-            if len(rows):
-                _beside(mine, rows[np.argsort(e.request_time[rows], kind="stable")], e)
+        rows = np.flatnonzero(sent)
+        numbers, first = numbered(blend(e.client_hi[rows], e.client_lo[rows]))
+        rows, senders = in_groups(rows, numbers, len(first)), rows[first]
+        stops = np.cumsum(np.bincount(numbers, minlength=len(first))).tolist()
+        clients = zip(e.client_hi[senders].tolist(), e.client_lo[senders].tolist(), strict=True)
+        for client, start, stop in zip(clients, [0, *stops], stops, strict=False):
+            if client in tries:
+                own = rows[start:stop]
+                _beside(tries[client], own[np.argsort(e.request_time[own], kind="stable")], e)
 
     def groups(self) -> list[RefusedRoute]:
         """Tries beside originals, by proxy, server and what became of them; the most first."""

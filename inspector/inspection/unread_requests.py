@@ -61,7 +61,9 @@ def _requests(m: Messages, slots: I32) -> tuple[dict[int, list[int]], dict[int, 
     """By slot: where the requests on `slots` begin, and where they end, in their order."""
     starts: dict[int, list[int]] = defaultdict(list)
     ends: dict[int, list[int]] = defaultdict(list)
-    rows = np.flatnonzero((m.kind == 1) & np.isin(m.slot, slots))
+    wanted = np.zeros(max(int(m.slot.max()), int(slots.max())) + 1, bool)
+    wanted[slots] = True
+    rows = np.flatnonzero(wanted[m.slot] & (m.kind == 1))
     for slot, start, end in zip(m.slot[rows].tolist(), m.start[rows].tolist(), m.end[rows].tolist(), strict=True):
         starts[slot].append(start)
         ends[slot].append(end)
