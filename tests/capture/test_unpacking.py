@@ -233,3 +233,16 @@ def test_open_compressed_files_that_are_damaged_are_told(tmp_path):
                 continue
         assert reader.info.dropped_tail
         assert "None" not in reader.info.warnings[-1]
+
+
+def test_a_zst_block_is_fetched_and_unpacked_by_one_call():
+    plain = b"".join(b"GET /items/%d HTTP/1.1\r\n" % k for k in range(200_000))
+    source, view, asked, given = opened(PACK["zst"](plain), ["zst"]).inner, memoryview(bytearray(1 << 17)), [], []
+    read = source.frames.read
+    source.frames.read = lambda count: asked.append(count) or read(count)
+    while count := source.readinto(view):
+        given.append(count)
+    assert sum(given) == len(plain)
+    blocks = -(-len(plain) // (1 << 17))
+    assert len(given) == blocks
+    assert len(asked) <= blocks + 3  # the checksum, the end

@@ -254,6 +254,25 @@ def test_help_is_fast_because_nothing_heavy_is_imported() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_summary_of_a_small_capture_imports_only_what_it_needs() -> None:
+    others = [
+        "numba",
+        "llvmlite",
+        "wcwidth",
+        "inspector.redact",
+        "importlib.metadata",
+        "pandas",
+        "inspector.render.explain",
+    ]
+    code = (
+        f"import sys, inspector.cli.program as c; c.run([{ITEMS!r}]); print([m for m in {others} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_closed_pipe_ends_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)
