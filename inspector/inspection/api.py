@@ -11,7 +11,6 @@ from inspector.capture.following import Stop
 from inspector.errors import UsageError
 from inspector.inspection.collect import Collected
 from inspector.inspection.pipeline import Pipeline
-from inspector.inspection.story import MirrorStory, stories, story
 from inspector.inspection.summary import summarise
 from inspector.lang import _, several
 from inspector.mirror.pool import Decisions, Rules
@@ -22,6 +21,8 @@ from inspector.views.present import Presenter
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from inspector.inspection.story import MirrorStory
 
 SHOWN = (
     "verdict", "proof", "method", "path", "original_server", "original_status", "mirror_server", "mirror_status",
@@ -85,6 +86,8 @@ class Inspection:
         Raises UsageError for a mirror that there is not.
         """
         self._must_be(number)
+        from inspector.inspection.story import story
+
         return story(self._presenter, number, paths)
 
     def stories(self, numbers: Sequence[int], paths: Sequence[str] = ()) -> list[MirrorStory]:
@@ -94,6 +97,8 @@ class Inspection:
         """
         for number in numbers:
             self._must_be(number)
+        from inspector.inspection.story import stories
+
         return stories(self._presenter, numbers, paths)
 
     def _must_be(self, number: int) -> None:

@@ -77,19 +77,16 @@ class Tally:
         with_mirror = t.original[t.original >= 0]
         originals[with_mirror] = True
         self.open += int((candidates & (found.claimed < 0) & ~s.loopback).sum())
-        self._count(batch, np.flatnonzero(candidates), self._asked)
-        self._count(batch, np.flatnonzero(candidates & originals), self._mirrored)
-
-    def _count(self, batch: Decisions, rows: np.ndarray, into: Counter[tuple[int, int, int]]) -> None:
+        rows = np.flatnonzero(candidates)
         if not len(rows):
             return
-        e = batch.found.exchanges
         numbers, first = numbered(blend(e.client_hi[rows], e.client_lo[rows], e.host[rows]))
-        counts = np.bincount(numbers)
-        for row, count in zip(rows[first].tolist(), counts.tolist(), strict=True):
+        asked, mirrored = np.bincount(numbers), np.bincount(numbers[originals[rows]], minlength=len(first))
+        for row, *counts in zip(rows[first].tolist(), asked.tolist(), mirrored.tolist(), strict=True):
             route = (int(e.client_hi[row]), int(e.client_lo[row]), int(e.host[row]))
-            if route in into or len(into) < ROUTES:
-                into[route] += count
+            for into, count in zip((self._asked, self._mirrored), counts, strict=True):
+                if count and (route in into or len(into) < ROUTES):
+                    into[route] += count
 
     def share(self) -> tuple[int, int]:
         """(mirrored, eligible): originals with a mirror, and all requests that the same proxy sent for the same host

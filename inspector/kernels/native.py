@@ -94,7 +94,7 @@ def _spelled(dtype: np.dtype[Any], dimensions: int) -> str:
     return f"{dtype.str}{dimensions}"
 
 
-def _where(array: np.ndarray) -> int:
+def _where(array: Any) -> int:
     """The address of an array's items: as a buffer it comes in a third of the time of the array's own interface."""
     try:
         return ctypes.addressof(_BYTE.from_buffer(array))
