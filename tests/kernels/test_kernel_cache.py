@@ -194,6 +194,7 @@ def test_the_command_says_why_nothing_is_kept(tmp_path, monkeypatch, capsys):
     assert run(["doctor", "--warm"]) == 1
     assert f"{tmp_path} can be written by other users: compiled kernels are not kept" in capsys.readouterr().out
     notices: list[str] = []
+    monkeypatch.setattr(reading, "COMPILE_FROM", 0)
     monkeypatch.setattr(reading, "COMPILE_COLD", 0)
     monkeypatch.setattr(kernel, "use", lambda mode: None)
     inspector.inspect(str(CAPTURES / "items-client.pcap"), notice=notices.append)
