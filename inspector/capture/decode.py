@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inspector.capture import faults
-from inspector.capture.carried import ARP, NOTHING, UNREAD
+from inspector.capture import faults, quic
+from inspector.capture.carried import ARP, IN_UDP, NOTHING, UNREAD
 from inspector.capture.layers import interface_index, link_header, to_network
 from inspector.capture.network import FRAGMENT, TCP, destination, ipv4, ipv6, source, tcp_header, timestamp
 from inspector.capture.octets import ByteRows, Octets, be16, be32
 from inspector.capture.tables import PacketKind
 from inspector.capture.tunnels import tunnel
 from inspector.kernels.instructions import prefetch
-from inspector.kernels.kernel import kernel
+from inspector.kernels.kernel import cold, kernel
 from inspector.table import I64, U64
 
 # Rows of `records`, (9, n) int64. The scanners fill the first seven, `decode` the others.
@@ -77,21 +77,24 @@ class Scratch(NamedTuple):
     """A batch of n records and what is decoded of them, used again for each batch; the rows of each are named above.
 
     records: (9, n) int64, filled by a scanner. segments, fragments: (12, n) and (7, n) int64, as many as were found.
-    addresses: (4, n) uint64, beside the segments.
+    addresses: (4, n) uint64, beside the segments. datagrams: (4, n) of UDP that is no tunnel, `ends` the addresses beside it.
     """
 
     records: I64
     segments: I64
     addresses: U64
     fragments: I64
+    datagrams: I64
+    ends: U64
 
     @staticmethod
     def of(room: int) -> Scratch:
         """Memory for `room` records."""
-        records, segments, fragments = (
-            np.zeros((rows, room), np.int64) for rows in (RECORD_ROWS, SEGMENT_ROWS, FRAGMENT_ROWS)
+        records, segments, fragments, datagrams = (
+            np.zeros((rows, room), np.int64) for rows in (RECORD_ROWS, SEGMENT_ROWS, FRAGMENT_ROWS, quic.DATAGRAM_ROWS)
         )
-        return Scratch(records, segments, np.zeros((ADDRESS_ROWS, room), np.uint64), fragments)
+        addresses, ends = (np.zeros((ADDRESS_ROWS, room), np.uint64) for _ in range(2))
+        return Scratch(records, segments, addresses, fragments, datagrams, ends)
 
     @property
     def room(self) -> int:
@@ -174,6 +177,21 @@ def put_segment(
     return NO_FAULT
 
 
+@cold
+def put_datagram(data: Octets, at: int, cap: int, ip_at: int, version: int, scratch: Scratch, row: int) -> None:
+    """Row `row` of the datagrams, from the IP header at `ip_at` and the UDP header at `at`, of which eight bytes are there."""
+    hi, lo = source(data, ip_at, version)
+    scratch.ends[SRC_HI, row] = hi
+    scratch.ends[SRC_LO, row] = lo
+    hi, lo = destination(data, ip_at, version)
+    scratch.ends[DST_HI, row] = hi
+    scratch.ends[DST_LO, row] = lo
+    scratch.datagrams[quic.SPORT, row] = be16(data, at)
+    scratch.datagrams[quic.DPORT, row] = be16(data, at + 2)
+    scratch.datagrams[quic.SIZE, row] = max(be16(data, at + 4) - quic.UDP_HEADER, 0)
+    scratch.datagrams[quic.LONG, row] = quic.long_header(data, at, cap)
+
+
 @kernel
 def name_interface(named: ByteRows, count: int, room: int, key: int, last: int) -> tuple[int, int]:
     """The slot of `key` in `named`, (1, room) int64, of which `count` are taken: `(slot, count)`. `last` is tried.
@@ -196,8 +214,10 @@ HEADERS = 64  # bytes: two cache lines hold most headers
 
 
 @kernel
-def decode(data: Octets, scratch: Scratch, end: int, named: ByteRows, names: int, room: int) -> tuple[int, int, int]:
-    """Decode the first `end` records: returns how many segments, fragments and names of interfaces there are then.
+def decode(
+    data: Octets, scratch: Scratch, end: int, named: ByteRows, names: int, room: int
+) -> tuple[int, int, int, int]:
+    """Decode the first `end` records: how many segments, fragments, datagrams and names of interfaces there are then.
 
     named, names, room: as in `name_interface`. Precondition: frames lie in `data`.
     """
@@ -205,6 +225,7 @@ def decode(data: Octets, scratch: Scratch, end: int, named: ByteRows, names: int
     fragments = scratch.fragments
     segment = 0
     fragment = 0
+    datagram = 0
     slot = 0
     for r in range(end):
         if r + SOON < end and records[CAPTURED, r + SOON] > HEADERS:
@@ -237,8 +258,11 @@ def decode(data: Octets, scratch: Scratch, end: int, named: ByteRows, names: int
             fragments[FRAGMENT_VERSION, fragment] = version
             fragments[FRAGMENT_DEPTH, fragment] = depth
             fragment += 1
+        elif kind == KIND_UDP and fault & ~0xFFFF == IN_UDP and cap - at >= quic.UDP_HEADER:
+            put_datagram(data, at, cap, ip_at, version, scratch, datagram)
+            datagram += 1
         if fault == SHORT and captured < records[LENGTH, r]:
             fault = CUT
         records[KIND, r] = kind
         records[FAULT, r] = fault
-    return segment, fragment, names
+    return segment, fragment, datagram, names

@@ -35,12 +35,13 @@ class Decoder:
     def decode(self, data: U8, count: int) -> tuple[U8, Packets, Segments]:
         """The first `count` records of the batch; `data` comes back with reassembled datagrams behind it, if any."""
         batch = self.batch
-        found, broken, self.names = decode(data, batch, count, self.named, self.names, MAX_NAMES)
+        found, broken, datagrams, self.names = decode(data, batch, count, self.named, self.names, MAX_NAMES)
         self._name_interfaces(batch.records, count)
         segments = batch.segments[:, :found]
         addresses = batch.addresses[:, :found]
         if broken:
             data, segments, addresses = self._reassemble(data, segments, addresses, broken)
+        self.info.quic.add(batch.datagrams[:, :datagrams], batch.ends[:, :datagrams])
         self._count(batch.records[rows.FAULT, :count])
         first = self.info.packets + 1
         return data, self._packets(count), self._segments(segments, addresses, first)
@@ -177,7 +178,7 @@ class Decoder:
         one.records[rows.LINK, 0] = links.RAW
         one.records[rows.DEPTH, 0] = depth
         data = np.frombuffer(bytearray(done[0]), np.uint8)
-        found, again, _ = decode(data, one, 1, self.named, self.names, MAX_NAMES)
+        found, again, _datagrams, _names = decode(data, one, 1, self.named, self.names, MAX_NAMES)
         return found, again
 
     def _fragment(self, data: U8, place: list[int]) -> Fragment | None:

@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.capture.quic import Quic
 from inspector.table import I16, I32, I64, U8, U16, U32, U64, Table
 
 
@@ -112,4 +113,5 @@ class CaptureInfo:
     dropped_tail: bool = False  # the file ends inside a record
     faults: dict[str, int] = field(default_factory=dict)  # code -> how often; see capture.faults
     unread: dict[int, int] = field(default_factory=dict)  # code -> packets in it; see capture.carried
+    quic: Quic = field(default_factory=Quic)
     warnings: list[str] = field(default_factory=list)  # sentences for people: offset, what was lost, what to do

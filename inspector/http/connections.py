@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.http.heads import ROOM_DUE, first_bytes
+from inspector.http.heads import MOVED, ROOM_DUE, first_bytes
 from inspector.http.layout import Http, Near
 from inspector.http.matching import drop_all
 from inspector.http.resync import carry_peers
@@ -22,7 +22,10 @@ def peek(http: Http, s: int, data: U8, run: int, run_end: int) -> None:
     if offset <= http.state[s, col.POS] < stop:
         base = http.runs[run, col.RUN_AT] - offset
         last = run + 1 < run_end or http.state[s, col.ENDED] != 0
-        first_bytes(http, s, data, base + http.state[s, col.POS], base + stop, http.state[s, col.SYNCED] != 0, last)
+        synced = http.state[s, col.SYNCED] != 0
+        moved = MOVED
+        while moved == MOVED and http.state[s, col.MODE] == col.FIRST and http.state[s, col.POS] < stop:
+            moved = first_bytes(http, s, data, base + http.state[s, col.POS], base + stop, synced, last)
 
 
 @cold

@@ -38,6 +38,9 @@ WORD_CLOSE = int.from_bytes(b"close", "little")
 WORD_CHUNKED = int.from_bytes(b"chunked", "little")
 WORD_KEEP_AL = int.from_bytes(b"keep-al", "little")
 WORD_UPGRADE = int.from_bytes(b"upgrade", "little")
+WORD_H2C = int.from_bytes(b"h2c", "little")
+WORD_ET = int.from_bytes(b"et", "little")
+WORD_WEBSOCK = int.from_bytes(b"websock", "little")
 WORD_IDENTIT = int.from_bytes(b"identit", "little")
 WORD_ENVOY = int.from_bytes(b"envoy", "little")
 WORD_ISTIO_E = int.from_bytes(b"istio-e", "little")
@@ -263,6 +266,11 @@ def note_framing(http: Http, name: int, line: U8, i: int, end: int, s: int, row:
         note_length(http, line, i, end, s, row)
     elif name == UPGRADE:
         http.state[s, col.FLAGS] |= col.FLAG_UPGRADE
+        word = word_at(line, i, end)
+        if word == WORD_H2C and end - i == 3:
+            http.state[s, col.FLAGS] |= col.FLAG_H2C
+        elif word == WORD_WEBSOCK and end - i == 9 and word_at(line, i + 7, end) == WORD_ET:
+            http.state[s, col.FLAGS] |= col.FLAG_WEBSOCKET
     else:
         note_tokens(http, line, i, end, s, name == CONNECTION)
 

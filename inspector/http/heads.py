@@ -9,6 +9,7 @@ from inspector.http.line_cache import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn
 from inspector.http.matching import match
 from inspector.http.messages import announce, begin_row, end_head, finish_early, lose
 from inspector.http.names import UNNAMED
+from inspector.http.recognise import h2_frames, proxy_header
 from inspector.http.resync import start_line_at
 from inspector.http.startline import (
     INVALID_LINE,
@@ -33,6 +34,7 @@ H2 = int(Protocol.H2)
 TLS = int(Protocol.TLS)
 TUNNEL = int(Protocol.TUNNEL)
 OTHER = int(Protocol.OTHER)
+PROXY = int(Protocol.PROXY)
 
 SILENT_WAIT = 16384  # a response waits no longer than this for a direction of which nothing was seen
 NAME_LIMIT = 255  # RFC 1035 section 2.3.4
@@ -67,6 +69,14 @@ def first_bytes(http: Http, s: int, data: U8, at: int, end: int, synced: bool, l
     other = http.state[s ^ 1, col.PROTOCOL] if http.state[s ^ 1, col.STREAM] != col.NONE else 0
     if other == TUNNEL and http.conns[s >> 1, col.INSIDE] != 0:
         other = 0
+    if other == H2 and http.state[s ^ 1, col.MODE] != col.STOPPED:  # joined late: HTTP/1 is looked for all the same
+        other = 0
+    proxied, after = proxy_header(data, at, end)
+    if proxied == VALID_LINE and http.state[s, col.PROTOCOL] != PROXY:
+        http.state[s, col.POS] += after - at
+        http.state[s, col.FIRST_OFFSET] = http.state[s, col.POS]
+        announce(http, s, PROXY + 0)
+        return MOVED
     i = at
     while i < end and (data[i] == 13 or data[i] == 10):
         i += 1
@@ -91,7 +101,9 @@ def first_bytes(http: Http, s: int, data: U8, at: int, end: int, synced: bool, l
         http.state[s, col.MODE] = col.START
         announce(http, s, HTTP1 + 0)
         return MOVED
-    elif not last and (preface == PARTIAL_LINE or record == PARTIAL_LINE or found == PARTIAL_LINE):
+    elif not last and (
+        preface == PARTIAL_LINE or record == PARTIAL_LINE or found == PARTIAL_LINE or proxied == PARTIAL_LINE
+    ):
         return WAITING
     elif other == TLS:
         protocol = TLS
@@ -100,7 +112,9 @@ def first_bytes(http: Http, s: int, data: U8, at: int, end: int, synced: bool, l
         return MOVED
     elif found == INVALID_LINE:
         protocol = OTHER
-    if protocol != 0 and (protocol != OTHER or synced):
+    # The side that answers begins with a frame, if the preface of the one that asks was not captured.
+    late = protocol == OTHER and h2_frames(data, at, end, last) != INVALID_LINE
+    if protocol != 0 and (protocol != OTHER or (synced and not late)):
         stop_with(http, s, protocol)
         return MOVED
     if protocol == OTHER:

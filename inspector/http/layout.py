@@ -74,6 +74,8 @@ INVALID = -2
 FLAG_CLOSE = 1
 FLAG_KEEP_ALIVE = 2
 FLAG_UPGRADE = 4
+FLAG_H2C = 8  # what the upgrade is to
+FLAG_WEBSOCKET = 16
 
 # Columns of a connection.
 LOST = 0  # a boundary was lost in either direction: responses go by exact fit
@@ -153,7 +155,7 @@ C_FULL = 9  # as many requests as may wait for a response were read, and more fo
 COUNTER_WIDTH = 10
 
 # Columns of news: what a stream is, and a server name in the text.
-NEWS_WIDTH = 5
+NEWS_WIDTH = 6
 
 # Limits (columns of the limits array), see parser.Options.
 L_HEAD = 0

@@ -12,7 +12,9 @@ from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 from inspector.tcp.tables import End
 
+H2 = int(Protocol.H2)
 TUNNEL = int(Protocol.TUNNEL)
+WEBSOCKET = int(Protocol.WEBSOCKET)
 FIN = int(End.FIN)
 
 
@@ -21,7 +23,6 @@ def announce(http: Http, s: int, protocol: int) -> None:
     """Stream `s` was found to be `protocol`. Precondition: `news` has room."""
     if http.state[s, col.PROTOCOL] == protocol or http.state[s, col.STREAM] == col.NONE:
         return
-    http.state[s, col.PROTOCOL] = protocol
     row = http.counters[col.C_NEWS]
     http.counters[col.C_NEWS] = row + 1
     http.news[row, 0] = s
@@ -29,6 +30,8 @@ def announce(http: Http, s: int, protocol: int) -> None:
     http.news[row, 2] = protocol
     http.news[row, 3] = 0
     http.news[row, 4] = 0
+    http.news[row, 5] = http.state[s, col.PROTOCOL]
+    http.state[s, col.PROTOCOL] = protocol
 
 
 @kernel
@@ -147,9 +150,15 @@ def lose(http: Http, s: int, at: int) -> None:
 def tunnel(http: Http, s: int) -> None:
     """The response of stream `s` ends HTTP on its connection (RFC 9110 sections 7.8, 9.3.6).
 
-    What follows an upgrade is another protocol. In a CONNECT tunnel may be any, HTTP too: its first bytes tell.
+    What follows an upgrade is the protocol that the response names. In a CONNECT tunnel may be any, HTTP too: its first
+    bytes tell.
     """
     inside = http.state[s, col.METHOD] == col.CONNECT
+    protocol = TUNNEL + 0
+    if not inside and http.state[s, col.FLAGS] & col.FLAG_H2C:
+        protocol = H2 + 0
+    elif not inside and http.state[s, col.FLAGS] & col.FLAG_WEBSOCKET:
+        protocol = WEBSOCKET + 0
     http.rows[col.R_FACTS, http.state[s, col.ROW]] |= col.COMPLETE | col.NO_BODY | col.UPGRADED
     finish(http, s)
     if http.state[s ^ 1, col.ROW] != col.NONE:
@@ -157,7 +166,7 @@ def tunnel(http: Http, s: int) -> None:
         finish(http, s ^ 1)
     for side in (s, s ^ 1):
         http.state[side, col.MODE] = col.FIRST if inside else col.STOPPED
-        announce(http, side, TUNNEL + 0)
+        announce(http, side, protocol)
         if inside:
             http.state[side, col.KIND] = 0
             http.state[side, col.SYNCED] = 1

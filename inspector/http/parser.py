@@ -312,7 +312,7 @@ class Parser:
             return self._none
         news = self._news[: self._counters[col.C_NEWS]]
         names = gather(self._text, news[:, 3].copy(), news[:, 4].copy())
-        return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], sni=names)
+        return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], before=news[:, 5], sni=names)
 
     def _messages(self, index: I64) -> Messages:
         n = len(index)

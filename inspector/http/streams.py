@@ -6,10 +6,12 @@ from inspector.http import layout as col
 from inspector.http.bodies import BROKEN, ENDED_HERE, body_complete, read_body, skip_gap
 from inspector.http.heads import (
     FULL,
+    H2,
     HTTP1,
     MOVED,
     PAUSED,
     ROOM_DUE,
+    TLS,
     WAITING,
     begin_request,
     begin_response,
@@ -20,6 +22,7 @@ from inspector.http.heads import (
 )
 from inspector.http.layout import Http, Near
 from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
+from inspector.http.recognise import h2_frames, tls_records
 from inspector.http.resync import chunk_of, confirmed, first_not_below, next_turn, start_line_at
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
 from inspector.kernels.kernel import cold, kernel
@@ -67,6 +70,25 @@ def start_message(http: Http, s: int, data: U8, at: int, end: int, last: bool, n
 
 
 @cold
+def framed(http: Http, s: int, data: U8, at: int, end: int, last: bool) -> int:
+    """Name the protocol of stream `s` where a packet at `at` begins frames of HTTP/2 or records of TLS.
+
+    PARTIAL_LINE where more bytes are needed to tell. It is asked of streams in which no HTTP/1 was found.
+    """
+    known = http.state[s, col.PROTOCOL]
+    if http.state[s, col.KIND] != 0 or http.state[s ^ 1, col.KIND] != 0 or known == H2 or known == TLS:
+        return INVALID_LINE
+    protocol = H2 + 0
+    found = h2_frames(data, at, end, last)
+    if found == INVALID_LINE:
+        protocol = TLS + 0
+        found = tls_records(data, at, end, last)
+    if found == VALID_LINE:
+        announce(http, s, protocol)
+    return found
+
+
+@cold
 def search(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: Near) -> int:
     """After a lost boundary: the first packet that begins a message where the other side confirms it (see resync).
 
@@ -99,6 +121,9 @@ def search(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: 
                 return WAITING
         elif start_line_at(data, at, end, http.state[s, col.KIND], http.state[s ^ 1, col.KIND])[0] == VALID_LINE:
             http.counters[col.C_UNCONFIRMED] += 1
+        if framed(http, s, data, at, end, last) == PARTIAL_LINE:
+            http.state[s, col.POS] = offset
+            return WAITING
         row += 1
     http.state[s, col.POS] = end - base
     return WAITING

@@ -20,6 +20,8 @@ class Protocol(IntEnum):
     TLS = 3
     TUNNEL = 4  # after a 101 or a CONNECT: passed on
     OTHER = 5
+    PROXY = 6  # a PROXY protocol header came first: what follows it is read as a connection is
+    WEBSOCKET = 7  # after a 101
 
 
 class Fact(IntFlag):
@@ -125,4 +127,5 @@ class Protocols(Table):
     slot: I32
     stream: I64
     protocol: U8
+    before: U8  # what was said of it before, 0 where nothing was
     sni: Ragged  # TLS: server name of the ClientHello, else empty

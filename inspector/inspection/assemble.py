@@ -164,7 +164,7 @@ def _acked(pile: Pile, ends: I64, acks: Acks) -> tuple[Bool, Bool]:
     return np.repeat(offset, counts) >= pile.column("end"), np.repeat(still, counts)
 
 
-PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other"}
+PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other", 6: "proxy", 7: "websocket"}
 
 
 def protocol_counts(protocols: U8) -> dict[str, int]:

@@ -28,6 +28,7 @@ class Tally:
     arrived: int = 0
     waiting: int = 0  # mirrors without a response on connections that the capture does not see the end of
     waited: tuple[int, int] = (FAR, 0)  # when the first and the last of these had been sent, ns
+    unread_originals: int = 0  # mirrors without an original that may be on a connection that is not read
     doubled: int = 0  # mirrors without an original, of which a request is there that they may be copies of
     open: int = 0  # requests of whom nobody is known to have sent them on: what a proxy could have mirrored
     verdicts: Counter[int] = field(default_factory=Counter)
@@ -47,7 +48,9 @@ class Tally:
         self.verdicts.update(t.verdict[rows].tolist())
         self._waiting(batch, m)
         unproven = t.verdict[rows] == Verdict.UNPROVEN
-        self.reasons.update(t.reason[rows][unproven].tolist())
+        lone = unproven & (t.original[rows] < 0) & np.isin(t.reason[rows], (Reason.ENCRYPTED, Reason.UNREAD))
+        self.unread_originals += int(lone.sum())
+        self.reasons.update(t.reason[rows][unproven & ~lone].tolist())
         if len(self.proxies) < PROXIES:
             first = m[numbered(blend(e.client_hi[m], e.client_lo[m]))[1]]
             self.proxies.update(zip(e.client_hi[first].tolist(), e.client_lo[first].tolist(), strict=True))
@@ -60,7 +63,9 @@ class Tally:
             sent = e.request_end_time[silent]
             self.waiting += len(silent)
             self.waited = min(self.waited[0], int(sent.min())), max(self.waited[1], int(sent.max()))
-        lone = m[t.reason[rows] == Reason.ORIGINAL_NOT_CAPTURED]
+        reason = t.reason[rows]
+        unread = (t.original[rows] < 0) & np.isin(reason, (Reason.ENCRYPTED, Reason.UNREAD))
+        lone = m[unread | (reason == Reason.ORIGINAL_NOT_CAPTURED)]
         if len(lone):
             s = batch.found.signs
             others = (e.request_time >= 0) & (e.request_id != 0) & (s.serves_self < 0) & (batch.found.claimed < 0)

@@ -12,11 +12,13 @@ from inspector import limits
 from inspector.capture import faults
 from inspector.capture.carried import carriers
 from inspector.capture.following import Stop
+from inspector.capture.quic import union
+from inspector.capture.tables import CaptureInfo
 from inspector.inspection.assemble import Assembler
 from inspector.inspection.counts import Tally
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.reading import Reading, ReadStep
-from inspector.inspection.unread import Parts
+from inspector.inspection.unread import Connection, Parts, Unread, UnreadKind
 from inspector.inspection.unseen import InputCounts
 from inspector.mirror.pool import Decisions, Rules, Settler
 from inspector.mirror.tables import Exchanges
@@ -76,7 +78,7 @@ class Pipeline:
 
     def _settle(self, step: ReadStep, pending: Exchanges) -> Decisions:
         with self._timed("mirrors"):
-            batch = self.settler.step(Exchanges.empty(), pending, step.clock, step.final, step.encrypted)
+            batch = self.settler.step(Exchanges.empty(), pending, step.clock, step.final, step.hidden)
             self.tally.add(batch)
             self.parts.add(batch)
             if step.final:
@@ -112,6 +114,9 @@ class Pipeline:
         counts = self.reading.tracker.counts
         carried = dict(sum((Counter(i.unread) for i in infos), Counter[int]()))
         tunnels = sum(i.faults.get(code, 0) for i in infos for code in ENCAPSULATED)
+        understood = self.reading.understood
+        quic = union([i.quic for i in infos])
+        closed = Unread.of(Connection(UnreadKind.QUIC, c.client, c.server) for c in quic)
         return InputCounts(
             packets=sum(i.packets for i in infos),
             segments=self.reading.segments,
@@ -126,16 +131,25 @@ class Pipeline:
             cut_short=counts.get("cut_short", 0),
             let_go=self.settler.let_go,
             hurried=self.settler.hurried,
-            unread=self.reading.understood.unread.counts(),
-            near=self.reading.understood.unread.near(self.parts),
+            unread=understood.unread.counts() | closed.counts(),
+            near=understood.unread.near(self.parts) | closed.near(self.parts),
             refused=self.reading.tries.groups(),
-            lost=self.reading.understood.lost,
+            proxied=understood.proxied,
+            quic=quic,
+            lost=understood.lost,
             last=max((i.last for i in infos if i.last is not None), default=None),
             damaged=self.damaged(),
             encapsulated=tunnels + sum(packets for _, packets in carriers(carried)),
             carried=carried,
             broken=sum(i.faults.get(code, 0) for i in infos for code in faults.HEADER_FAULTS if code),
         )
+
+    def _payload(self, info: CaptureInfo) -> dict[str, tuple[int, int]]:
+        """The payload of a capture by what it is."""
+        out = {name: (size, n) for name, (size, n) in self.reading.understood.read.get(info.number, {}).items()}
+        if found := info.quic.connections():
+            out["quic"] = sum(c.bytes for c in found), len(found)
+        return out
 
     def captures(self) -> list[CaptureView]:
         """What was read, a view a capture."""
@@ -161,7 +175,7 @@ class Pipeline:
                     dropped_tail=i.dropped_tail,
                     faults=found,
                     warnings=list(i.warnings),
-                    read={name: (b, n) for name, (b, n) in self.reading.understood.read.get(i.number, {}).items()},
+                    read=self._payload(i),
                 )
             )
         return out

@@ -15,20 +15,22 @@ import numpy as np
 from inspector import limits
 from inspector.capture import Block, CaptureReader, merge, open_captures
 from inspector.capture.following import Stop
+from inspector.capture.quic import union
 from inspector.http.parser import Options, Parser
-from inspector.http.tables import Messages, Protocol
+from inspector.http.tables import Messages, Protocol, Protocols
 from inspector.inspection.assemble import Acks, News, protocol_counts
 from inspector.inspection.copies_across_captures import Twins
 from inspector.inspection.located import Placed
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.refused import Tries
 from inspector.inspection.understood import Understood
+from inspector.inspection.unread import ADDRESSES
 from inspector.inspection.unread_requests import UnreadRequests
 from inspector.inspection.unseen import Encrypted
 from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
 from inspector.mirror.signs import is_loopback
-from inspector.ragged import Ragged
+from inspector.mirror.tables import NOTHING_HIDDEN, Hidden, Reason
 from inspector.table import I64, U8, Bool, dtypes
 from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp import layout as col
@@ -53,7 +55,7 @@ class ReadStep:
     acks: Acks
     clock: int  # capture time, ns
     final: bool
-    encrypted: frozenset[tuple[int, int]]  # addresses whose server side was seen to speak TLS
+    hidden: Hidden  # who takes part in connections that are not read
 
 
 class Reading:
@@ -88,7 +90,7 @@ class Reading:
         self.clock = 0
         self.protocols: Counter[str] = Counter()
         self.encrypted: list[Encrypted] = []
-        self._encrypted_servers: frozenset[tuple[int, int]] = frozenset()
+        self._hidden = NOTHING_HIDDEN
         self.segments = 0
         # For a small file a thread is not worth its start; of a pipe nobody knows.
         self.keep_connections = True
@@ -175,8 +177,16 @@ class Reading:
         self._heard[slots[numbers < 0]] = False
         slots, numbers = slots[numbers >= 0], numbers[numbers >= 0]
         acks = Acks(slots, numbers, self.tracker.acknowledged(slots))
+        if final:
+            self._quic()
         clock = self.clock if self.follow is None else self.clock + self._idle(time.monotonic())
-        return ReadStep(news, acks, clock, final, self._encrypted_servers)
+        return ReadStep(news, acks, clock, final, self._hidden)
+
+    def _quic(self) -> None:
+        """Who speaks QUIC takes part in connections that are not read, too. Asked at the end, since blocks are read ahead."""
+        found = union([r.info.quic for r in self.readers])
+        serving, opening = {c.server: Reason.UNREAD for c in found}, {c.client: Reason.UNREAD for c in found}
+        self._hidden = Hidden(serving | dict(self._hidden.servers), opening | dict(self._hidden.clients))
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -191,7 +201,7 @@ class Reading:
         tracker = self.tracker
         with self.timed("http"):
             read = self.parser.feed(streams, tracker.synced)
-        self._protocols(read.protocols.protocol, read.protocols.slot, read.protocols.sni)
+        self._protocols(read.protocols)
         if len(read.messages):
             with self.timed("exchanges"):
                 self._news.messages.append(read.messages)
@@ -234,25 +244,31 @@ class Reading:
         columns = {name: getattr(where, name) for name in dtypes(Places)} | {"capture": capture}
         return Placed(**columns, first_time=first, last_time=last, packets=packets)
 
-    def _protocols(self, protocol: np.ndarray, slot: np.ndarray, sni: Ragged) -> None:
+    def _protocols(self, found: Protocols) -> None:
+        protocol, slot, sni = found.protocol, found.slot, found.sni
         self.protocols.update(protocol_counts(protocol))
-        tls = np.flatnonzero(protocol == Protocol.TLS)
-        if not len(tls):
+        self.protocols.subtract(protocol_counts(found.before[found.before != Protocol.TUNNEL]))
+        closed = np.flatnonzero((protocol == Protocol.TLS) | (protocol == Protocol.H2))
+        if not len(closed):
             return
-        where = self.tracker.streams(slot[tls])
-        for i, row in enumerate(tls.tolist()):
-            name = sni.bytes(row).decode("latin-1")
+        where = self.tracker.streams(slot[closed])
+        # Steps that were given away keep what they have.
+        serving, opening = dict(self._hidden.servers), dict(self._hidden.clients)
+        for i, row in enumerate(closed.tolist()):
             server = (int(where.server_hi[i]), int(where.server_lo[i]))
-            servers = {server}
+            client = (int(where.client_hi[i]), int(where.client_lo[i]))
             hi, lo = where.wire_hi[i : i + 1], where.wire_lo[i : i + 1]
-            if is_loopback(hi, lo)[0]:
-                servers.add((int(where.client_hi[i]), int(where.client_lo[i])))
-            if not servers <= self._encrypted_servers:
-                self._encrypted_servers |= servers
-            if len(self.encrypted) < ENCRYPTED and where.from_client[i]:
+            servers = {server, client} if is_loopback(hi, lo)[0] else {server}
+            encrypted = protocol[row] == Protocol.TLS
+            why = Reason.ENCRYPTED if encrypted else Reason.UNREAD
+            for side, addresses in ((serving, servers), (opening, {client})):
+                known = (a for a in addresses if a in side or len(side) < ADDRESSES)
+                side.update((a, why) for a in known if side.get(a) != Reason.ENCRYPTED)
+            if encrypted and len(self.encrypted) < ENCRYPTED and where.from_client[i]:
+                name = sni.bytes(row).decode("latin-1")
                 self.encrypted.append(
                     Encrypted(
-                        format_endpoint(int(where.client_hi[i]), int(where.client_lo[i]), int(where.client_port[i])),
+                        format_endpoint(*client, int(where.client_port[i])),
                         format_endpoint(*server, int(where.server_port[i])),
                         name,
                     )

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inspector.inspection.unread import Address
 from inspector.mirror.groups import in_groups, member, numbered
 from inspector.mirror.pool import Decisions
 from inspector.mirror.signs import blend
-from inspector.mirror.tables import Exchanges
+from inspector.mirror.tables import Address, Exchanges
 from inspector.seq import MASK
 from inspector.table import I64
 from inspector.tcp import layout as col

@@ -18,14 +18,30 @@ from inspector.tcp.tables import Ends, Gap, Runs, Streams
 FAR = -(1 << 62)
 UPTO, PAYLOAD, MISSING, CUT, IN_MESSAGES, GAPS_IN_MESSAGES, PROTOCOL, INTERIM, ENDED, UNSEEN, WIDTH = range(11)
 INTERIM_BYTES = 4096  # that the 1xx responses before a message may take, which are no part of it
-NAMES = {Protocol.H2: "h2", Protocol.TLS: "tls", Protocol.TUNNEL: "tunnel", Protocol.OTHER: "other"}
+NAMES = {
+    Protocol.H2: "h2",
+    Protocol.TLS: "tls",
+    Protocol.TUNNEL: "tunnel",
+    Protocol.OTHER: "other",
+    Protocol.PROXY: "proxy",
+    Protocol.WEBSOCKET: "websocket",
+}
+CLOSED = {Protocol.TLS: UnreadKind.TLS, Protocol.H2: UnreadKind.H2}
 HEAD_COMPLETE, COMPLETE, CHUNKED, INTERIM_RESPONSE = (
     int(f) for f in (Fact.HEAD_COMPLETE, Fact.COMPLETE, Fact.CHUNKED, Fact.INTERIM)
 )
 CUT_OFF = int(Gap.CUT)
 HTTP, PARTS, LACKING = "http/1", "http/1-unread", "missing"
 # What one direction shows holds for both; of several things that were seen the first counts.
-STRONGEST = (Protocol.TLS, Protocol.H2, Protocol.TUNNEL, Protocol.HTTP1, Protocol.OTHER, Protocol.UNKNOWN)
+STRONGEST = (
+    Protocol.TLS,
+    Protocol.H2,
+    Protocol.WEBSOCKET,
+    Protocol.TUNNEL,
+    Protocol.HTTP1,
+    Protocol.OTHER,
+    Protocol.UNKNOWN,
+)
 
 
 class RunColumns(NamedTuple):
@@ -94,6 +110,7 @@ class Understood:
     def __init__(self) -> None:
         self.read: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
         self.unread = Unread()
+        self.proxied = 0  # connections that begin with a PROXY protocol header
         self.lost = 0  # bytes that no packet brought and no snap length cut off
         self._state: I64 = np.zeros((0, WIDTH), np.int64)  # by slot
 
@@ -153,30 +170,33 @@ class Understood:
         places = zip(*(c.tolist() for c in columns), strict=True)
         for row, bits, (capture, *ends) in zip(both, protocols, places, strict=True):
             protocol = next(p for p in STRONGEST if bits >> p & 1 or p == Protocol.UNKNOWN)
-            kind = self._count(self.read[capture], protocol, row)
+            proxied = bool(bits >> Protocol.PROXY & 1)
+            self.proxied += proxied
+            kind = self._count(self.read[capture], protocol, row, proxied)
             if kind is not None:
                 self.unread.add(Connection(kind, (ends[0], ends[1]), (ends[2], ends[3])))
 
-    def _count(self, into: dict[str, list[int]], protocol: Protocol, row: list[int]) -> UnreadKind | None:
-        """Count a connection's bytes; why it was not read, None where it was."""
+    def _count(
+        self, into: dict[str, list[int]], protocol: Protocol, row: list[int], proxied: bool
+    ) -> UnreadKind | None:
+        """Count a connection's bytes; why it was not read, None where it was. proxied: a PROXY protocol header came first."""
         payload, missing, cut = row[PAYLOAD], row[MISSING], row[CUT]
         understood = min(row[IN_MESSAGES] + INTERIM_BYTES * row[INTERIM], payload)
         rest, lost = payload - understood, missing - row[GAPS_IN_MESSAGES] + row[UNSEEN]
         self.lost += missing - cut + row[UNSEEN]
         parts = {LACKING: missing}
         if protocol == Protocol.HTTP1:
-            parts |= {HTTP: understood, PARTS: rest}
-        elif protocol == Protocol.TUNNEL:
-            parts |= {HTTP: understood, "tunnel": rest}
+            parts |= {HTTP: understood, "proxy" if proxied and not lost else PARTS: rest}
+        elif proxied and protocol in (Protocol.OTHER, Protocol.UNKNOWN):
+            parts["proxy"] = payload
         else:
-            parts[NAMES.get(protocol, "other")] = payload
+            parts |= {HTTP: understood, NAMES.get(protocol, "other"): rest}
         for name, count in parts.items():
             if count:
                 into[name][0] += count
                 into[name][1] += 1
-        if protocol in (Protocol.TLS, Protocol.H2):
-            closed = UnreadKind.TLS if protocol == Protocol.TLS else UnreadKind.H2
-            return None if row[IN_MESSAGES] else closed
+        if protocol in CLOSED:
+            return CLOSED[protocol] if rest else None
         if protocol == Protocol.HTTP1:
             holes = lost > 0 or (rest and missing)
         else:

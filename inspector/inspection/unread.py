@@ -4,6 +4,7 @@ was read."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,9 +14,9 @@ from inspector.http.tables import Mark
 from inspector.mirror.groups import numbered
 from inspector.mirror.pool import Decisions
 from inspector.mirror.signs import blend
+from inspector.mirror.tables import Address
 from inspector.table import U64, Bool
 
-Address = tuple[int, int]
 ROUTES = 100_000  # routes of unread connections that are kept apart; those beyond count as ones that matter
 ADDRESSES = 100_000  # that are remembered of each part
 
@@ -25,6 +26,7 @@ class UnreadKind(StrEnum):
 
     TLS = "tls"
     H2 = "h2"
+    QUIC = "quic"
     CUT = "cut-heads"  # the snap length took bytes that a reader needs
     GAP = "gaps"  # bytes that no packet brought
 
@@ -44,6 +46,14 @@ class Unread:
     def __init__(self) -> None:
         self._routes: Counter[Connection] = Counter()
         self._more: Counter[UnreadKind] = Counter()
+
+    @staticmethod
+    def of(connections: Iterable[Connection]) -> Unread:
+        """All of these."""
+        out = Unread()
+        for connection in connections:
+            out.add(connection)
+        return out
 
     def add(self, connection: Connection) -> None:
         """Count one."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from inspector.capture.addresses import format_address
 from inspector.capture.carried import carriers, datagrams
+from inspector.capture.quic import QuicConnection
 from inspector.inspection.counts import Tally
 from inspector.inspection.refused import RefusedRoute
 from inspector.lang import _, marked, several
@@ -50,6 +52,8 @@ class InputCounts:
     encapsulated: int = 0  # packets that could not be taken out of their tunnel
     carried: dict[int, int] = field(default_factory=dict)  # packets by what they are in that is not looked into
     broken: int = 0  # packets whose headers are damaged or cut off
+    proxied: int = 0  # connections that begin with a PROXY protocol header
+    quic: list[QuicConnection] = field(default_factory=list)
     hurried: int = 0  # mirrors decided while a rival could still have come
 
 
@@ -75,6 +79,7 @@ REASONS = {
     Reason.ENCRYPTED: marked(
         "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod)"
     ),
+    Reason.UNREAD: marked("the downstream leg of {n} may be on one of {hidden}, which are not read yet"),
     Reason.GAP: marked(
         "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
         "(tcpdump -B 65536) or a narrower filter"
@@ -121,10 +126,7 @@ def _without_original(n: int, tally: Tally, seen: InputCounts) -> list[str]:
 
 def _hidden(seen: InputCounts) -> str:
     """What was not read and may hold an original."""
-    parts = []
-    if streams := seen.protocols.get("h2", 0):
-        said = several("{n} HTTP/2 stream that is not read", "{n} HTTP/2 streams that are not read", streams)
-        parts.append(said.format(n=f"{streams:,}"))
+    parts = [_closed(seen)] if _closed(seen) else []
     if tls := seen.unread.get("tls", 0):
         parts.append(several("{n} encrypted connection", "{n} encrypted connections", tls).format(n=f"{tls:,}"))
     if partly := seen.unread.get("gaps", 0) + seen.unread.get("cut-heads", 0):
@@ -133,10 +135,23 @@ def _hidden(seen: InputCounts) -> str:
     return ", ".join(parts)
 
 
+def _closed(seen: InputCounts) -> str:
+    """`3 HTTP/2 connections, 1 QUIC connection`: those of proxies, originals and mirrors, if there are any."""
+    parts = []
+    h2, quic = (seen.near.get(kind, 0) or seen.unread.get(kind, 0) for kind in ("h2", "quic"))
+    if h2:
+        parts.append(several("{n} HTTP/2 connection", "{n} HTTP/2 connections", h2).format(n=f"{h2:,}"))
+    if quic:
+        parts.append(several("{n} QUIC connection", "{n} QUIC connections", quic).format(n=f"{quic:,}"))
+    return ", ".join(parts)
+
+
 def unseen(tally: Tally, seen: InputCounts) -> list[str]:
     """Sentences: what could not be seen, and what to capture instead."""
     out = []
     reasons = tally.by_reason()
+    if tally.unread_originals:
+        reasons[Reason.ORIGINAL_NOT_CAPTURED] = reasons.get(Reason.ORIGINAL_NOT_CAPTURED, 0) + tally.unread_originals
     for reason, sentence in REASONS.items():
         if reason in reasons:
             if reason == Reason.ORIGINAL_NOT_CAPTURED:
@@ -144,19 +159,27 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
                 continue
             if reason == Reason.GAP and not seen.lost:
                 sentence = NOT_WHOLE
-            said = _(sentence).format(n=plural(reasons[reason], "mirror"))
+            said = _(sentence).format(n=plural(reasons[reason], "mirror"), hidden=_closed(seen))
             out.append(said[0].upper() + said[1:] + ".")
     if not seen.packets:
         out.append(_("The capture holds no packet: check the interface and the filter it was taken with."))
     elif not seen.segments:
         out += _no_segment(seen)
-    elif not tally.exchanges and not seen.encrypted and not seen.protocols.get("h2"):
+    elif not tally.exchanges and not seen.encrypted and not _named(seen):
         out.append(
             _("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
         )
     out += _not_looked_into(seen.carried)
     out += _refused(seen.refused)
     out += _encrypted(seen.encrypted)
+    out += _quic(seen.quic)
+    if seen.proxied:
+        said = several(
+            "{n} connection begins with a PROXY protocol header: the addresses in it are not read yet.",
+            "{n} connections begin with a PROXY protocol header: the addresses in it are not read yet.",
+            seen.proxied,
+        )
+        out.append(said.format(n=f"{seen.proxied:,}"))
     if seen.protocols.get("h2"):
         n = plural(seen.protocols["h2"], "stream")
         out.append(_("HTTP/2 is not read yet: {n} in clear were left out.").format(n=n))
@@ -181,9 +204,14 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
     return out + _bounds(seen)
 
 
+def _named(seen: InputCounts) -> bool:
+    """Whether what is no HTTP/1 is named for itself."""
+    return any(seen.unread.get(kind) for kind in ("tls", "h2", "quic")) or bool(seen.protocols.get("h2"))
+
+
 def _no_segment(seen: InputCounts) -> list[str]:
-    """Why there is no TCP; empty where the sentences on carriers say so."""
-    if carriers(seen.carried):
+    """Why there is no TCP; empty where the sentences on carriers and QUIC say so."""
+    if carriers(seen.carried) or seen.quic:
         return []
     if 2 * seen.broken > seen.packets:
         said = _("No TCP segment could be read: the headers of {n} are damaged or cut off. Capture with -s 0.")
@@ -248,11 +276,30 @@ def _refused(groups: list[RefusedRoute]) -> list[str]:
     return out
 
 
+def _quic(found: list[QuicConnection]) -> list[str]:
+    """The pairs of addresses that speak QUIC, those with the most packets first."""
+    if not found:
+        return []
+    packets: Counter[tuple[str, str]] = Counter()
+    for c in found:
+        packets[format_address(*c.client), format_endpoint(*c.server, c.server_port)] += c.packets
+    shown = [f"{client} > {server}" for (client, server), _n in packets.most_common(ROUTES)]
+    rest = len(packets) - ROUTES
+    more = " " + several("and {n} more", "and {n} more", rest).format(n=f"{rest:,}") if rest > 0 else ""
+    said = several(
+        "{n} QUIC connection with {packets} cannot be read: {routes}.",
+        "{n} QUIC connections with {packets} cannot be read: {routes}.",
+        len(found),
+    )
+    total = plural(sum(c.packets for c in found), "packet")
+    return [said.format(n=f"{len(found):,}", packets=total, routes=", ".join(shown) + more)]
+
+
 def _unread(seen: InputCounts) -> list[str]:
     """How many connections were not read, and how many of them may hide something."""
     out = []
     total, near = sum(seen.unread.values()), sum(seen.near.values())
-    if total and seen.segments:
+    if total and (seen.segments or seen.quic):
         said = several(
             "{n} was not read, or only in part ({kinds}).", "{n} were not read, or only in part ({kinds}).", total
         ).format(n=plural(total, "connection"), kinds=kinds(seen.unread))
@@ -281,6 +328,7 @@ def kinds(counts: dict[str, int]) -> str:
     words = {
         "tls": _("{n} TLS"),
         "h2": _("{n} HTTP/2"),
+        "quic": _("{n} QUIC"),
         "cut-heads": _("{n} cut by the snap length"),
         "gaps": _("{n} with gaps"),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,18 @@ from inspector.mirror.legs import legs
 from inspector.mirror.lost_requests import effective_time, place
 from inspector.mirror.pairing import Candidates, Traits, by_family, confidence, match, retried, traits_of
 from inspector.mirror.signs import Signs, blend, number, prepare
-from inspector.mirror.tables import NONE, Delivered, Exchanges, Mirrors, Proof, Reason, Sign, Verdict
+from inspector.mirror.tables import (
+    NONE,
+    NOTHING_HIDDEN,
+    Delivered,
+    Exchanges,
+    Hidden,
+    Mirrors,
+    Proof,
+    Reason,
+    Sign,
+    Verdict,
+)
 from inspector.table import I64, U8, Bool, first_of_each
 
 AHEAD = 50_000_000  # ns: an unmarked copy is sent no earlier than this before its original
@@ -81,12 +91,12 @@ def find(
     suffix: str = "-shadow",
     window: int = 15_000_000_000,
     signs: Sign | None = None,
-    encrypted: Collection[tuple[int, int]] = (),
+    hidden: Hidden = NOTHING_HIDDEN,
 ) -> Assignment:
     """Find, pair and judge the mirrors among `exchanges`.
 
     exchanges: sorted by request time (rows without a request may stand anywhere). window: ns between a copy and its
-    original. signs: the signs that may pair (None: all). encrypted: addresses whose own server side speaks TLS.
+    original. signs: the signs that may pair (None: all). hidden: who takes part in connections that are not read.
     """
     e = exchanges
     n = len(e)
@@ -115,7 +125,7 @@ def find(
             w.guessed = place(e, s, server, w.mates, upstream, w.retry, window)
     lone = _lone(w)
     again = _attempts(w)
-    mirrors = _judge(w, lone, again, encrypted)
+    mirrors = _judge(w, lone, again, hidden)
     return Assignment(e, s, w.mates.original, w.mates.downstream, w.mates.claimed, w.retry, lone, mirrors)
 
 
@@ -284,7 +294,7 @@ def _attempts(w: _Work) -> I64:
     return again
 
 
-def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, int]]) -> Mirrors:
+def _judge(w: _Work, lone: Bool, again: I64, hidden: Hidden) -> Mirrors:
     """Make the mirror table: verdict, proof, reason and what was delivered for each, in order of time."""
     e, s = w.e, w.s
     m = np.flatnonzero((w.mates.original >= 0) | lone)
@@ -292,7 +302,7 @@ def _judge(w: _Work, lone: Bool, again: I64, encrypted: Collection[tuple[int, in
     m = m[np.argsort(asked[m], kind="stable")]
     o = w.mates.original[m]
     d = np.where(o >= 0, w.mates.downstream[np.maximum(o, 0)], w.mates.downstream[m])
-    judged = _without_downstream(w, m, o, encrypted)
+    judged = _without_downstream(w, m, o, hidden)
     rivals = (d >= 0).astype(np.int64)
     told = np.where(
         loss_guard.guessed(e, o), NONE, o
@@ -353,15 +363,18 @@ def _lost(w: _Work, m: I64, o: I64, d: I64, sure: Bool, judged: I64) -> None:
     judged[out] = verdict.discarded(Proof.CONTENT, Delivered.ORIGINAL)
 
 
-def _without_downstream(w: _Work, m: I64, o: I64, encrypted: Collection[tuple[int, int]]) -> I64:
+def _without_downstream(w: _Work, m: I64, o: I64, hidden: Hidden) -> I64:
     """Judgements as far as they need no downstream exchange."""
     e = w.e
     judged = np.full(len(m), verdict.alone(Reason.NO_DOWNSTREAM_LEG), np.int64)
-    if encrypted:
-        senders = zip(e.client_hi[m].tolist(), e.client_lo[m].tolist(), strict=True)
-        hidden = np.array([sender in encrypted for sender in senders], bool)
-        judged[hidden] = verdict.alone(Reason.ENCRYPTED)
     judged[o < 0] = verdict.alone(Reason.ORIGINAL_NOT_CAPTURED)
+    for mine, addresses in ((o >= 0, hidden.servers), (o < 0, hidden.clients)):
+        if not addresses:
+            continue
+        for row in np.flatnonzero(mine).tolist():
+            reason = addresses.get((int(e.client_hi[m[row]]), int(e.client_lo[m[row]])))
+            if reason is not None:
+                judged[row] = verdict.alone(reason)
     silent = e.status[m] < 0
     judged[silent] = verdict.unanswered()
     judged[silent & (e.lossy[m] & 1 != 0)] = verdict.alone(Reason.GAP)

@@ -6,7 +6,6 @@ complete and no open request could still be a rival. What is decided is reported
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -16,7 +15,7 @@ from inspector.mirror.find import Assignment, find
 from inspector.mirror.groups import in_time
 from inspector.mirror.lost_requests import effective_time
 from inspector.mirror.signs import number
-from inspector.mirror.tables import Exchanges, Sign
+from inspector.mirror.tables import NOTHING_HIDDEN, Exchanges, Hidden, Sign
 from inspector.table import I64, Bool
 
 GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
@@ -73,7 +72,7 @@ class Settler:
         pending: Exchanges,
         clock: int,
         final: bool,
-        encrypted: Collection[tuple[int, int]] = (),
+        hidden: Hidden = NOTHING_HIDDEN,
     ) -> Decisions:
         """Take in exchanges that ended (`fresh`) and look at the requests that wait for a response (`pending`, given anew
         each time). clock: capture time, ns. final: the capture has ended, everything is decided."""
@@ -83,7 +82,7 @@ class Settler:
         told = np.append(self._told, np.zeros(len(order) - len(self._told), bool))[order]
         rows = Exchanges.merged(parts, order)
         del parts
-        found = find(rows, self.rules.suffix, self.rules.window, self.rules.signs, encrypted)
+        found = find(rows, self.rules.suffix, self.rules.window, self.rules.signs, hidden)
         news = ~told[found.mirrors.mirror]
         if final:
             self.pool, self._told = Exchanges.empty(), np.zeros(0, bool)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 from inspector.ragged import Spans
@@ -79,11 +80,26 @@ class Reason(IntEnum):
     MID_STREAM = 5
     ORIGINAL_NOT_CAPTURED = 6
     AMBIGUOUS = 7
+    UNREAD = 8  # a protocol that is not read yet
 
     @property
     def word(self) -> str:
         """The reason as it is written."""
         return self.name.lower().replace("_", "-")
+
+
+Address = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Who takes part in connections that are not read, and why they are not: those who serve them, and those who opened them."""
+
+    servers: Mapping[Address, Reason] = field(default_factory=dict)
+    clients: Mapping[Address, Reason] = field(default_factory=dict)
+
+
+NOTHING_HIDDEN = Hidden()
 
 
 class Delivered(IntEnum):

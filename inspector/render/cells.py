@@ -123,7 +123,10 @@ def read(payload: Mapping[str, tuple[int, int]]) -> str:
         "http/1": "HTTP/1",
         "h2": "HTTP/2",
         "tls": "TLS",
+        "quic": "QUIC",
+        "websocket": "WebSocket",
         "tunnel": _("tunnels"),
+        "proxy": _("PROXY protocol"),
         "http/1-unread": _("HTTP/1 that could not be read"),
         "other": _("other protocols"),
         "missing": _("not in the capture"),
@@ -162,6 +165,9 @@ def _closed(kind: str, n: int) -> str:
         "tls": several("{n} connection is encrypted", "{n} connections are encrypted", n),
         "h2": several(
             "{n} connection speaks HTTP/2, which is not read", "{n} connections speak HTTP/2, which is not read", n
+        ),
+        "quic": several(
+            "{n} connection speaks QUIC, which is not read", "{n} connections speak QUIC, which is not read", n
         ),
         "cut-heads": several(
             "{n} connection was cut by the snap length", "{n} connections were cut by the snap length", n

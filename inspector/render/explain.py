@@ -106,9 +106,18 @@ class _Teller:
             fact = _(
                 "A sidecar's client speaks to it on `lo` inside the pod: neither the node nor a server sees that leg."
             )
-            if self.m.reason == "encrypted":
+            title = _("The client's request is not in the capture")
+            if self.m.reason in ("encrypted", "unread"):
+                title = _("The client's request was not read")
+                says = _("No exchange that was read is the client's own request for this one.")
+                fact = ""
+            if self.m.reason == "encrypted" and self.o is not None:
                 fact = _("The proxy's own server side speaks TLS: the client's leg cannot be read there.")
-            return FIRST, ExplanationStep("asks", _("The client's request is not in the capture"), (says,), (), fact)
+            elif self.m.reason == "unread" and self.o is not None:
+                fact = _(
+                    "The proxy serves HTTP/2 or QUIC, which is not read yet: the client's leg may be on such a connection."
+                )
+            return FIRST, ExplanationStep("asks", title, (says,), (), fact)
         if d.request_time is None:
             says = _("Only the reply to {client} is in the capture: packets with its request were lost.")
             title = _("The client's request was lost from the capture")

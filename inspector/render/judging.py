@@ -194,6 +194,10 @@ def _unproven(case: Case) -> Telling:
     reasons = {
         "no-downstream-leg": _("The client's leg is not in the capture: nothing shows what the client was given."),
         "encrypted": _("The client's leg is encrypted: nothing readable shows what the client was given."),
+        "unread": _(
+            "The client's leg may be on an HTTP/2 or QUIC connection, which is not read yet: nothing that was read shows what "
+            "the client was given."
+        ),
         "gap": _("Bytes that would carry the proof were lost from the capture."),
         "snaplen": _("Packets that would carry the proof were cut by the snap length."),
         "mid-stream": _("The capture starts inside these connections: their first messages cannot be read."),
@@ -204,6 +208,11 @@ def _unproven(case: Case) -> Telling:
             "Equal requests were in flight together, or the reply is neither response: the packets allow several readings."
         ),
     }
+    if m.original is None and m.reason in ("encrypted", "unread"):
+        reasons |= {
+            "encrypted": _("The original was not read: it may be on an encrypted connection of the proxy."),
+            "unread": _("The original was not read: it may be on an HTTP/2 or QUIC connection of the proxy."),
+        }
     if m.reason == "gap" and not lost(m):
         reasons["gap"] = _("Responses that would carry the proof are not whole, though no byte of them was lost.")
     says = [reasons.get(m.reason or "", _("These packets do not show what the client was given."))]
@@ -282,12 +291,15 @@ def _settle(m: MirrorView) -> str:
             "A capture of the client's leg: in the client's pod on `lo` and eth0 (tcpdump -i any), or in the gateway's pod."
         ),
         "encrypted": _("A capture where the client's leg is in clear: on `lo` in the client's pod."),
+        "unread": _("A capture where the request is HTTP/1 in clear, or a test with HTTP/1."),
         "gap": _("A capture without loss: a larger buffer (tcpdump -B 65536) or a narrower filter."),
         "snaplen": _("A capture of whole packets (tcpdump -s 0)."),
         "mid-stream": _("A capture that begins before the traffic, or new connections after it has begun."),
         "original-not-captured": _("A capture where the proxy sends both: in the proxy's pod, on all interfaces."),
         "ambiguous": _("A header that the proxy hands on (x-request-id), or one request at a time."),
     }
+    if m.original is None and m.reason == "encrypted":
+        return _("A capture where the proxy's own requests are in clear.")
     if m.reason == "gap" and not lost(m):
         return _("A capture that goes on until all responses have ended.")
     return advice.get(m.reason or "", _("A capture that holds all three legs of the request."))

@@ -156,7 +156,7 @@ class _Builder:
         """The client's own request and its answer; `delivered`: whose that is, in words."""
         d = m.downstream
         if d is None:
-            absent = _("encrypted") if m.reason == "encrypted" else _("not in the capture")
+            absent = {"encrypted": _("encrypted"), "unread": _("not read")}.get(m.reason or "", _("not in the capture"))
             first = Arrow("downstream", ArrowKind.UNSEEN, self.client, self.proxy, _("request"), "", absent)
             last = Arrow("downstream", ArrowKind.UNSEEN, self.proxy, self.client, _("response"), "", absent)
             self.add(first, None, -LAST)
@@ -171,7 +171,8 @@ class _Builder:
         o, x = m.original, m.mirror
         began = x.request_time if x.request_time is not None else x.response_time
         if o is None:
-            absent = _("original not in the capture")
+            closed = m.reason in ("encrypted", "unread")
+            absent = _("original not read") if closed else _("original not in the capture")
             arrow = Arrow("original", ArrowKind.UNSEEN, self.proxy, self.original, "", "", absent)
             self.add(arrow, None, LAST if began is None else began)
         else:

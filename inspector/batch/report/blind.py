@@ -12,7 +12,7 @@ from inspector.render import cells
 from inspector.views.objects import Share
 from inspector.views.share import share
 
-KINDS = ("tls", "h2", "cut-heads", "gaps")
+KINDS = ("tls", "h2", "quic", "cut-heads", "gaps")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ def _sentence(kind: str, n: int) -> str:
         "h2": several(
             "{n} HTTP/2 connection {where} was not read.", "{n} HTTP/2 connections {where} were not read.", n
         ),
+        "quic": several("{n} QUIC connection {where} was not read.", "{n} QUIC connections {where} were not read.", n),
         "cut-heads": several(
             "{n} connection {where} was cut by the snap length: its messages were not all read.",
             "{n} connections {where} were cut by the snap length: their messages were not all read.",
