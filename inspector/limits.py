@@ -96,6 +96,8 @@ LIMITS = (
           marked("equals looked at on either side of a mirror: one that is further from its original has none")),
     Limit("candidates", 1024, "requests", "inspector.mirror.downstream:SCAN",
           marked("upstream requests looked at for one downstream request: beyond, none is found")),
+    Limit("quic-connections", 10_000, "connections", "inspector.capture.quic:PAIRS",
+          marked("QUIC connections of a capture that are counted: beyond, they are not")),
     Limit("routes", 100_000, "routes", "inspector.inspection.counts:ROUTES",
           marked("routes counted apart for the mirrored share: beyond, requests are counted on none")),
     Limit("decoded-body", 16 * MIB, "bytes", "inspector.http.codings:DECODED_LIMIT",

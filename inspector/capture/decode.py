@@ -11,6 +11,7 @@ from inspector.capture.carried import ARP, IN_UDP, NOTHING, UNREAD
 from inspector.capture.layers import interface_index, link_header, to_network
 from inspector.capture.network import FRAGMENT, TCP, destination, ipv4, ipv6, source, tcp_header, timestamp
 from inspector.capture.octets import ByteRows, Octets, be16, be32
+from inspector.capture.quic import long_header
 from inspector.capture.tables import PacketKind
 from inspector.capture.tunnels import tunnel
 from inspector.kernels.instructions import prefetch
@@ -189,7 +190,7 @@ def put_datagram(data: Octets, at: int, cap: int, ip_at: int, version: int, scra
     scratch.datagrams[quic.SPORT, row] = be16(data, at)
     scratch.datagrams[quic.DPORT, row] = be16(data, at + 2)
     scratch.datagrams[quic.SIZE, row] = max(be16(data, at + 4) - quic.UDP_HEADER, 0)
-    scratch.datagrams[quic.LONG, row] = quic.long_header(data, at, cap)
+    scratch.datagrams[quic.LONG, row] = long_header(data, at, cap)
 
 
 @kernel

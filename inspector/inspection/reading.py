@@ -273,6 +273,7 @@ class Reading:
                         name,
                     )
                 )
+        self._hidden = Hidden(serving, opening)
 
 
 def total_bytes(captures: tuple[str | BinaryIO, ...]) -> int | None:

@@ -79,7 +79,7 @@ REASONS = {
     Reason.ENCRYPTED: marked(
         "the downstream leg of {n} is encrypted: capture where it is in clear (on `lo` in the pod)"
     ),
-    Reason.UNREAD: marked("the downstream leg of {n} may be on one of {hidden}, which are not read yet"),
+    Reason.UNREAD: marked("the downstream leg of {n} may be among {hidden}"),
     Reason.GAP: marked(
         "bytes that would carry the proof for {n} were lost from the capture: capture with a larger buffer "
         "(tcpdump -B 65536) or a narrower filter"
@@ -136,13 +136,21 @@ def _hidden(seen: InputCounts) -> str:
 
 
 def _closed(seen: InputCounts) -> str:
-    """`3 HTTP/2 connections, 1 QUIC connection`: those of proxies, originals and mirrors, if there are any."""
+    """`3 HTTP/2 connections that are not read yet`: those of proxies, originals and mirrors, if there are any."""
     parts = []
     h2, quic = (seen.near.get(kind, 0) or seen.unread.get(kind, 0) for kind in ("h2", "quic"))
     if h2:
-        parts.append(several("{n} HTTP/2 connection", "{n} HTTP/2 connections", h2).format(n=f"{h2:,}"))
+        parts.append(
+            several(
+                "{n} HTTP/2 connection that is not read yet", "{n} HTTP/2 connections that are not read yet", h2
+            ).format(n=f"{h2:,}")
+        )
     if quic:
-        parts.append(several("{n} QUIC connection", "{n} QUIC connections", quic).format(n=f"{quic:,}"))
+        parts.append(
+            several(
+                "{n} QUIC connection that is not read yet", "{n} QUIC connections that are not read yet", quic
+            ).format(n=f"{quic:,}")
+        )
     return ", ".join(parts)
 
 

@@ -120,7 +120,7 @@ def test_the_original_may_be_among_what_was_not_read() -> None:
     made.put(1, frame(V1, 443, PROXY, 5000, 4999, 1000, SYN | ACK))
     made.put(1.1, frame(PROXY, 5000, V1, 443, 1000, 5000, ACK, H2))
     said = summary(made).unseen
-    assert "The original of 1 mirror was not read: it may be among 1 HTTP/2 stream that is not read." in said
+    assert "The original of 1 mirror was not read: it may be among 1 HTTP/2 connection that is not read yet." in said
     assert not any("is not in the capture" in s for s in said)
 
 
