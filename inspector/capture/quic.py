@@ -6,7 +6,7 @@ header says nothing; it counts between addresses that a long header was seen bet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -71,11 +71,11 @@ class QuicConnection:
     bytes: int
 
 
+@dataclass
 class Quic:
     """Counts the datagrams of a capture between addresses that speak QUIC, from the first long header on."""
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, ...], list[int]] = {}
+    _found: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # addresses and ports -> packets, bytes
 
     def add(self, rows: I64, addresses: U64) -> None:
         """Count a batch, in its order."""
