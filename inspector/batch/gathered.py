@@ -41,10 +41,10 @@ class UnitRows:
         self._numbers = Numbers()  # of exchanges
         self._order = Numbers()  # of mirrors, by the order in which they were decided
 
-    def add(self, batch: Decisions) -> None:
-        """Keep what one step decided."""
+    def add(self, batch: Decisions, end: tuple[int, bool] | None = None) -> None:
+        """Keep what one step decided. end: of what was read so far, as a Presenter takes it."""
         found = batch.found
-        show = Presenter(found.exchanges, found.mirrors, found.legs())
+        show = Presenter(found.exchanges, found.mirrors, found.legs(), end=end)
         self._add_exchanges(show, np.flatnonzero(batch.gone))
         self._add_mirrors(show, batch.decided)
 

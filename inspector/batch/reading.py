@@ -254,7 +254,7 @@ class _Told:
             try:
                 found = stream(*paths, suffix=how.suffix, window=how.window, match=how.match)
                 for batch in found.batches():
-                    gathered.add(batch)
+                    gathered.add(batch, found.end)
                     del batch  # the next step is made while this frame waits: nothing of the last one should stay
             except CaptureError as error:
                 bad = next((i for i in read if local.paths[i] == error.path), read[0])

@@ -64,7 +64,7 @@ class Inspection:
 
     @cached_property
     def _presenter(self) -> Presenter:
-        return Presenter(*self._kept.tables(), self._pipeline.reading.unread_requests.found)
+        return Presenter(*self._kept.tables(), self._pipeline.reading.unread_requests.found, self._pipeline.end())
 
     def mirror_views(self) -> Iterator[MirrorView]:
         """Each mirror with its verdict and evidence, in order of time."""
@@ -189,7 +189,7 @@ class Stream:
             found, rows = batch.found, batch.decided
             del batch  # the next step is made while this frame waits: nothing of the last one should stay
             if len(rows):
-                decided = Decided(Presenter(found.exchanges, found.mirrors), rows, number)
+                decided = Decided(Presenter(found.exchanges, found.mirrors, end=self._pipeline.end()), rows, number)
                 number += len(rows)
                 del found
                 yield decided
@@ -198,6 +198,11 @@ class Stream:
     def batches(self) -> Iterator[Decisions]:
         """Instead of iterating over it: what each step decided, with the exchanges that leave, for who keeps them elsewhere."""
         return self._pipeline.run()
+
+    @property
+    def end(self) -> tuple[int, bool] | None:
+        """The time of the last packet (ns), and whether an input is cut short or damaged."""
+        return self._pipeline.end()
 
     @property
     def captures(self) -> list[CaptureView]:

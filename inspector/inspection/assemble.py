@@ -29,7 +29,7 @@ class News:
         default_factory=list
     )  # streams with bytes that no packet had, or that the snap length cut off
     lost: list[I64] = field(default_factory=list)  # of these, those with bytes that no packet had
-    unended: list[I64] = field(default_factory=list)  # streams whose end was not captured
+    unended: list[I64] = field(default_factory=list)  # streams that were open when the capture ended
     ended: list[I64] = field(
         default_factory=list
     )  # (2, n): streams that have ended, and how far they were acknowledged

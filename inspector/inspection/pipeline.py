@@ -108,6 +108,11 @@ class Pipeline:
         codes = ("truncated-record", "damaged-record", "damaged-block", "decompression")
         return any(r.info.dropped_tail or any(code in r.info.faults for code in codes) for r in self.reading.readers)
 
+    def end(self) -> tuple[int, bool] | None:
+        """The time of the last packet, and whether an input is cut short or damaged."""
+        last = max((r.info.last for r in self.reading.readers if r.info.last is not None), default=None)
+        return None if last is None else (last, self.damaged())
+
     def seen(self) -> InputCounts:
         """Counts for the summary."""
         infos = [r.info for r in self.reading.readers]
@@ -137,7 +142,7 @@ class Pipeline:
             proxied=understood.proxied,
             quic=quic,
             lost=understood.lost,
-            last=max((i.last for i in infos if i.last is not None), default=None),
+            end=self.end(),
             damaged=self.damaged(),
             encapsulated=tunnels + sum(packets for _, packets in carriers(carried)),
             carried=carried,

@@ -221,7 +221,7 @@ class Reading:
         unseen = ends.stream[acked > ends.offset + 1]
         self._news.cut.append(unseen)
         self._news.lost.append(unseen)
-        self._news.unended.append(ends.stream[(ends.how != End.FIN) & (ends.how != End.RST)])
+        self._news.unended.append(ends.stream[ends.how == End.CAPTURE])
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
 

@@ -6,6 +6,7 @@ from inspector.inspection.counts import Tally
 from inspector.inspection.unseen import InputCounts, plural, unseen
 from inspector.lang import _, several
 from inspector.views.objects import SummaryView
+from inspector.views.sentences import capture_ends, span
 from inspector.views.share import share
 
 
@@ -55,7 +56,7 @@ def finding(tally: Tally, seen: InputCounts) -> str:
         "{arrived} of {total} mirrored responses reached {proxies}",
         total,
     ).format(arrived=f"{arrived:,}", total=f"{total:,}", proxies=proxies(tally.proxy_names()))
-    waiting = _waiting(tally, seen)
+    waiting = _waiting(tally, seen.end)
     if leaked:
         said = several(
             "{reached} and {n} was handed to the downstream: a leak.",
@@ -92,30 +93,15 @@ def finding(tally: Tally, seen: InputCounts) -> str:
     return said.format(reached=reached, n=f"{discarded:,}", tail=tail, total=f"{total:,}")
 
 
-def _waiting(tally: Tally, seen: InputCounts) -> str:
-    """`1 mirror had no response yet when the capture ended 0.23 ms after its request`, or nothing."""
-    if not tally.waiting or seen.last is None:
+def _waiting(tally: Tally, end: tuple[int, bool] | None) -> str:
+    """`1 mirror had no response yet: the capture ends 0.23 ms later`, or nothing."""
+    if not tally.waiting or end is None:
         return ""
-    longest, shortest = (_span(max(seen.last - sent, 0)) for sent in tally.waited)
+    last, cut = end
+    longest, shortest = (span(max(last - sent, 0)) for sent in tally.waited)
     later = longest if longest == shortest else _("{shortest} to {longest}").format(shortest=shortest, longest=longest)
-    if seen.damaged:
-        said = several(
-            "{n} had no response yet where the capture file is cut off, {later} after its request",
-            "{n} had no response yet where the capture file is cut off, {later} after their requests",
-            tally.waiting,
-        )
-    else:
-        said = several(
-            "{n} had no response yet when the capture ended {later} after its request",
-            "{n} had no response yet when the capture ended {later} after their requests",
-            tally.waiting,
-        )
-    return said.format(n=plural(tally.waiting, "mirror"), later=later)
-
-
-def _span(ns: int) -> str:
-    """`0.23 ms`, `12 s`."""
-    return f"{ns / 1e6:.3g} ms" if ns < 1_000_000_000 else f"{ns / 1e9:,.3g} s"
+    said = several("{n} had no response yet: {end}", "{n} had no response yet: {end}", tally.waiting)
+    return said.format(n=plural(tally.waiting, "mirror"), end=capture_ends(later, cut))
 
 
 def _rest(silent: int, unproven: int, waiting: str) -> str:

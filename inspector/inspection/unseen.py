@@ -47,7 +47,7 @@ class InputCounts:
     near: dict[str, int] = field(default_factory=dict)  # of these, those of proxies, originals and mirrors seen here
     refused: list[RefusedRoute] = field(default_factory=list)  # connections that a proxy did not get beside an original
     lost: int = 0  # bytes that no packet brought and no snap length cut off
-    last: int | None = None  # time of the last packet
+    end: tuple[int, bool] | None = None  # time of the last packet, and whether an input is cut off or damaged there
     damaged: bool = False  # an input was cut short or damaged
     encapsulated: int = 0  # packets that could not be taken out of their tunnel
     carried: dict[int, int] = field(default_factory=dict)  # packets by what they are in that is not looked into

@@ -48,7 +48,7 @@ class Lossy(IntFlag):
     """What the capture lacks of the stream that an exchange's response came on, or would have."""
 
     CUT = 1  # bytes: lost, or cut off by the snap length
-    UNENDED = 2  # its end
+    UNENDED = 2  # its end: it was open when the capture ended
     LOST = 4  # bytes that no packet had
 
 

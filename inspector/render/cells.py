@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from inspector.lang import _, several
 from inspector.render.text import clock, day, escape, shown
 from inspector.views.objects import CaptureView, ExchangeView, MirrorView, Share, SummaryView
+from inspector.views.sentences import capture_ends
+from inspector.views.sentences import span as span_of
 
 NONE = "-"
 
@@ -51,12 +53,13 @@ def started(x: ExchangeView) -> int | None:
 
 
 def why(m: MirrorView) -> str:
-    """What stands behind the verdict: its proof, or the reason why there is none."""
-    return escape(", ".join(m.proof) or m.reason or "")
+    """What stands behind the verdict: its proof, the reason why there is none, or that the capture ended too early."""
+    ends = "" if m.end is None else capture_ends(span_of(m.end.after), m.end.cut)
+    return escape(", ".join(m.proof) or m.reason or ends)
 
 
 def verdict(m: MirrorView) -> str:
-    """`discarded (content)`, `unproven (no-downstream-leg)`."""
+    """`discarded (content)`, `unproven (no-downstream-leg)`, `unanswered (the capture ends 0.2 ms later)`."""
     behind = why(m)
     return f"{escape(m.verdict)} ({behind})" if behind else escape(m.verdict)
 

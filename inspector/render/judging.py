@@ -14,6 +14,7 @@ from inspector.render.likeness import answered_first, same
 from inspector.render.text import duration, shown
 from inspector.render.wording import ExplanationStep, reply
 from inspector.views.objects import ExchangeView, MirrorView
+from inspector.views.sentences import capture_ends, span
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,10 @@ def _leaked(case: Case) -> Telling:
 
 def _unanswered(case: Case) -> Telling:
     d = case.m.downstream
-    says = [_("The capture holds no response of the mirror: nothing was seen that could have been handed on.")]
+    says = [_("The capture holds no response of the mirror: nothing was seen that the proxy could have passed on.")]
+    if case.m.end is not None:
+        ends = capture_ends(span(case.m.end.after), case.m.end.cut)
+        says.append(_("It may have come later: {end}.").format(end=ends))
     if d is not None and d.status is not None:
         says.append(_("The client was given {reply}.").format(reply=reply(d)))
     return _("No response to the mirror was seen"), says, ""

@@ -12,6 +12,7 @@ from inspector.render.source import Shown, Summed
 from inspector.render.text import clock, cut, cut_middle, duration, escape, width, wrap
 
 GAP = 2
+NARROW = 22  # columns of what stands behind a verdict in a narrow terminal
 READABLE = 100  # sentences are wrapped at this width also where the terminal is wider
 Steps = Sequence[tuple[int, int]]  # (column, least width), in the order in which columns give way
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -93,7 +94,7 @@ def mirrors(source: Shown, columns: int, colour: bool = False) -> Iterator[str]:
     if rows and not _fits(_widest(rows, names), columns, steps):
         names = ["#", _("time (UTC)"), _("request"), _("original") + "\n" + _("mirror"), _("lag"), _("verdict")]
         rows = [
-            [n, at, request, f"{original}\n{mirror}", lag, verdict.replace(" (", "\n", 1).removesuffix(")")]
+            [n, at, request, f"{original}\n{mirror}", lag, _narrow(verdict)]
             for n, at, request, original, mirror, lag, verdict in rows
         ]
         steps = [(2, 16), (3, 20), (2, 8)]
@@ -103,6 +104,12 @@ def mirrors(source: Shown, columns: int, colour: bool = False) -> Iterator[str]:
     if rows:
         yield "\n"
     yield from sentences(source, columns)
+
+
+def _narrow(verdict: str) -> str:
+    """What stands behind a verdict, in lines below it."""
+    word, _space, behind = verdict.partition(" (")
+    return "\n".join([word, *wrap(behind.removesuffix(")"), NARROW)]) if behind else word
 
 
 def _table(

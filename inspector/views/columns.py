@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inspector.ragged import Ragged
 from inspector.table import I64, Bool
-from inspector.views.objects import Evidence, ExchangeView, GapView, LoneResponseView, MirrorView
+from inspector.views.objects import CaptureEnd, Evidence, ExchangeView, GapView, LoneResponseView, MirrorView
 
 ABSENT = int(np.iinfo(np.int64).min)  # in an array where a view has None: a time, a duration, a lag that is not known
 V_co = TypeVar("V_co", covariant=True)
@@ -134,6 +134,7 @@ class MirrorColumns:
     acknowledged: list[bool]
     evidence: EvidenceColumns
     rivals: list[int]
+    end: list[CaptureEnd | None]
 
     def __len__(self) -> int:
         return len(self.id)

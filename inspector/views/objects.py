@@ -70,6 +70,14 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureEnd:
+    """The end of the capture, where a request was still waiting for its response."""
+
+    after: int  # ns between the request's last byte and the last packet
+    cut: bool  # the file is cut off there
+
+
+@dataclass(frozen=True, slots=True)
 class MirrorView:
     """A mirror with its verdict and what proves it."""
 
@@ -93,6 +101,7 @@ class MirrorView:
     acknowledged: bool
     evidence: list[Evidence]
     rivals: int = 1  # downstream exchanges that it could belong to, and was judged for
+    end: CaptureEnd | None = None  # of an unanswered mirror whose connection was open when the capture ended
 
 
 @dataclass(frozen=True, slots=True)

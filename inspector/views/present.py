@@ -9,12 +9,12 @@ import numpy as np
 from inspector.capture.addresses import format_address
 from inspector.http.tables import Fact
 from inspector.mirror.lost_requests import effective_time
-from inspector.mirror.tables import Delivered, Exchanges, Leg, Mirrors, Proof, Reason, Sign, Verdict
+from inspector.mirror.tables import Delivered, Exchanges, Leg, Lossy, Mirrors, Proof, Reason, Sign, Verdict
 from inspector.ragged import gather
 from inspector.table import I64, U8, U64, Bool
 from inspector.views.cache import Memo
 from inspector.views.columns import ABSENT, ExchangeColumns, Listing, MirrorColumns, optional
-from inspector.views.objects import ExchangeView, GapView, MirrorView
+from inspector.views.objects import CaptureEnd, ExchangeView, GapView, MirrorView
 from inspector.views.sentences import Witness
 
 Unread = tuple[str, int | None]
@@ -43,7 +43,10 @@ def _proof_words(proof: int) -> tuple[str, ...]:
 
 
 class Presenter:
-    """Shows exchanges (leg: (n,) Leg by row, None where only mirrors are shown) and the mirrors among them."""
+    """Shows exchanges (leg: (n,) Leg by row, None where only mirrors are shown) and the mirrors among them.
+
+    end: time of the capture's last packet (ns), and whether the file is cut off there; None while it is not known.
+    """
 
     def __init__(
         self,
@@ -51,11 +54,13 @@ class Presenter:
         mirrors: Mirrors,
         leg: U8 | None = None,
         unread: UnreadMap | None = None,
+        end: tuple[int, bool] | None = None,
     ) -> None:
         self.e = exchanges
         self.table = mirrors
         self.leg = leg
         self.unread = unread or {}
+        self.end = end
         self._endpoint = Memo[tuple[int, int, int], str](lambda key: format_endpoint(*key))
         self._address = Memo[tuple[int, int], str](lambda key: format_address(*key))
         self._signs = Memo(_sign_words)
@@ -190,6 +195,7 @@ class Presenter:
         lag = np.where(both & (x.request_time[:n] != ABSENT), x.request_time[:n] - sent, ABSENT)
         delivered = [DELIVERED[k] for k in t.delivered[rows].tolist()]
         leaked = t.verdict[rows] == Verdict.LEAKED
+        ends, rivals = self._ends(rows), t.rivals[rows].tolist()
         return MirrorColumns(
             exchanges=x,
             id=list(range(first_number, first_number + n)),
@@ -210,9 +216,20 @@ class Presenter:
             delivered=delivered,
             arrived=_arrived(e.status[m] >= 0, (e.response_facts[m] & np.uint32(Fact.COMPLETE)) != 0),
             acknowledged=e.acknowledged[m].tolist(),
-            evidence=self._witness.tell(x, original, downstream, lag, delivered, leaked, t.rivals[rows].tolist()),
-            rivals=t.rivals[rows].tolist(),
+            evidence=self._witness.tell(x, original, downstream, lag, delivered, leaked, rivals, ends),
+            rivals=rivals,
+            end=ends,
         )
+
+    def _ends(self, rows: I64) -> list[CaptureEnd | None]:
+        """Of unanswered mirrors whose connections were open at the end of the capture: when that was."""
+        ends: list[CaptureEnd | None] = [None] * len(rows)
+        e, m = self.e, self.table.mirror[rows]
+        if self.end is not None:
+            last, cut = self.end
+            for i in np.flatnonzero((self.table.verdict[rows] == Verdict.UNANSWERED) & ((e.lossy[m] & Lossy.UNENDED) != 0)).tolist():
+                ends[i] = CaptureEnd(max(last - int(e.request_end_time[m[i]]), 0), cut)
+        return ends
 
 
 def _arrived(answered: Bool, complete: Bool) -> list[str]:

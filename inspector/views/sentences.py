@@ -12,6 +12,7 @@ from inspector.ragged import Ragged
 from inspector.table import I64, Bool
 from inspector.views.cache import Memo
 from inspector.views.columns import ABSENT, EvidenceColumns, ExchangeColumns
+from inspector.views.objects import CaptureEnd
 
 REPLY = marked("status {status}, {size} bytes of body")
 REPLY_SEEN = marked("status {status}, {size} bytes of body seen")
@@ -32,12 +33,15 @@ GIVEN = {
     "mirror": marked("the downstream is given the copy's response, not the original's: {reply}"),
     "proxy": marked("the downstream is given a reply of the proxy's own: {reply}"),
 }
+SILENT = marked("no response to the copy was captured: {end}")
+ENDS = marked("the capture ends {later} later")
+CUT_OFF = marked("the capture file is cut off {later} later")
 LONGEST = 500  # characters of a sentence
 
 # Outer sentences before those that they hold, longer ones before those that begin alike.
 TEMPLATES = (
     ANOTHER, OF_THE_COPY, JUDGED, *GIVEN.values(), GIVEN_ANY, ANSWERED, ARRIVES, LAST, ASKS, ORIGINAL, COPY_AFTER, COPY_BEFORE,
-    COPY, REPLY_SEEN, REPLY,
+    COPY, SILENT, ENDS, CUT_OFF, REPLY_SEEN, REPLY,
 )  # fmt: skip
 
 
@@ -96,6 +100,21 @@ def given(key: tuple[str, int, str]) -> str:
     return said
 
 
+def span(ns: int) -> str:
+    """`0.23 ms`, `12 s`."""
+    return f"{ns / 1e6:.3g} ms" if ns < 1_000_000_000 else f"{ns / 1e9:,.3g} s"
+
+
+def capture_ends(later: str, cut: bool) -> str:
+    """`the capture ends 0.23 ms later`: why a request has no response yet. later: a span of time. cut: the file is cut off."""
+    return (_(CUT_OFF) if cut else _(ENDS)).format(later=later)
+
+
+def unanswered(end: CaptureEnd) -> str:
+    """That the capture ended before a response to the copy came."""
+    return _(SILENT).format(end=capture_ends(span(end.after), end.cut))
+
+
 def retold(said: str) -> str:
     """A sentence of the evidence in English, as a store keeps it, in the language spoken; any other text stays as it is."""
     if language() == "en" or len(said) > LONGEST:
@@ -104,7 +123,7 @@ def retold(said: str) -> str:
         found = pattern.fullmatch(said)
         if found is not None:
             fields = found.groupdict()
-            for name in ("said", "reply"):
+            for name in ("said", "reply", "end"):
                 if name in fields:
                     fields[name] = retold(fields[name])
             return _(template).format(**fields)
@@ -147,11 +166,13 @@ class Witness:
         delivered: list[str],
         leaked: Bool,
         rivals: list[int],
+        ends: list[CaptureEnd | None],
     ) -> EvidenceColumns:
         """The steps of n mirrors, in the order in which the story is reported.
 
         x: exchanges, the first n rows are the mirrors'. original, downstream: (n,) rows of x, -1 where there is none.
-        lag: (n,) ns or ABSENT. leaked: (n,) whether the verdict says so.
+        lag: (n,) ns or ABSENT. leaked: (n,) whether the verdict says so. ends: where the capture ended before a response
+        came.
         """
         n = len(original)
         mirror = np.arange(n, dtype=np.int64)
@@ -183,6 +204,10 @@ class Witness:
             if o >= 0 and answer[o] >= 0:
                 said[i] = _(ANOTHER).format(said=said[i], reply=replies[o])
         steps.says += said
+        silent = np.array([end is not None for end in ends], bool)
+        if silent.any():
+            owner, rows = steps.add(mirror, np.where(silent, outer(x.request_packets, True)[:n], -1))
+            steps.says += [unanswered(end) for i in owner if (end := ends[i]) is not None]
         return steps.sorted(n)
 
 

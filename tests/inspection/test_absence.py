@@ -9,7 +9,8 @@ import pytest
 from made_traffic import ACK, CLIENT, PROXY, SYN, V1, V2, Made, asked, frame, told
 
 import inspector
-from inspector.render import cells
+from inspector.render import cells, table
+from inspector.render.explain import steps
 from inspector.views.objects import SummaryView
 
 ROOT = Path(__file__).parents[2]
@@ -39,15 +40,16 @@ def silent(after: float, reset: bool = False) -> Made:
 def test_the_capture_ends() -> None:
     found = summary(silent(0.2))
     assert found.verdicts == {"unanswered": 1}
-    assert "when the capture ended 0.2 ms after its request" in found.finding
+    assert "1 mirror had no response yet: the capture ends 0.2 ms later" in found.finding
     assert "answered" not in found.finding
-    assert "12 s after its request" in summary(silent(12_000)).finding
+    assert "the capture ends 12 s later" in summary(silent(12_000)).finding
 
 
 def test_the_file_is_cut() -> None:
     cut_off = silent(0.2)
     cut_off.put(20, frame("10.9.9.9", 1, "10.9.9.8", 2, 6, 6, ACK))
-    assert "where the capture file is cut off, 0.2 ms after its request" in summary(cut_off, 3).finding
+    assert "the capture file is cut off 0.2 ms later" in summary(cut_off, 3).finding
+    assert "the capture file is cut off 0.2 ms later" in shown(cut_off.pcap()[:-3])
 
 
 def test_a_reset_is_no_answer() -> None:
@@ -59,7 +61,29 @@ def test_the_finding_of_real_and_open_mirrors() -> None:
     made.mirrored(-50, "/b")
     said = summary(made).finding
     assert said.startswith("1 of 2 mirrored responses reached the proxy")
-    assert "(1 mirror had no response yet when the capture ended 0.2 ms after its request)" in said
+    assert "(1 mirror had no response yet: the capture ends 0.2 ms later)" in said
+
+
+def shown(data: bytes) -> str:
+    """The row, the steps of --explain and the evidence of the one mirror, as text."""
+    found = inspector.inspect(io.BytesIO(data))
+    (mirror,) = found.mirror_views()
+    told = [sentence for step in steps(mirror) for sentence in step.says]
+    rows = "".join(table.mirrors(found, 300)) + "".join(table.mirrors(found, 80))
+    return "\n".join([rows, *told, *(step.says for step in mirror.evidence)])
+
+
+def test_row_steps_and_evidence_say_that_the_capture_ends() -> None:
+    data = silent(0.2).pcap()
+    said = shown(data)
+    assert "unanswered (the capture ends 0.2 ms later)" in said
+    assert "It may have come later: the capture ends 0.2 ms later." in said
+    assert "no response to the copy was captured: the capture ends 0.2 ms later" in said
+    assert all(len(line) <= 80 for line in "".join(table.mirrors(inspector.inspect(io.BytesIO(data)), 80)).split("\n"))
+    assert "capture ends" not in shown(silent(5, reset=True).pcap())
+    (streamed,) = next(iter(inspector.stream(io.BytesIO(data)))).views()
+    (kept,) = inspector.inspect(io.BytesIO(data)).mirror_views()
+    assert streamed.evidence == kept.evidence and streamed.end == kept.end
 
 
 def refused(times: list[float], server: str = V2, answer: bool = True, late: float = 0) -> Made:

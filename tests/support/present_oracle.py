@@ -5,9 +5,9 @@ from __future__ import annotations
 from inspector.capture.addresses import format_address
 from inspector.http.tables import Fact
 from inspector.mirror.signs import text
-from inspector.mirror.tables import Delivered, Exchanges, Leg, Mirrors, Proof, Reason, Sign, Verdict
+from inspector.mirror.tables import Delivered, Exchanges, Leg, Lossy, Mirrors, Proof, Reason, Sign, Verdict
 from inspector.table import U8
-from inspector.views.objects import Evidence, ExchangeView, GapView, MirrorView
+from inspector.views.objects import CaptureEnd, Evidence, ExchangeView, GapView, MirrorView
 from inspector.views.present import format_endpoint
 
 PROTOCOLS = {10: "http/1.0", 11: "http/1.1", 20: "h2"}
@@ -16,10 +16,13 @@ PROOFS = tuple((int(p), (p.name or "").lower()) for p in Proof)
 
 
 class Dull:
-    def __init__(self, exchanges: Exchanges, mirrors: Mirrors, leg: U8 | None = None) -> None:
+    def __init__(
+        self, exchanges: Exchanges, mirrors: Mirrors, leg: U8 | None = None, end: tuple[int, bool] | None = None
+    ) -> None:
         self.e = exchanges
         self.table = mirrors
         self.leg = leg
+        self.end = end
 
     def field(self, row: int, name: str) -> str | None:
         raw = text(self.e, row, name)
@@ -88,6 +91,9 @@ class Dull:
         lag = int(e.request_time[m] - e.request_time[o]) if timed else None
         verdict = Verdict(int(t.verdict[j])).name.lower()
         delivered = Delivered(int(t.delivered[j])).name.lower()
+        end = None
+        if verdict == "unanswered" and int(e.lossy[m]) & Lossy.UNENDED and self.end is not None:
+            end = CaptureEnd(max(self.end[0] - int(e.request_end_time[m]), 0), self.end[1])
         return MirrorView(
             id=number,
             request_id=self.field(m, "request_id"),
@@ -107,8 +113,9 @@ class Dull:
             delivered=delivered,
             arrived=arrived,
             acknowledged=bool(e.acknowledged[m]),
-            evidence=evidence(original, mirror, downstream, lag, verdict, delivered, reason, int(t.rivals[j])),
+            evidence=evidence(original, mirror, downstream, lag, verdict, delivered, reason, int(t.rivals[j]), end),
             rivals=int(t.rivals[j]),
+            end=end,
         )
 
 
@@ -125,6 +132,7 @@ def evidence(
     delivered: str,
     reason: Reason,
     rivals: int,
+    end: CaptureEnd | None,
 ) -> list[Evidence]:
     out: list[Evidence] = []
 
@@ -161,6 +169,10 @@ def evidence(
             if original is not None and original.response_packets:
                 says += f"; the original was answered with {reply(original)}"
         show(downstream, downstream.response_packets, 0, says)
+    if end is not None:
+        how = "file is cut off" if end.cut else "ends"
+        after = f"{end.after / 1e6:.3g} ms" if end.after < 10**9 else f"{end.after / 1e9:,.3g} s"
+        show(mirror, mirror.request_packets, -1, f"no response to the copy was captured: the capture {how} {after} later")
     return out
 
 

@@ -78,7 +78,8 @@ def test_bulk_is_row_by_row(seed: int, n: int, count: int) -> None:
     e = exchanges(n, rng)
     leg = rng.integers(0, len(Leg), n).astype(np.uint8)
     t = mirrors(count, n, rng)
-    dull, bulk = Dull(e, t, leg), Presenter(e, t, leg)
+    end = (int(rng.integers(0, 10**10)), bool(seed % 2)) if seed % 3 else None
+    dull, bulk = Dull(e, t, leg, end), Presenter(e, t, leg, end=end)
     rows = np.argsort(effective_time(e), kind="stable").tolist()
     assert list(bulk.exchanges()) == [dull.exchange(row) for row in rows]
     assert list(bulk.mirrors()) == [dull.mirror(j, 1 + j) for j in range(count)]
