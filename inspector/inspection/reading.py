@@ -131,6 +131,7 @@ class Reading:
         with self.timed("tcp"):
             streams = self.tracker.finish()
         self._step(streams)
+        self.unread_requests.finish()
         yield self._take(True)
         if kernel.compiled():
             cache.mark_warm()
@@ -202,16 +203,17 @@ class Reading:
         with self.timed("http"):
             read = self.parser.feed(streams, tracker.synced)
         self._protocols(read.protocols)
+        placed = None
         if len(read.messages):
             with self.timed("exchanges"):
                 self._news.messages.append(read.messages)
                 placed = self._place(read.messages)
                 self._news.placed.append(placed)
-                self.unread_requests.add(streams, read, placed, self.understood.left)
                 last = int(read.messages.slot.max())
                 if last >= len(self._heard):
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))
                 self._heard[read.messages.slot] = True
+        self.unread_requests.add(streams, read, placed, tracker.acknowledging)
         self._lossy(streams)
         self._news.unanswered.append(read.unanswered)
         ends, acked = streams.ends, tracker.acknowledged(streams.ends.slot)

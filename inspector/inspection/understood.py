@@ -131,12 +131,6 @@ class Understood:
         if len(ends):
             self._ends(ends, acked, where)
 
-    def left(self, slot: int) -> int:
-        """Bytes of a slot that belong to no message so far."""
-        if slot >= len(self._state):
-            return 0
-        return int(self._state[slot, PAYLOAD] - self._state[slot, IN_MESSAGES])
-
     def _grow(self, slots: int) -> None:
         old = len(self._state)
         if slots > old:

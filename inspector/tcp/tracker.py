@@ -305,6 +305,16 @@ class Tracker:
         total = chunklog.list_chunks(self.log, found, captures, packets, offsets, first, last)
         return Ragged(captures[:total].astype(np.int16), offsets), Ragged(packets[:total], offsets), first, last
 
+    def acknowledging(self, slots: NDArray[np.integer[Any]], offsets: I64) -> I64:
+        """What the packet that brought each byte acknowledged of the other direction; UNKNOWN where its chunk is not held."""
+        found = np.empty((len(slots), 3), np.int64)
+        s, begin = np.ascontiguousarray(slots, np.int64), np.ascontiguousarray(offsets, np.int64)
+        chunklog.find_chunks(self.arrays.streams, self.log, s, begin, begin + 1, found, 1)
+        there = found[:, 1] > found[:, 0]
+        return (
+            np.where(there, self.log[chunklog.L_PEER, np.where(there, found[:, 0], 0)], col.NONE) if len(s) else begin
+        )
+
     def forget(self, slots: NDArray[np.int32], offsets: I64) -> None:
         """Chunks of stream slots[i] that end at offsets[i] or before are no longer needed."""
         np.maximum.at(self.arrays.streams[:, col.S_FORGET], np.asarray(slots, np.int64), offsets)

@@ -227,7 +227,9 @@ class Presenter:
         e, m = self.e, self.table.mirror[rows]
         if self.end is not None:
             last, cut = self.end
-            for i in np.flatnonzero((self.table.verdict[rows] == Verdict.UNANSWERED) & ((e.lossy[m] & Lossy.UNENDED) != 0)).tolist():
+            for i in np.flatnonzero(
+                (self.table.verdict[rows] == Verdict.UNANSWERED) & ((e.lossy[m] & Lossy.UNENDED) != 0)
+            ).tolist():
                 ends[i] = CaptureEnd(max(last - int(e.request_end_time[m[i]]), 0), cut)
         return ends
 

@@ -83,7 +83,8 @@ def test_row_steps_and_evidence_say_that_the_capture_ends() -> None:
     assert "capture ends" not in shown(silent(5, reset=True).pcap())
     (streamed,) = next(iter(inspector.stream(io.BytesIO(data)))).views()
     (kept,) = inspector.inspect(io.BytesIO(data)).mirror_views()
-    assert streamed.evidence == kept.evidence and streamed.end == kept.end
+    assert streamed.evidence == kept.evidence
+    assert streamed.end == kept.end
 
 
 def refused(times: list[float], server: str = V2, answer: bool = True, late: float = 0) -> Made:

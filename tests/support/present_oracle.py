@@ -172,7 +172,9 @@ def evidence(
     if end is not None:
         how = "file is cut off" if end.cut else "ends"
         after = f"{end.after / 1e6:.3g} ms" if end.after < 10**9 else f"{end.after / 1e9:,.3g} s"
-        show(mirror, mirror.request_packets, -1, f"no response to the copy was captured: the capture {how} {after} later")
+        show(
+            mirror, mirror.request_packets, -1, f"no response to the copy was captured: the capture {how} {after} later"
+        )
     return out
 
 
