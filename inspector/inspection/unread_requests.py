@@ -30,7 +30,7 @@ Acknowledging = Callable[[I32, I64], I64]
 STREAM, UPTO, NEXT, OWNED, SEEN, WIDTH = range(6)
 CLOSED = 1 << Protocol.TLS | 1 << Protocol.H2
 OTHER = 1 << Protocol.OTHER
-ANSWERS = 1 << 16  # beside the protocols: responses were read
+ANSWERS, ENDED = 1 << 16, 1 << 17  # beside the protocols: responses were read; the stream has ended
 
 
 class UnreadRequests:
@@ -40,6 +40,7 @@ class UnreadRequests:
         self.found: dict[tuple[int, int], Unread] = {}
         self._state: I64 = np.zeros((0, WIDTH), np.int64)
         self._left: dict[int, list[Piece]] = {}  # by stream: what belongs to no message, in order
+        self._open: set[int] = set()  # of these, those behind which no request was read yet
         self._asking: dict[
             int, list[tuple[int, int, tuple[int, int]]]
         ] = {}  # by stream: its slot, up to where, for what
@@ -56,50 +57,61 @@ class UnreadRequests:
             left &= state[:, SEEN] & (CLOSED | ANSWERS) == 0
             left &= state[:, SEEN] & self._state[touched ^ 1, SEEN] & OTHER == 0
             chosen = touched[left]
-            if self._left:
-                asks = m.slot[(m.kind == 1) & np.isin(m.stream, np.fromiter(self._left, np.int64, len(self._left)))]
+            if self._open:
+                asks = m.slot[(m.kind == 1) & np.isin(m.stream, np.fromiter(self._open, np.int64, len(self._open)))]
                 chosen = np.union1d(chosen, asks)
             if len(chosen):
                 self._note(chosen, block, read)
-            self._state[touched, UPTO] = self._state[touched, NEXT]
-            self._state[touched, OWNED] = 0
+        for slots in (touched, read.open_slots):
+            self._state[slots, UPTO] = self._state[slots, NEXT]
+        self._state[m.slot, OWNED] = 0
         alone = np.flatnonzero((m.kind == 2) & (m.request < 0))
         if len(alone) and placed is not None:
             self._ask(alone, m.slot, m.stream, placed, acknowledging(m.slot[alone], m.start[alone]))
         if self._asking:
             self._answer(set(block.ends.stream.tolist()))
-        if self._left:
-            for stream in set(self._left).intersection(block.ends.stream.tolist()) - set(self._asking):
-                del self._left[stream]
+        self._over(block)
+
+    def _over(self, block: StreamBlock) -> None:
+        """Forget the connections of which both streams have ended."""
+        slot, stream = block.ends.slot.astype(np.int64), block.ends.stream
+        if not len(slot):
+            return
+        self._grow(int(slot.max()) + 2)
+        state = self._state
+        new = state[slot, STREAM] != stream
+        state[slot[new]] = 0
+        state[slot[new], STREAM] = stream[new]
+        state[slot, SEEN] |= ENDED
+        over = (state[slot ^ 1, SEEN] & ENDED != 0) & (state[slot ^ 1, STREAM] == stream ^ 1)
+        if self._left and over.any():
+            gone = np.concatenate([stream[over], stream[over] ^ 1]).tolist()
+            for one in set(self._left).intersection(gone) - set(self._asking):
+                self._keep(one, [])
 
     def finish(self) -> None:
         """The input has ended: what was not found out so far never will be."""
         self._answer(set(self._asking))
 
     def _advance(self, block: StreamBlock, read: Read) -> I64:
-        """The slots with news, and in their state how far the parser has gone and how much of that is in messages."""
+        """The slots with bytes; and in the state how far the parser has gone, and how much of that is in messages."""
         m, r = read.messages, block.runs
         first = np.flatnonzero(first_of_each(r.slot))
         last = np.append(first[1:], len(r.slot)) - 1 if len(first) else first
-        touched = np.unique(np.concatenate([r.slot[first], read.open_slots, m.slot])).astype(np.int64)
-        if not len(touched):
-            return touched
-        self._grow(int(touched[-1]) + 2)
+        p = read.protocols
+        slots = max((int(s.max()) for s in (r.slot[-1:], read.open_slots[-1:], m.slot, p.slot) if len(s)), default=-1)
+        self._grow(slots + 2)
         state, begins = self._state, r.slot[first]
         new = first[state[begins, STREAM] != r.stream[first]]
         state[r.slot[new]] = 0
         state[r.slot[new], STREAM] = r.stream[new]
         state[r.slot[new], UPTO] = state[r.slot[new], NEXT] = r.offset[new] - r.gap[new]
         state[begins, NEXT] = np.maximum(state[begins, NEXT], r.offset[last] + r.length[last])
-        known = read.open_slots[state[read.open_slots, STREAM] >= 0]
-        state[known, NEXT] = np.maximum(read.open_starts[state[read.open_slots, STREAM] >= 0], state[known, UPTO])
+        state[read.open_slots, NEXT] = np.maximum(read.open_starts, state[read.open_slots, UPTO])
         np.add.at(state[:, OWNED], m.slot, m.end - m.start)
-        np.bitwise_or.at(state[:, SEEN], m.slot, np.where(m.kind == 2, ANSWERS, 0))
-        p = read.protocols
-        if len(p):
-            self._grow(int(p.slot.max()) + 2)
-            np.bitwise_or.at(self._state[:, SEEN], p.slot, 1 << p.protocol.astype(np.int64))
-        return touched
+        state[m.slot[m.kind == 2], SEEN] |= ANSWERS
+        np.bitwise_or.at(state[:, SEEN], p.slot, 1 << p.protocol.astype(np.int64))
+        return begins.astype(np.int64)
 
     def _grow(self, slots: int) -> None:
         old = len(self._state)
@@ -112,21 +124,32 @@ class UnreadRequests:
     def _note(self, chosen: I64, block: StreamBlock, read: Read) -> None:
         """Remember the packets and gaps of what belongs to no message in these slots."""
         m, c, r = read.messages, block.chunks, block.runs
-        order = np.lexsort((m.start, m.slot))
-        bounds = [np.searchsorted(column, [chosen, chosen + 1]).T for column in (m.slot[order], c.slot, r.slot)]
+        some = np.flatnonzero(np.isin(m.slot, chosen))
+        some = some[np.lexsort((m.start[some], m.slot[some]))]
+        bounds = [np.searchsorted(column, [chosen, chosen + 1]).T for column in (m.slot[some], c.slot, r.slot)]
         for slot, mine, chunks, runs in zip(chosen.tolist(), *bounds, strict=True):
             stream, upto, end = self._state[slot, [STREAM, UPTO, NEXT]].tolist()
             pieces = self._left.get(stream, [])
-            for row in order[slice(*mine)].tolist():
-                pieces += _pieces(block, chunks, runs, upto, int(m.start[row]))
-                if pieces and m.kind[row] == 1:
-                    pieces.append((int(m.end[row]), READ))
-                upto = max(upto, int(m.end[row]))
-            pieces += _pieces(block, chunks, runs, upto, end)
+            rows = some[slice(*mine)]
+            stops = np.append(upto, np.maximum.accumulate(m.end[rows]))
+            # Of the requests that were read, the first behind what was not shows where that ends.
+            for k in np.flatnonzero((m.start[rows] > stops[:-1]) | (np.arange(len(rows)) == 0)).tolist():
+                pieces += _pieces(block, chunks, runs, int(stops[k]), int(m.start[rows[k]]))
+                if pieces and pieces[-1][1] != READ:
+                    pieces.append((int(m.end[rows[k]]), READ))
+            pieces += _pieces(block, chunks, runs, int(stops[-1]), end)
             if len(pieces) > PIECES:
                 del pieces[PIECES // 2 : -PIECES // 2]
-            if pieces and (stream in self._left or len(self._left) < STREAMS):
-                self._left[stream] = pieces
+            if stream in self._left or len(self._left) < STREAMS:
+                self._keep(stream, pieces)
+
+    def _keep(self, stream: int, pieces: list[Piece]) -> None:
+        self._open.discard(stream)
+        self._left.pop(stream, None)
+        if pieces:
+            self._left[stream] = pieces
+            if pieces[-1][1] != READ:
+                self._open.add(stream)
 
     def _ask(self, rows: I64, slot: I32, stream: I64, placed: Placed, asked: I64) -> None:
         for row, upto in zip(rows.tolist(), asked.tolist(), strict=True):
@@ -158,11 +181,7 @@ class UnreadRequests:
         if upto == UNKNOWN:
             return ("unread", None) if any(what >= 0 for _at, what in pieces) else None
         before = [what for at, what in pieces if at < upto or (what == READ and at == upto)]
-        rest = pieces[len(before) :]
-        if rest:
-            self._left[stream] = rest
-        else:
-            self._left.pop(stream, None)
+        self._keep(stream, pieces[len(before) :])
         if READ in before:
             before = before[len(before) - before[::-1].index(READ) :]
         packets = [what for what in before if what >= 0]
@@ -172,7 +191,7 @@ class UnreadRequests:
 
 
 def _pieces(block: StreamBlock, chunks: I64, runs: I64, begin: int, end: int) -> list[Piece]:
-    """Packets and gaps of a slot in [begin, end), in order. chunks, runs: the first row of the slot and the one behind its last."""
+    """Packets and gaps of a slot in [begin, end), in order. chunks, runs: its first row and the one behind its last."""
     if begin >= end:
         return []
     c, r = block.chunks, block.runs
