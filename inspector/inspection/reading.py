@@ -16,6 +16,7 @@ from inspector import limits
 from inspector.capture import Block, CaptureReader, merge, open_captures
 from inspector.capture.following import Stop
 from inspector.capture.quic import union
+from inspector.capture.unreachable import Unreachables
 from inspector.http.parser import Options, Parser
 from inspector.http.tables import Messages, Protocol, Protocols
 from inspector.inspection.assemble import Acks, News, protocol_counts
@@ -83,6 +84,7 @@ class Reading:
         self.parser = Parser(Options(**limits.chosen("inspector.http.parser:Options")))
         self.understood = Understood()
         self.tries = Tries()
+        self._unreachables = Unreachables()
         self.unread_requests = UnreadRequests()
         self._news = News()
         self._heard: Bool = np.zeros(0, bool)  # by slot: messages were found in its stream
@@ -124,6 +126,7 @@ class Reading:
             if self.twins:
                 self.twins.add(block.segments)
             yield from self._segments(seg, block.data)
+            self.tries.unreachable(self._unreachables.of(block, [r.info for r in self.readers]))
             if self.follow is not None:
                 yield from self._live(block)
             if self.progress:

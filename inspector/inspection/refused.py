@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from inspector.capture.unreachable import Unreachable
 from inspector.mirror.groups import in_groups, member, numbered
 from inspector.mirror.pool import Decisions
 from inspector.mirror.signs import blend
@@ -20,18 +22,23 @@ LOOK = 4  # requests before and after a try that are looked at
 KEPT = 10_000  # tries that are remembered; those beyond are not reported
 NEAR = 50_000_000  # ns between an original and a try that belongs to it
 MIX = 0x9E3779B97F4A7C15 - (1 << 64)  # odd: spreads the hashes of endpoints
-WANTED = (col.T_FLAGS, col.T_TIME, col.T_SRC_HI, col.T_SRC_LO, col.T_DST_HI, col.T_DST_LO, col.T_DPORT)
+WANTED = (col.T_FLAGS, col.T_TIME, col.T_SRC_HI, col.T_SRC_LO, col.T_DST_HI, col.T_DST_LO, col.T_DPORT,
+          col.T_SPORT, col.T_SEQ)  # fmt: skip
 PATIENCE = 1_000_000_000  # ns that a SYN waits for an answer before it counts as unanswered
 Endpoint = tuple[int, int, int]
+Said = tuple[str, Address]
 
 
 @dataclass
 class Try:
-    """A SYN without a connection. refused: a RST came back; asked: how often it was sent."""
+    """A SYN without a connection. refused: a RST came back; unreachable: an ICMP error did; asked: how often it was sent."""
 
     client: Address
+    port: int
     server: Endpoint
+    seq: int
     time: int
+    unreachable: Unreachable | None = None
     refused: bool = False
     asked: int = 1
     after: int | None = None  # ns between it and the original next to it
@@ -73,13 +80,15 @@ class Tries:
                 self._asked(key, *sent)
 
     def _asked(self, key: int, time: int, *ends: int) -> None:
-        """ends: T_SRC_HI to T_DPORT."""
+        """ends: T_SRC_HI to T_SEQ, as in WANTED."""
         known = self._open.get(key)
         if known is not None:
             known.asked += time - known.time > PATIENCE // 10
         elif len(self._open) < KEPT:
             client_hi, client_lo, server_hi, server_lo = (part & _WORD for part in ends[:4])
-            self._open[key] = Try((client_hi, client_lo), (server_hi, server_lo, ends[4]), time)
+            server_port, client_port, number = ends[4:]
+            server = server_hi, server_lo, server_port
+            self._open[key] = Try((client_hi, client_lo), client_port, server, number, time)
 
     def _answered(self, key: int, refused: bool) -> None:
         found = self._open.pop(key, None)
@@ -87,10 +96,21 @@ class Tries:
             found.refused = True
             self.failed.append(found)
 
+    def unreachable(self, errors: Sequence[Unreachable]) -> None:
+        """Take in ICMP errors: each counts for the open SYN that it quotes, by addresses, ports and sequence number."""
+        if not errors or not self._open:
+            return
+        tries = {((*t.client, t.port), t.server, t.seq): t for t in self._open.values()}
+        for error in errors:
+            found = tries.get((error.client, error.server, error.seq))
+            if found is not None and found.unreachable is None:
+                found.unreachable = error
+
     def finish(self, clock: int) -> None:
         """The capture has ended: what waited long enough was not answered."""
         for found in self._open.values():
-            if (found.asked > 1 or clock - found.time >= PATIENCE) and len(self.failed) < KEPT:
+            waited = found.asked > 1 or clock - found.time >= PATIENCE
+            if (waited or found.unreachable is not None) and len(self.failed) < KEPT:
                 self.failed.append(found)
         self._open = {}
 
@@ -117,23 +137,31 @@ class Tries:
 
     def groups(self) -> list[RefusedRoute]:
         """Tries beside originals, by proxy, server and what became of them; the most first."""
-        found: dict[tuple[Address, Endpoint, bool], list[int]] = defaultdict(list)
+        found: dict[tuple[Address, Endpoint, bool, Said | None], list[Try]] = defaultdict(list)
         for t in self.failed:
             if t.after is not None:
-                found[t.client, t.server, t.refused].append(t.after)
-        groups = [RefusedRoute(*key, len(after), max(after)) for key, after in found.items()]
+                error = None if t.refused or t.unreachable is None else (t.unreachable.what, t.unreachable.by)
+                found[t.client, t.server, t.refused, error].append(t)
+        groups = []
+        for (client, server, refused, error), tries in found.items():
+            within = max(t.after or 0 for t in tries)
+            packet = min((t.unreachable.packet for t in tries if t.unreachable is not None), default=None)
+            groups.append(RefusedRoute(client, server, refused, len(tries), within, error, packet if error else None))
         return sorted(groups, key=lambda g: (-g.n, g.server))
 
 
 @dataclass(frozen=True)
 class RefusedRoute:
-    """Connections that a proxy did not get. within: ns between each and an original, at most."""
+    """Connections that a proxy did not get. within: ns between each and an original, at most. error: what an ICMP error said
+    cannot be reached, and who sent it; packet: the first such error."""
 
     proxy: Address
     server: Endpoint
     refused: bool
     n: int
     within: int
+    error: Said | None = None
+    packet: int | None = None
 
 
 def _beside(tries: list[Try], rows: I64, e: Exchanges) -> None:

@@ -98,6 +98,15 @@ REASONS = {
 }
 
 
+UNREACHABLE = {
+    "network": marked("network unreachable"),
+    "host": marked("host unreachable"),
+    "protocol": marked("protocol unreachable"),
+    "port": marked("port unreachable"),
+    "route": marked("source route failed"),
+    "filtered": marked("administratively prohibited"),
+}
+
 NOT_WHOLE = marked(
     "the responses that would carry the proof for {n} are not whole, though no packet was lost: let the capture run until "
     "they have ended"
@@ -271,6 +280,14 @@ def _refused(groups: list[RefusedRoute]) -> list[str]:
                 "down?",
                 g.n,
             )
+        elif g.error is not None:
+            said = several(
+                "{n} connection of the proxy to {server}, tried within {time} of an original, could not be made: ICMP {what} by "
+                "{by}, packet {packet}. Is it a mirror that cannot be reached?",
+                "{n} connections of the proxy to {server}, tried within {time} of an original, could not be made: ICMP {what} by "
+                "{by}, first in packet {packet}. Is it a mirror that cannot be reached?",
+                g.n,
+            )
         else:
             said = several(
                 "{n} connection of the proxy to {server}, tried within {time} of an original, was not answered: a mirror that "
@@ -280,7 +297,9 @@ def _refused(groups: list[RefusedRoute]) -> list[str]:
                 g.n,
             )
         whole = -(-g.within // 1_000_000)
-        out.append(said.format(n=f"{g.n:,}", server=format_endpoint(*g.server), time=f"{max(whole, 1)} ms"))
+        what, by = ("", "") if g.error is None else (_(UNREACHABLE[g.error[0]]), format_address(*g.error[1]))
+        words = {"server": format_endpoint(*g.server), "time": f"{max(whole, 1)} ms", "what": what, "by": by}
+        out.append(said.format(n=f"{g.n:,}", packet=g.packet, **words))
     return out
 
 

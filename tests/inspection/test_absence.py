@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import struct
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_traffic import ACK, CLIENT, PROXY, SYN, V1, V2, Made, asked, frame, told
 
 import inspector
+from inspector.capture import open_captures
+from inspector.capture.unreachable import Unreachables
+from inspector.inspection.refused import Tries
 from inspector.render import cells, table
 from inspector.render.explain import steps
+from inspector.tcp import Tracker
 from inspector.views.objects import SummaryView
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +126,80 @@ def test_an_unreachable_mirror() -> None:
 def test_no_mirror_was_refused(made: Made) -> None:
     """Far from any original; or open only when the capture ended."""
     assert not [s for s in summary(made).unseen if "of the proxy" in s]
+
+
+def icmp(router: str, to: str, kind: int, code: int, quoted: bytes) -> bytes:
+    """An ICMP error that quotes a packet; of IPv6 where the quote is."""
+    ends = ip_address(router).packed + ip_address(to).packed
+    body = bytes([kind, code]) + bytes(6) + quoted
+    if quoted[0] >> 4 == 6:
+        return struct.pack(">IHBB", 6 << 28, len(body), 58, 64) + ends + body
+    return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 7, 0, 64, 1, 0) + ends + body
+
+
+def six(src: str, sport: int, dst: str, dport: int, seq: int) -> bytes:
+    """The SYN of `frame` in IPv6."""
+    v4 = frame(PROXY, sport, V2, dport, seq, 0, SYN)
+    return struct.pack(">IHBB", 6 << 28, 20, 6, 64) + ip_address(src).packed + ip_address(dst).packed + v4[20:]
+
+
+def unreachable(kind: int, code: int, by: str = "10.0.0.1", **quote: Any) -> list[str]:
+    """What is said of a mirror's SYN that an ICMP error is about, sent again later. quote: what is wrong in it."""
+    made = refused([0], answer=False)
+    fields = {"src": PROXY, "sport": 6000, "dst": V2, "dport": 3000, "seq": 99} | quote
+    made.put(0.9, icmp(by, PROXY, kind, code, frame(**fields, ack=0, flags=SYN)[:28]))
+    made.put(3000, frame("10.9.9.9", 1, "10.9.9.8", 2, 5, 5, ACK))
+    return [s for s in summary(made).unseen if "of the proxy" in s]
+
+
+@pytest.mark.parametrize(
+    ("code", "what"), [(1, "host unreachable"), (3, "port unreachable"), (13, "administratively prohibited")]
+)
+def test_an_icmp_error_says_why(code: int, what: str) -> None:
+    said = "1 connection of the proxy to 10.0.0.22:3000, tried within 1 ms of an original, could not be made: ICMP "
+    assert unreachable(3, code) == [f"{said}{what} by 10.0.0.1, packet 8. Is it a mirror that cannot be reached?"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "quote"),
+    [
+        (3, 4, {}),
+        (11, 0, {}),
+        (3, 1, {"seq": 98}),
+        (3, 1, {"sport": 6001}),
+        (3, 1, {"dst": V1}),
+        (3, 1, {"src": CLIENT}),
+    ],
+)
+def test_another_icmp_error_has_no_effect(kind: int, code: int, quote: dict[str, Any]) -> None:
+    (said,) = unreachable(kind, code, **quote)
+    assert "was not answered" in said
+
+
+def test_an_icmp_error_of_ipv6() -> None:
+    made = Made()
+    proxy, v2 = "fd00::5", "fd00::22"
+    tries = Tries()
+    made.put(0, six(proxy, 6000, v2, 3000, 99))
+    made.put(0.1, icmp("fd00::1", proxy, 1, 3, six(proxy, 6000, v2, 3000, 99)))
+    (reader,) = open_captures(io.BytesIO(made.pcap()))
+    for block in reader.blocks():
+        (error,) = Unreachables().of(block, [reader.info])
+        tries.add(Tracker().prepare(block.segments))
+        tries.unreachable([error])
+    tries.finish(0)
+    assert [(t.unreachable, t.server) for t in tries.failed] == [(error, (0xFD00 << 48, 0x22, 3000))]
+    assert (error.what, error.by, error.packet) == ("host", (0xFD00 << 48, 1), 2)
+
+
+def test_a_connection_that_is_made_after_all_is_no_failure() -> None:
+    made = refused([0], answer=False)
+    made.put(0.9, icmp("10.0.0.1", PROXY, 3, 1, frame(PROXY, 6000, V2, 3000, 99, 0, SYN)))
+    made.put(1000, frame(PROXY, 6000, V2, 3000, 99, 0, SYN))
+    made.put(1001, frame(V2, 3000, PROXY, 6000, 500, 100, SYN | ACK))
+    for block_bytes in (512, 1 << 20):
+        found = inspector.inspect(io.BytesIO(made.pcap()), block_bytes=block_bytes)
+        assert not [s for s in found.summary.unseen if "of the proxy" in s]
 
 
 def test_others_are_no_proxy() -> None:
