@@ -212,38 +212,34 @@ def llc(data: Octets, at: int, cap: int) -> tuple[int, int]:
 
 
 @kernel
+def beneath(data: Octets, at: int, cap: int, following: int) -> tuple[int, int]:
+    """Take off one header: Ethernet, a VLAN tag, LLC, PPPoE or PPP; of any IP, see which."""
+    if following == FRAME or following in (VLAN, QINQ, OLD_QINQ):
+        size = 14 if following == FRAME else 4
+        if cap - at < size:
+            return SHORT, at
+        at += size
+        following = be16(data, at - 2)
+        return (LLC if following < LEAST_TYPE else following), at
+    if following == ANY_IP:
+        if cap - at < 1:
+            return SHORT, at
+        version = data[at] >> 4
+        return (IPV4 if version == 4 else IPV6 if version == 6 else BAD_LINK), at
+    if following == PPP:
+        return ppp(data, at, cap)
+    if following == LLC:
+        return llc(data, at, cap)
+    if following == PPPOE:
+        return pppoe(data, at, cap)
+    return -(IN_ETHERNET | following), at
+
+
+@kernel
 def to_network(data: Octets, at: int, cap: int, following: int) -> tuple[int, int]:
-    """Take off Ethernet, VLAN tags, LLC, PPPoE and PPP until IP, ARP, NOTHING, a fault or what is not read comes."""
-    while following >= 0:
-        if following == FRAME:
-            if cap - at < 14:
-                return SHORT, at
-            following = be16(data, at + 12)
-            at += 14
-            if following < LEAST_TYPE:
-                following = LLC
-        elif following in (IPV4, IPV6, ARP):
-            return following, at
-        elif following in (VLAN, QINQ, OLD_QINQ):
-            if cap - at < 4:
-                return SHORT, at
-            following = be16(data, at + 2)
-            at += 4
-            if following < LEAST_TYPE:
-                following = LLC
-        elif following == ANY_IP:
-            if cap - at < 1:
-                return SHORT, at
-            version = data[at] >> 4
-            return (IPV4 if version == 4 else IPV6 if version == 6 else BAD_LINK), at
-        elif following == PPP:
-            following, at = ppp(data, at, cap)
-        elif following == LLC:
-            following, at = llc(data, at, cap)
-        elif following == PPPOE:
-            following, at = pppoe(data, at, cap)
-        else:
-            return (-(IN_ETHERNET | following) if following != NOTHING else NOTHING), at
+    """Take off what lies below IP until IP, ARP, NOTHING, a fault or what is not read comes."""
+    while following > 0 and following not in (IPV4, IPV6, ARP):
+        following, at = beneath(data, at, cap, following)
     return following, at
 
 

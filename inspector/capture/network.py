@@ -48,6 +48,16 @@ def ipv4(data: Octets, at: int, cap: int, wire: int) -> tuple[int, int, int, int
 
 
 @kernel
+def extension(data: Octets, at: int, kind: int) -> int:
+    """Length of the IPv6 extension header of a kind at `at`."""
+    if kind == 44:  # an atomic fragment, RFC 6946
+        return 8
+    if kind == 51:
+        return ((data[at + 1] & 0xFF) + 2) * 4
+    return ((data[at + 1] & 0xFF) + 1) * 8
+
+
+@kernel
 def ipv6(data: Octets, at: int, cap: int, wire: int) -> tuple[int, int, int, int]:
     """RFC 8200 sections 3 and 4: as `ipv4`, extension headers taken off; FRAGMENT with `at` at the fragment header.
 
@@ -66,14 +76,9 @@ def ipv6(data: Octets, at: int, cap: int, wire: int) -> tuple[int, int, int, int
     while following in (0, 43, 60, 44, 51, 135):
         if cap - at < 8:
             return (BAD_IPV6 if wire - at < 8 else SHORT), at, cap, wire
-        if following == 44:
-            if be16(data, at + 2) & 0xFFF9:
-                return FRAGMENT, at, cap, wire
-            size = 8  # an atomic fragment, RFC 6946
-        elif following == 51:
-            size = ((data[at + 1] & 0xFF) + 2) * 4
-        else:
-            size = ((data[at + 1] & 0xFF) + 1) * 8
+        if following == 44 and be16(data, at + 2) & 0xFFF9:
+            return FRAGMENT, at, cap, wire
+        size = extension(data, at, following)
         following = data[at] & 0xFF
         at += size
     return following, at, cap, wire

@@ -1,8 +1,9 @@
 """Evidence for strangers: the same packets with other addresses, hosts, words and bodies, that prove the same.
 
 What stays as it was, and must be known to who gives such a file away: times and order, lengths, ports, numbers of interfaces,
-VLANs and tunnels, methods, statuses, common field names, how many digits the octets of an address have, which words begin alike,
-and which bodies are equal. What is replaced hangs on a random key that nobody keeps.
+methods, statuses, common field names, how many digits the octets of an address have, which words begin alike, and which bodies
+are equal. What is replaced hangs on a random key that nobody keeps. Where something around an IP packet cannot be rewritten
+(radiotap, say, or GTP-U), the IP packet alone is left.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from inspector.capture import writer
@@ -23,7 +25,7 @@ from inspector.evidence.write import ORIGIN
 from inspector.lang import _
 
 _USUAL_NAME = re.compile(  # numbers only behind a usual beginning: an administrator may have named one after a customer
-    r"any|lo\d?|(eth|ens|eno|wlan|bond|if)\d{1,4}(\.\d{1,4})?|enp\d{1,3}s\d{1,3}(f\d{1,3})?(np\d{1,2})?|docker0|cni0|cbr0|flannel\.1"
+    r"any|lo\d?|(eth|ens|eno|wlan|bond|if)\d{1,4}|enp\d{1,3}s\d{1,3}(f\d{1,3})?(np\d{1,2})?|docker0|cni0|cbr0|flannel\.1"
     r"|vxlan\.calico|tunl0"
 )
 
@@ -56,7 +58,8 @@ class Anonymiser:
             streams.close()
 
     def _rewritten(self, file: BinaryIO, streams: Scrubbed) -> Iterator[bytes]:
-        links: list[int] = []
+        described: list[WrittenInterface] = []
+        numbers: dict[tuple[int, int], int] = {}  # of what is written: by interface of the evidence, and link type
         time = 0
 
         def payload(found: FoundSegment) -> bytes:
@@ -65,20 +68,26 @@ class Anonymiser:
         rewriter = Rewriter(self.mask, payload)
         for item in writer.written(file):
             if isinstance(item, WrittenInterface):
-                name = item.name if _USUAL_NAME.fullmatch(item.name) else ""
-                described = self._capture(item.description) if item.description else ""
-                yield writer.interface(WrittenInterface(item.link_type, item.snaplen, name, described))
-                links.append(item.link_type)
+                described.append(self._interface(item))
                 continue
             time = item.time
+            own = described[item.interface]
             try:
-                data = rewriter.frame(links[item.interface], item.data, item.length)
+                new = rewriter.frame(own.link_type, item.data, item.length)
             except Refused as refused:
                 self.left_out[str(refused)] += 1
                 continue
+            key = item.interface, new.link_type
+            if key not in numbers:
+                yield writer.interface(replace(own, link_type=new.link_type))
+                numbers[key] = len(numbers)
             comments = tuple(self._comment(comment) for comment in item.comments)
-            yield writer.packet(WrittenPacket(item.interface, item.time, data, item.length, comments))
+            yield writer.packet(WrittenPacket(numbers[key], item.time, new.data, new.length, comments))
             self.packets += 1
+
+    def _interface(self, given: WrittenInterface) -> WrittenInterface:
+        name = given.name if _USUAL_NAME.fullmatch(given.name) else ""
+        return replace(given, name=name, description=self._capture(given.description) if given.description else "")
 
     def _comment(self, comment: str) -> str:
         """Our own sentence: where a packet comes from, or what it shows."""

@@ -89,7 +89,7 @@ class Kernel(Generic[P, R]):
         self._dispatcher: Any = None
         self._entries: dict[tuple[Any, ...], native.Entry] = {}
 
-    def _twin(self, pick: Callable[[Kernel[..., Any]], Any]) -> types.FunctionType:
+    def twin(self, pick: Callable[[Kernel[..., Any]], Any]) -> types.FunctionType:
         """The same code with every global kernel it names replaced by `pick(kernel)`."""
         function = cast(types.FunctionType, self.function)
         names = function.__code__.co_names
@@ -109,7 +109,7 @@ class Kernel(Generic[P, R]):
     def plain(self) -> Callable[..., Any]:
         """The interpreted function; its arguments may be arrays, memoryviews or lists."""
         if self._plain is None:
-            self._plain = self._twin(lambda k: k.plain)
+            self._plain = self.twin(lambda k: k.plain)
         return self._plain
 
     @property
@@ -118,7 +118,7 @@ class Kernel(Generic[P, R]):
         if self._dispatcher is None:
             import numba
 
-            twin = self._twin(lambda k: k.dispatcher)
+            twin = self.twin(lambda k: k.dispatcher)
             # Kernels allocate nothing: without numba's runtime no reference is counted at each call. They are called from
             # other kernels and through `native` only.
             jit: Any = numba.njit

@@ -78,9 +78,10 @@ def capture_facts(c: CaptureView) -> list[str]:
     form = f"{escape(c.format)}, {escape(c.compression)}" if c.compression else escape(c.format)
     links = ", ".join(escape(name) for name in c.link_types) or _("no link type")
     lines = [_("{format}, link type {links}").format(format=form or _("unknown format"), links=links)]
-    if c.interfaces:
-        said = several("interface {names}", "interfaces {names}", len(c.interfaces))
-        lines.append(said.format(names=listed(c.interfaces)))
+    named = [name for name in c.interfaces if name]
+    if named:
+        said = several("interface {names}", "interfaces {names}", len(named))
+        lines.append(said.format(names=listed(named)))
     lines.append(f"{packets(c.packets)}, {octets(c.bytes)}")
     if c.packets:
         lines.append(span(c.first, c.last))

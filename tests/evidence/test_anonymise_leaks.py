@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from capture_files import T0, read
+from made_layers import l2tp, pktap, ppi, raw_erspan
+from scapy.contrib.erspan import ERSPAN_II
 from scapy.contrib.geneve import GENEVE, GeneveOptions
+from scapy.layers.dot11 import Dot11, RadioTap
 from scapy.layers.inet import GRE, ICMP, IP, TCP, UDP, IPOption_RR, fragment
 from scapy.layers.inet6 import HAO, IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import ARP, Dot1Q, Ether
@@ -20,8 +23,9 @@ from scapy.packet import Packet, Raw
 
 import inspector
 from inspector import lang
-from inspector.capture import writer
-from inspector.capture.links import ETHERNET
+from inspector.capture import PacketKind, writer
+from inspector.capture.links import ETHERNET, NAMES
+from inspector.capture.trace import Tracer
 from inspector.capture.writer import WrittenInterface, WrittenPacket, written
 from inspector.evidence.anonymise import Anonymiser
 from inspector.evidence.write import EvidenceSet
@@ -331,3 +335,60 @@ def test_captures_keep_apart(tmp_path: Path) -> None:
     assert {i.description for i in items if isinstance(i, WrittenInterface)} == {"capture 1", "capture 2"}
     origins = {p.comments[-1].partition(" of ")[2] for p in items if isinstance(p, WrittenPacket)}
     assert origins == {"capture 1", "capture 2"}
+
+
+# -- around each packet ------------------------------------------------------------------------------------------------
+
+
+def packets_of(path: Path) -> list[bytes]:
+    """The innermost IP packets of a capture."""
+    got, tracer = read(path.read_bytes()), Tracer()
+    link = {name: number for number, name in NAMES.items()}[got.info.link_types[0]]
+    out = []
+    for frame in got.frames:
+        traced = tracer.trace(memoryview(frame), len(frame), link)
+        ip = [layer for layer in traced.layers if layer.kind == "ipv4"]
+        if traced.kind == PacketKind.TCP:
+            out.append(frame[ip[-1].at : traced.cap])
+    return out
+
+
+def sent(port: int, body: bytes) -> bytes:
+    return bytes(Ether(src=MACS[0], dst=MACS[1]) / IP(src=CLIENT, dst=SERVER) / UDP(sport=5, dport=port) / Raw(body))
+
+
+AIR = bytes(Dot11(type=2, subtype=0, FCfield=1, addr1=MACS[0], addr2=MACS[1], addr3=MACS[0]))
+SNAPPED = b"\xaa\xaa\x03\0\0\0\x08\0"
+ETHERNET_HEAD = bytes(Ether(src=MACS[0], dst=MACS[1], type=0x0800))
+AROUND = {
+    "radiotap": (127, lambda p: bytes(RadioTap()) + AIR + SNAPPED + p),
+    "ppi": (192, lambda p: ppi(105, AIR + SNAPPED + p, struct.pack("<HH", 30002, 8) + b"acmecorp")),
+    "pktap": (258, lambda p: pktap(1, ETHERNET_HEAD + p)),
+    "hdlc": (104, lambda p: b"\x0f\0\x08\0" + p),
+    "pppoe": (1, lambda p: bytes(Ether(src=MACS[0], type=0x8864)) + struct.pack(">BBHHH", 17, 0, 5, len(p) + 2, 0x21) + p),
+    "erspan": (1, lambda p: bytes(raw_erspan(ERSPAN_II(session_id=3), ETHERNET_HEAD + p))),
+    "vxlan": (1, lambda p: sent(7777, struct.pack(">II", 0x08000000, 7 << 8) + ETHERNET_HEAD + p)),
+    "gre over udp": (1, lambda p: sent(4754, b"\x20\0\x08\0\0\0\0\5" + p)),
+    "l2tp": (1, lambda p: sent(1701, l2tp(0, b"\0\1\0\2", p))),
+    "gtp": (1, lambda p: sent(2152, b"\x30\xff" + struct.pack(">HI", len(p), 9) + p)),
+    "source route": (1, lambda p: ETHERNET_HEAD + b"\x4a" + p[1:2] + (len(p) + 20).to_bytes(2, "big") + p[4:20]
+                     + b"\x83\x13\4" + ipaddress.ip_address(OTHER).packed * 4 + b"\0" + p[20:]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_verdicts_are_the_same_whatever_is_around(name: str, tmp_path: Path) -> None:
+    link, wrap = AROUND[name]
+    frames = [wrap(packet) for packet in packets_of(ROOT / "captures/leaky-gw.pcap")]
+    evidence, out = tmp_path / "evidence.pcapng", tmp_path / "out.pcapng"
+    as_evidence(frames, link, evidence)
+    rewriter = anonymised(evidence, out)
+    assert rewriter.left_out == {}
+    before, after = inspector.inspect(str(evidence)), inspector.inspect(str(out))
+    assert [(m.verdict, m.proof, m.evidence[0].packet) for m in before.mirror_views()] == [
+        (m.verdict, m.proof, m.evidence[0].packet) for m in after.mirror_views()
+    ]
+    assert before.summary.verdicts["leaked"]
+    ends = {end.rsplit(":", 1)[0] for x in before.exchange_views() for end in (x.client, x.server)} - {"127.0.0.1"}
+    packed = {ipaddress.ip_address(end).packed for end in ends}
+    assert left(evidence, out, HIDDEN | {b"curl", b"acmecorp"}.union(packed, *map(forms, ends))) == []
