@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Layered:
     length: int
     kind: str  # TCP, UDP, ICMP, ARP, FRAGMENT, OTHER; UNKNOWN: no layer for its link type; ERROR: scapy raised one
     segment: tuple[Any, ...] | None
+    unbound: Callable[[], str] = str  # of our own: a header around it that scapy does not follow
 
 
 def version() -> str:
@@ -74,7 +75,16 @@ def load() -> None:
     from scapy.layers.vxlan import VXLAN
     from scapy.packet import bind_layers
 
-    for name in ("contrib.geneve", "layers.inet6", "layers.ppp"):
+    names = (
+        "contrib.erspan",
+        "contrib.geneve",
+        "contrib.gtp",
+        "layers.dot11",
+        "layers.inet6",
+        "layers.l2tp",
+        "layers.ppp",
+    )
+    for name in names:
         import_module(f"scapy.{name}")
     conf.ipv6_enabled = True
     bind_layers(UDP, VXLAN, dport=8472)
@@ -113,8 +123,10 @@ class Walker:
         self.ip, self.ip6, self.tcp, self.udp, self.icmp = inet.IP, inet6.IPv6, inet.TCP, inet.UDP, inet.ICMP
         self.frag6, self.arp = inet6.IPv6ExtHdrFragment, l2.ARP
         from scapy.contrib.geneve import GENEVE
+        from scapy.contrib.gtp import GTP_U_Header
+        from scapy.layers.l2tp import L2TP
 
-        self.tunnels = (VXLAN, GENEVE, l2.GRE)
+        self.tunnels = (VXLAN, GENEVE, GTP_U_Header, L2TP, l2.GRE)
         self.parts: dict[tuple[Any, ...], dict[int, tuple[bytes, bool]]] = {}
 
     def packet(self, number: int, data: bytes, meta: Any, records: Any) -> list[Any]:

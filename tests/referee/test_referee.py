@@ -16,6 +16,7 @@ import pytest
 from capture_files import pcap
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_layers import LINKS, TUNNELS
 
 import inspector
 from inspector.cli import run
@@ -175,6 +176,33 @@ def test_scapy_agrees_on_all_kinds_of_packets(tmp_path: Path, capsys: pytest.Cap
     assert whole["agreed"] == whole["packets"] == len(frames)
     assert whole["fields"]["payload"]["compared"] == 12
     assert set(shortened["reasons"]) == {"cut"}
+
+
+def test_link_types_and_tunnels_are_agreed_on_or_have_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: dict[int, list[bytes]] = {1: [bytes(frame) for frame, _version in TUNNELS.values()]}
+    for link, frame, _version in LINKS.values():
+        made.setdefault(link, []).append(bytes(frame))
+    for link, frames in made.items():
+        (tmp_path / f"{link}.pcap").write_bytes(pcap(frames, link))
+    found = verified(capsys, "--with", "scapy", *(str(tmp_path / f"{link}.pcap") for link in made))
+    reasons: dict[str, int] = {}
+    for capture in found["captures"]:
+        for reason, n in capture["reasons"].items():
+            reasons[reason] = reasons.get(reason, 0) + n
+    assert set(reasons) == {"link-type", "no-layer"}
+    unbound = (
+        "elsewhere",
+        "teredo",
+        "policies",
+        "with options",
+        "gtp extended",
+        "radiotap padded",
+        "802.11 ht",
+        "cooked",
+    )
+    assert reasons["no-layer"] == sum(any(word in name for word in unbound) for name in (*TUNNELS, *LINKS))
 
 
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
