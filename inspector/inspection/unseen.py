@@ -182,7 +182,7 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
         out.append(_("The capture holds no packet: check the interface and the filter it was taken with."))
     elif not seen.segments:
         out += _no_segment(seen)
-    elif not tally.exchanges and not seen.encrypted and not _named(seen):
+    elif not tally.exchanges and not seen.encrypted and not seen.unread and not _named(seen):
         out.append(
             _("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
         )
@@ -231,7 +231,9 @@ def _no_segment(seen: InputCounts) -> list[str]:
     if carriers(seen.carried) or seen.quic:
         return []
     if 2 * seen.broken > seen.packets:
-        said = _("No TCP segment could be read: the headers of {n} are damaged or cut off. Capture with -s 0.")
+        said = _("No TCP segment could be read: the headers of {n} are damaged. Take the capture again.")
+        if 2 * seen.cut_packets > seen.packets:
+            said = _("No TCP segment could be read: the headers of {n} are cut off. Capture with -s 0.")
         return [said.format(n=plural(seen.broken, "packet"))]
     ports = datagrams(seen.carried)
     many = sum(packets for _port, packets in ports)

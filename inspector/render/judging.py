@@ -219,6 +219,10 @@ def _unproven(case: Case) -> Telling:
         }
     if m.reason == "gap" and not lost(m):
         reasons["gap"] = _("Responses that would carry the proof are not whole, though no byte of them was lost.")
+        if _unseen(m):
+            reasons["gap"] = _(
+                "The client's answer is not in the capture: it was lost, or the capture ended before it."
+            )
     says = [reasons.get(m.reason or "", _("These packets do not show what the client was given."))]
     if m.reason == "no-downstream-leg" and d is not None:
         says = [_("The client's request is in the capture, its answer is not.")]
@@ -282,10 +286,14 @@ def _pairing(m: MirrorView, o: ExchangeView | None, x: ExchangeView) -> list[str
 
 
 def lost(m: MirrorView) -> bool:
-    """Whether packets of one of its exchanges were lost, as far as they show."""
+    """Whether bytes of one of its exchanges were lost, as far as they show."""
     legs = [x for x in (m.mirror, m.original, m.downstream) if x is not None]
-    holes = any(gap.reason == "lost" for x in legs for gap in x.gaps)
-    return holes or (m.downstream is not None and m.downstream.status is None)
+    return any(gap.reason == "lost" for x in legs for gap in x.gaps)
+
+
+def _unseen(m: MirrorView) -> bool:
+    """Whether no byte of the client's answer was captured: it was lost, or came later."""
+    return m.downstream is not None and m.downstream.status is None
 
 
 def _settle(m: MirrorView) -> str:
@@ -305,5 +313,7 @@ def _settle(m: MirrorView) -> str:
     if m.original is None and m.reason == "encrypted":
         return _("A capture where the proxy's own requests are in clear.")
     if m.reason == "gap" and not lost(m):
+        if _unseen(m):
+            return _("A capture that holds the client's answer: one that goes on longer, or loses no packets.")
         return _("A capture that goes on until all responses have ended.")
     return advice.get(m.reason or "", _("A capture that holds all three legs of the request."))

@@ -32,7 +32,7 @@ CASES = {
         [V4 / UDP(sport=40000, dport=7777) / b"x"] * 3,
         "No packet is TCP: 3 packets are UDP, most of them of port 7777",
     ),
-    "cut": ([bytes(V4 / TCP())[:20]], "the headers of 1 packet are damaged or cut off"),
+    "damaged": ([bytes(V4 / TCP())[:20]], "the headers of 1 packet are damaged. Take the capture again."),
 }
 
 
@@ -42,6 +42,23 @@ def test_what_the_packets_are_is_told(name):
     found = said(frames)
     assert any(sentence in s for s in found), found
     assert not any(NO_TCP in s for s in found)
+
+
+def test_a_snap_length_is_blamed_where_it_cut():
+    assert said([bytes(V4 / TCP())[:20]], lengths=[60])[0] == (
+        "No TCP segment could be read: the headers of 1 packet are cut off. Capture with -s 0."
+    )
+
+
+def test_the_port_is_to_be_checked_only_where_all_was_read():
+    hello = [
+        V4 / TCP(sport=1, dport=2, seq=7, ack=7, flags="A") / b"220 mail.example ESMTP ready to take what is sent here"
+    ]
+    assert any("check the port" in s for s in said(hello))
+    cut = [bytes(V4 / TCP(sport=3, dport=4, seq=7, ack=7, flags="A") / (b"GET / HTTP/1.1\r\nhost: " + b"a" * 60))]
+    found = said([cut[0][:74]], lengths=[len(cut[0])])
+    assert not any("check the port" in s for s in found), found
+    assert any("-s 0" in s for s in found)
 
 
 def test_beside_tcp_it_is_told_too():
