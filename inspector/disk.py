@@ -19,24 +19,24 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (*FULL, errno.EROFS)  # errors that reading never gives
 HINTS = {  # by what is written: what to do on a full disk, and where writing is not allowed
     "store": (
-        marked("make room there, or name another folder with --store; what was read is kept"),
+        marked("free some space there, or name another folder with --store; what was read is kept"),
         marked("name a folder with --store that you may write to"),
     ),
     "report": (
-        marked("make room there, or name another folder with --report"),
+        marked("free some space there, or name another folder with --report"),
         marked("name a folder with --report that you may write to"),
     ),
     "output": (
-        marked("make room there, or give another name with -o"),
+        marked("free some space there, or give another name with -o"),
         marked("give a name with -o in a folder that you may write to"),
     ),
-    "stdout": (marked("make room there, or write to a file: -o FILE"), marked("write to a file: -o FILE")),
+    "stdout": (marked("free some space there, or write to a file: -o FILE"), marked("write to a file: -o FILE")),
     "evidence": (
-        marked("make room there, or give another name with --write-evidence"),
+        marked("free some space there, or give another name with --write-evidence"),
         marked("give a name with --write-evidence in a folder that you may write to"),
     ),
     "temporary": (
-        marked("make room there, or set TMPDIR to another folder"),
+        marked("free some space there, or set TMPDIR to another folder"),
         marked("set TMPDIR to a folder that you may write to"),
     ),
 }

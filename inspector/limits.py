@@ -216,7 +216,7 @@ def parse(text: str) -> tuple[str, int]:
     found = _VALUE.fullmatch(value.strip())
     number = int(found[1]) * _UNITS[found[2]] if found else -1
     if not limit.least <= number <= limit.most:
-        why = _("--limit {name}: {value} is no number from {least} to {most}").format(
+        why = _("--limit {name}: {value} is not a number from {least} to {most}").format(
             name=name, value=repr(value[:80]), least=f"{limit.least:,}", most=f"{limit.most:,}"
         )
         raise UsageError(why, _("write it as 65536 or 64MiB"))

@@ -101,7 +101,7 @@ def _unpacked(path: str) -> Iterator[Peeked]:
                 source = Peeked(Zstandard(source) if kind == "zst" else Decompressed(source, kind))
         except Damaged as error:
             raise CaptureError(path, str(error), _("Copy or download it again.")) from None
-    raise CaptureError(path, _("is no tar archive"))
+    raise CaptureError(path, _("is not a tar archive"))
 
 
 def member(piece: Piece) -> Range:

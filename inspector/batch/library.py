@@ -208,7 +208,7 @@ def frame(table: pa.Table) -> pd.DataFrame:
 
 
 def moment(value: Moment) -> int | None:
-    """ns since the epoch (UTC where no zone is named). Raises UsageError for what is no time."""
+    """ns since the epoch (UTC where no zone is named). Raises UsageError for what is not a time."""
     if value is None or isinstance(value, int):
         return value
     import pandas as pd
@@ -221,7 +221,7 @@ def moment(value: Moment) -> int | None:
         return int(at.as_unit("ns").value)
     except (ValueError, TypeError, OverflowError):
         raise UsageError(
-            _("{value} is no time").format(value=repr(value)), _("write 2026-11-21 or 2026-11-21T10:00:00Z")
+            _("{value} is not a time").format(value=repr(value)), _("write 2026-11-21 or 2026-11-21T10:00:00Z")
         ) from None
 
 

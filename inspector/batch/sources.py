@@ -76,8 +76,8 @@ class SourceFinder:
             self._folder(os.path.abspath(folder))
         if self.found.left_out:
             said = several(
-                "{n} file is no capture by its name and its first bytes: left out",
-                "{n} files are no captures by their names and their first bytes: left out",
+                "{n} file does not look like a capture (name and first bytes): left out",
+                "{n} files do not look like captures (names and first bytes): left out",
                 self.found.left_out,
             )
             self.found.told.append(said.format(n=f"{self.found.left_out:,}"))

@@ -56,7 +56,7 @@ class StoreFolder:
         version = migrate.version(self.root)
         if version is None:
             raise UsageError(
-                _("{path}: is no store").format(path=self.root),
+                _("{path}: is not a store").format(path=self.root),
                 _("inspect batch SOURCE... --store {path} makes one").format(path=self.root),
             )
         if version > VERSION:
@@ -245,11 +245,12 @@ def _set_up(work: Path, token: str) -> None:
 
 def _make(path: Path) -> None:
     if path.exists() and not path.is_dir():
-        raise UsageError(_("{path}: is no folder").format(path=path), _("name a folder for the store"))
+        raise UsageError(_("{path}: is not a folder").format(path=path), _("name a folder for the store"))
     if migrate.version(path) is None:
         if path.is_dir() and any(entry.name not in ("work", "lock") for entry in path.iterdir()):
             raise UsageError(
-                _("{path}: holds other files, and is no store").format(path=path), _("name a new folder for the store")
+                _("{path}: holds other files, and is not a store").format(path=path),
+                _("name a new folder for the store"),
             )
         (path / "work").mkdir(parents=True, exist_ok=True)
         migrate.mark(path, VERSION)

@@ -163,9 +163,7 @@ def _check(
             _("install it from a clone of mirror-inspector: pip install '.[batch]'"),
         )
     if not sources and not watch:
-        raise UsageError(
-            _("no source given"), _("inspect batch SOURCE... --store DIR; inspect batch --help tells more")
-        )
+        raise UsageError(_("no source given"), _("inspect batch SOURCE... --store DIR; more: inspect batch --help"))
     if workers is not None and scheduler is not None:
         raise UsageError(_("--workers and --scheduler contradict each other"), _("give one of them"))
     if "://" in store or (report and "://" in report):

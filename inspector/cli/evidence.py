@@ -44,7 +44,7 @@ def check(target: str | None, anonymise: bool, output: str | None, paths: Sequen
         raise UsageError(_("{file}: the directory {folder} does not exist").format(file=target, folder=folder))
     if os.path.exists(target) and not os.path.isfile(target):
         raise UsageError(
-            _("{file}: is no file that could be replaced").format(file=target), "--write-evidence evidence.pcapng"
+            _("{file}: is not a file that can be replaced").format(file=target), "--write-evidence evidence.pcapng"
         )
     for path in (*paths, *([output] if output else [])):
         same = os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path)
@@ -205,8 +205,8 @@ def _tell_masked(rewriter: Anonymiser) -> None:
     if blank:
         what = ", ".join(f"{name} {count:,}" for name, count in rewriter.blanked.most_common())
         text = several(
-            "{count} byte that is no message of HTTP/1 is zero now ({what})",
-            "{count} bytes that are no messages of HTTP/1 are zero now ({what})",
+            "{count} byte that belongs to no HTTP/1 message is zero now ({what})",
+            "{count} bytes that belong to no HTTP/1 message are zero now ({what})",
             blank,
         )
         streams.say(text.format(count=f"{blank:,}", what=what))

@@ -32,7 +32,7 @@ def explained(
     drawn = form in ("svg", "mermaid")
     told = private.told(found.story(number, () if drawn else paths), redact.current())
     if not told.wires and not drawn:
-        streams.say(_("a pipe cannot be read again: what its packets say below HTTP is not told"))
+        streams.say(_("a pipe cannot be read again: what its packets say below HTTP is not shown"))
     ladder = layout(told.mirror, others=told.others, more=told.more, captures=[c.path for c in found.captures])
     if form == "svg":
         return [ladder_svg.document(ladder)]

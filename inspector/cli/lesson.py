@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.command("lesson", cls=speech.Speaking, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("number", required=False, type=click.IntRange(min=1), metavar="[N]")
 @click.option(
-    "--all", "whole", is_flag=True, help="Print the whole lesson, without stops; so does output that is no terminal."
+    "--all",
+    "whole",
+    is_flag=True,
+    help="Print the whole lesson, without stops; so does output to anything but a terminal.",
 )
 @click.option("--html", is_flag=True, help="Lesson N, or all of them, as one page.")
 @click.option("--handout", is_flag=True, help="A page to print: the questions, and the solutions at the end.")

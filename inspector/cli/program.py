@@ -73,7 +73,7 @@ Exit status:
     "--explain",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Mirror N of --show-mirrors, told step by step with its ladder diagram and the packets that prove it.",
+    help="Mirror N of --show-mirrors, explained step by step, with its ladder diagram and the packets that prove it.",
 )
 @click.option(
     "--diff", type=options.Which(), metavar="N|all", help="Mirror N against its original; all: a summary of all pairs."
@@ -238,7 +238,7 @@ def _form(form: str | None, as_json: bool) -> str:
 
 def _check_inputs(paths: Sequence[str]) -> None:
     if not paths:
-        raise UsageError(_("no capture given"), _("inspect CAPTURE... [--show-mirrors]; inspect --help tells more"))
+        raise UsageError(_("no capture given"), _("inspect CAPTURE... [--show-mirrors]; more: inspect --help"))
     if paths.count("-") > 1:
         raise UsageError(_("standard input (-) can be read once only"))
     if "-" in paths and sys.stdin is not None and sys.stdin.isatty():

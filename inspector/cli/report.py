@@ -52,7 +52,7 @@ def run(
             with streams.telling() as progress:
                 total = differences(found.mirror_views(), inputs.again, redactor, suffix, progress=progress, told=told)
         except CaptureError as error:
-            streams.say(error.message, _("the report tells what differs by status and body only"))
+            streams.say(error.message, _("the report says what differs by status and body only"))
             total = None
         material = Material(
             stories=[private.told(s, redactor) for s in found.stories(chosen)],

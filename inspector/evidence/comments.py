@@ -85,7 +85,7 @@ def whole(part: PacketPart, leg: Leg, mirror: MirrorView) -> str:
     if leg == Leg.MIRROR:
         return {
             "discarded": _("mirror {n}: response of the mirror leg, ends at the proxy"),
-            "leaked": _("mirror {n}: response of the mirror leg, is handed on to the downstream"),
+            "leaked": _("mirror {n}: response of the mirror leg, is passed on to the downstream"),
         }.get(
             mirror.verdict,
             _("mirror {n}: response of the mirror leg, arrives at the proxy; its way from there is not shown"),

@@ -92,8 +92,8 @@ REASONS = {
         "the original of {n} is not in the capture: capture where the proxy sends both"
     ),
     Reason.AMBIGUOUS: marked(
-        "equal requests were in flight together and {n} cannot be told apart: send a header that the proxy "
-        "hands on (x-request-id), or test with one request at a time"
+        "equal requests were in flight together and {n} cannot be distinguished: send a header that the proxy "
+        "passes on (x-request-id), or test with one request at a time"
     ),
 }
 

@@ -19,7 +19,7 @@ def about() -> About:
     return About(
         "chance",
         _("Percentage and chance"),
-        _("Judge whether a route mirrors as many requests as it was told to, and how many requests that takes."),
+        _("Judge whether a route mirrors as many requests as it should, and how many requests that takes."),
         (NAME, NONE),
     )
 

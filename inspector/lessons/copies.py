@@ -26,8 +26,8 @@ def lesson(library: Library) -> Lesson:
         about=about(),
         steps=(_copies(library(VXLAN)), _count(library(VXLAN)), _together(library(NODE), library(NODE, CLIENT))),
         keep=_(
-            "`tcpdump -i any` on a node captures a packet once for each interface it crosses. A copy is no "
-            "retransmission, and no mirror. The node alone proves nothing about the client: add the pod's capture."
+            "`tcpdump -i any` on a node captures a packet once for each interface it crosses. A copy is neither "
+            "a retransmission nor a mirror. The node alone proves nothing about the client: add the pod's capture."
         ),
     )
 

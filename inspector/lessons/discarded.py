@@ -95,7 +95,7 @@ def _late(seen: LessonCaptures) -> LessonStep:
         reveal=(
             _(
                 "{waited}. A slow mirror costs the client nothing, and gives a proof by `time`: the client had its "
-                "whole answer {gap} before the mirror's began to arrive. What has been handed on cannot hold bytes "
+                "whole answer {gap} before the mirror's began to arrive. What has been passed on cannot hold bytes "
                 "that come later."
             ).format(**words),
         ),
@@ -118,17 +118,17 @@ def _equal(seen: LessonCaptures) -> LessonStep:
             ).format(**words),
         ),
         question=Question(
-            _("Can these packets show that the mirror's response was not handed on?"),
+            _("Can these packets show that the mirror's response was not passed on?"),
             (
                 Choice(_("no, equal bytes prove nothing"), m.verdict == "unproven"),
                 Choice(_("yes: two answers came to the proxy, one went to the client"), alike and "count" in m.proof),
-                Choice(_("yes: the hash of the body tells whose it is"), "content" in m.proof),
+                Choice(_("yes: the hash of the body shows whose it is"), "content" in m.proof),
             ),
         ),
         reveal=(
             _(
                 "By `count`. A request gets one final response on its connection; two equal ones came from behind, "
-                "one was handed on. It is the weakest of the three, and `inspect` names it, so you can judge for "
+                "one was passed on. It is the weakest of the three, and `inspect` names it, so you can judge for "
                 "yourself."
             ),
             _(

@@ -41,7 +41,7 @@ def _count(seen: LessonCaptures) -> LessonStep:
         title=_("Count before you look"),
         says=(
             _(
-                "A client in a pod calls `http://catalog/items` {asked} times. Its sidecar is told to mirror: "
+                "A client in a pod calls `http://catalog/items` {asked} times. Its sidecar is configured to mirror: "
                 "version 1 of the catalog answers, version 2 gets a copy of each request. tcpdump ran in the "
                 "client's pod, on all interfaces."
             ).format(asked=asked),
@@ -89,7 +89,7 @@ def _race(m: MirrorView) -> LessonStep:
         ),
         reveal=(
             _(
-                "It is no race. The proxy waits for the original; the mirror's response ends at the proxy, in the "
+                "It is not a race. The proxy waits for the original; the mirror's response ends at the proxy, in the "
                 "crossed-out arrow. Read the diagram from top to bottom: time after the client's request, and the "
                 "packet's number as in Wireshark."
             ),

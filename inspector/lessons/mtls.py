@@ -46,7 +46,7 @@ def _hidden(seen: LessonCaptures) -> LessonStep:
         says=(
             _(
                 "The setting of the first lesson, with mTLS between the sidecars: the client asks {n} times, its "
-                "sidecar is told to mirror, tcpdump runs in the client's pod."
+                "sidecar is configured to mirror, tcpdump runs in the client's pod."
             ).format(n=clear),
         ),
         question=Question(
@@ -59,7 +59,7 @@ def _hidden(seen: LessonCaptures) -> LessonStep:
         ),
         reveal=(
             _(
-                "Client and sidecar talk on `lo` in clear. From the sidecar on it is TLS: {n} packets of this "
+                "Client and sidecar speak on `lo` in clear. From the sidecar on it is TLS: {n} packets of this "
                 "capture carry application data that cannot be read. `inspect` says so, and claims neither a mirror "
                 "nor its absence."
             ).format(n=len(_tls(seen, APPLICATION))),
@@ -134,7 +134,7 @@ def _where(seen: LessonCaptures) -> LessonStep:
         ),
         reveal=(
             _(
-                "The sidecar of version 2 takes the TLS off and hands the request to its application on `lo`, in "
+                "The sidecar of version 2 takes the TLS off and passes the request to its application on `lo`, in "
                 "clear. To prove what the client was given, too, switch mTLS off for the test (PeerAuthentication, "
                 "mode DISABLE), or keep the session keys."
             ),

@@ -92,7 +92,7 @@ def _answered(packets: list[Packet]) -> LessonStep:
         reveal=(
             _(
                 "The answer comes from `{source}`, an address that packet {n} never named: on the way back the "
-                "redirect is undone. Wireshark tells connections apart by their addresses, sees two halves, and "
+                "redirect is undone. Wireshark distinguishes connections by their addresses, sees two halves, and "
                 "pairs the request with no response."
             ).format(source=answer.source, n=syn.number),
         ),

@@ -15,8 +15,8 @@ def about() -> About:
     """What it is."""
     return About(
         "retries",
-        _("A retry is no mirror, and neither is a hedge"),
-        _("Tell a copy from a second try, although both have the x-request-id of the original."),
+        _("Neither a retry nor a hedge is a mirror"),
+        _("Distinguish a copy from a second try, although both have the x-request-id of the original."),
         (RETRY, HEDGE),
     )
 

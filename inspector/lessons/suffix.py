@@ -87,13 +87,13 @@ def _stripped(seen: LessonCaptures) -> LessonStep:
         title=_("Take the best signs away"),
         says=(
             _(
-                "Istio 1.28 and Envoy Gateway 1.6 leave the suffix out unless told otherwise, and a policy may "
+                "Istio 1.28 and Envoy Gateway 1.6 leave the suffix out unless configured otherwise, and a policy may "
                 "remove headers. In this capture no copy has a suffix and no request an x-request-id. The client "
                 "sent {asked} requests."
             ).format(asked=asked),
         ),
         question=Question(
-            _("How many copies can still be told from their originals?"),
+            _("How many copies can still be distinguished from their originals?"),
             (
                 Choice(_("none: {marked} hosts end in -shadow").format(marked=marked), found == marked),
                 Choice(_("the {gets} GET requests").format(gets=gets), found == gets),

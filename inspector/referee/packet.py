@@ -135,7 +135,7 @@ class PacketStory:
             PacketKind.UDP: _("UDP without a tunnel that is known: not looked into"),
             PacketKind.ICMP: _("ICMP: not looked into; a packet that an ICMP error quotes is not counted"),
             PacketKind.ARP: _("ARP: carries no HTTP"),
-            PacketKind.FRAGMENT: _("a fragment: its segment is told with the packet that completes the datagram"),
+            PacketKind.FRAGMENT: _("a fragment: its segment is shown with the packet that completes the datagram"),
             PacketKind.MALFORMED: _("its headers are cut short or contradict themselves: not looked into"),
         }.get(kind, _("no TCP: not looked into (or a link type that is not read)"))
 

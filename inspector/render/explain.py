@@ -262,7 +262,7 @@ class _Teller:
             says.append(said.format(time=offset(self.at(x.request_time) or 0), reply=reply(x), **ends))
         title = several("The proxy tries again", "The proxy tries again, {n} times", len(mine)).format(n=len(mine))
         fact = _(
-            "An attempt is no copy, though it has the same x-request-id: its x-envoy-attempt-count is larger, or the try "
+            "An attempt is not a copy, though it has the same x-request-id: its x-envoy-attempt-count is larger, or the try "
             "before it had failed."
         )
         return self._others("attempts", title, says, mine, fact)

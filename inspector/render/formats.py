@@ -46,7 +46,7 @@ def _check_explain(form: str, show_exchanges: bool) -> None:
             _("use table, markdown, mermaid, svg or json"),
         )
     if show_exchanges:
-        raise UsageError(_("--explain tells of one mirror: it contradicts --show-exchanges"), _("give one of them"))
+        raise UsageError(_("--explain is about one mirror: it contradicts --show-exchanges"), _("give one of them"))
 
 
 def render(

@@ -62,7 +62,7 @@ def _discarded(case: Case) -> Telling:
         )
     if "time" in m.proof:
         says += _time(case)
-        fact = fact or _("What has been handed on cannot hold bytes that arrive later.")
+        fact = fact or _("What has been passed on cannot hold bytes that arrive later.")
     if "count" in m.proof:
         says += _count(case)
         fact = fact or _("A request gets one final response on its connection (RFC 9110 section 15).")
@@ -112,7 +112,7 @@ def _whose(case: Case, d: ExchangeView) -> str:
         return _("No response to the original was seen either: the reply is the proxy's own.")
     if m.delivered == "proxy":
         return _("It is not what the original was answered either: the reply is the proxy's own.")
-    return _("Whose response it was instead, these packets do not tell.")
+    return _("Whose response it was instead, these packets do not show.")
 
 
 def _time(case: Case) -> list[str]:
@@ -149,13 +149,13 @@ def _count(case: Case) -> list[str]:
         return []
     if same(d, x) is True:
         said = _(
-            "Count: original and mirror were answered alike ({reply}), so bytes cannot tell them apart; two responses arrived "
-            "at the proxy and one was handed on."
+            "Count: original and mirror were answered alike ({reply}), so bytes do not distinguish them; two responses arrived "
+            "at the proxy and one was passed on."
         )
     else:
         said = _(
-            "Count: what was seen of the two responses does not tell them apart; two responses arrived at the proxy and one was "
-            "handed on."
+            "Count: what was seen of the two responses does not distinguish them; two responses arrived at the proxy and one was "
+            "passed on."
         )
     return [said.format(reply=reply(x))]
 
@@ -234,7 +234,7 @@ def _unproven(case: Case) -> Telling:
         )
     if m.arrived != "none":
         says.append(_("The mirror's response did reach the proxy."))
-    return _("Where the mirror's response went cannot be told"), says, ""
+    return _("Where the mirror's response went is not known"), says, ""
 
 
 def refutation(case: Case) -> ExplanationStep:
@@ -263,7 +263,7 @@ def refutation(case: Case) -> ExplanationStep:
     elif m.verdict == "leaked":
         says.append(
             _(
-                "The original, or a later attempt of it, answered with the same status and body: bytes would not tell them apart."
+                "The original, or a later attempt of it, answered with the same status and body: their bytes would be the same."
             )
         )
     elif m.verdict == "unanswered":
@@ -308,7 +308,7 @@ def _settle(m: MirrorView) -> str:
         "snaplen": _("A capture of whole packets (tcpdump -s 0)."),
         "mid-stream": _("A capture that begins before the traffic, or new connections after it has begun."),
         "original-not-captured": _("A capture where the proxy sends both: in the proxy's pod, on all interfaces."),
-        "ambiguous": _("A header that the proxy hands on (x-request-id), or one request at a time."),
+        "ambiguous": _("A header that the proxy passes on (x-request-id), or one request at a time."),
     }
     if m.original is None and m.reason == "encrypted":
         return _("A capture where the proxy's own requests are in clear.")

@@ -179,9 +179,9 @@ class _Builder:
             answer = self.answer(o, self.original, self.proxy, ArrowKind.RESPONSE, "")
             self.exchange(o, self.proxy, self.original, _("original"), answer)
         kind, says = {
-            "discarded": (ArrowKind.DISCARDED, _("not handed on")),
+            "discarded": (ArrowKind.DISCARDED, _("not passed on")),
             "leaked": (ArrowKind.RESPONSE, _("arrives at the proxy")),
-            "unproven": (ArrowKind.UNPROVEN, _("handed on?")),
+            "unproven": (ArrowKind.UNPROVEN, _("passed on?")),
         }.get(m.verdict, (ArrowKind.RESPONSE, ""))
         self.exchange(x, self.proxy, self.mirror, _("copy"), self.answer(x, self.mirror, self.proxy, kind, says))
 

@@ -256,7 +256,7 @@ def _pair(site: Site, one: Pair) -> Iterator[str]:
 def _sentence(v: dict[str, object]) -> str:
     return {
         "leaked": _("The client was given the mirror's response."),
-        "discarded": _("The mirror's response was not handed to the client."),
+        "discarded": _("The mirror's response was not passed to the client."),
         "unanswered": _("No response to the mirror was seen."),
         "unproven": _("The mirror's response arrived; the packets cannot show what the client was given."),
     }.get(str(v["verdict"]), "")

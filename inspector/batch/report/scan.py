@@ -49,7 +49,7 @@ def moment(since: Moment, now: datetime | None = None) -> int | None:
     found = library.moment(since)
     if found == ABSENT:  # pandas reads "" and "NaT" as no time at all
         raise UsageError(
-            _("{value} is no time").format(value=repr(since)), _("write 2026-11-21, or 36h for the last hours")
+            _("{value} is not a time").format(value=repr(since)), _("write 2026-11-21, or 36h for the last hours")
         )
     return found
 

@@ -69,8 +69,8 @@ def finding(site: Site) -> str:
         ).format(n=f"{leaked:,}", total=f"{total:,}")
     elif discarded == total:
         said = several(
-            "No leak: the response of the one mirror is proven not to have been handed to the client.",
-            "No leak: the responses of all {total} mirrors are proven not to have been handed to the clients.",
+            "No leak: the response of the one mirror is proven not to have been passed to the client.",
+            "No leak: the responses of all {total} mirrors are proven not to have been passed to the clients.",
             total,
         ).format(total=f"{total:,}")
     else:

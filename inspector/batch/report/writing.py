@@ -59,7 +59,7 @@ class ReportFolder:
             place = self.path / name
             place.mkdir(mode=0o700, exist_ok=True)
             if not stat.S_ISDIR(place.lstat().st_mode):
-                raise UsageError(_("{path} is no folder of a report").format(path=escape(str(place))), _empty())
+                raise UsageError(_("{path} is not a folder of a report").format(path=escape(str(place))), _empty())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -126,7 +126,9 @@ class ReportFolder:
         except FileNotFoundError:
             return set()
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise UsageError(_("{path} is no report's manifest").format(path=escape(str(place))), _empty()) from None
+            raise UsageError(
+                _("{path} is not the manifest of a report").format(path=escape(str(place))), _empty()
+            ) from None
 
     def _manifest(self, names: Iterable[str]) -> None:
         text = json.dumps({"schema": SCHEMA, "files": sorted(names)}, indent=0) + "\n"

@@ -117,7 +117,7 @@ def _findings(g: ReportCounts, drawn: Sequence[Html]) -> Html:
         tiles.append((f"{cells.percent(s.share.percent)} %", _("of the requests mirrored"), ""))
     tiles += [(f"{s.exchanges:,}", _("exchanges"), ""), (f"{s.connections:,}", _("connections"), "")]
     alarming = any(word in g.by_verdict for word in ALARMING)
-    heading = _("Told in full") if alarming else _("One of them, told in full")
+    heading = _("In full") if alarming else _("One of them, in full")
     return tag(
         "section",
         tag("h2", _("Findings"), id="findings-title"),

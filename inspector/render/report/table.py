@@ -91,7 +91,7 @@ def section(rows: PageRows) -> Iterator[str]:
     yield tag("p", id="count", class_="count", role="status", aria_live="polite")
     yield tag(
         "noscript",
-        tag("p", _("Filters, sorting and the ladder of each mirror need the page's script; --explain N tells each.")),
+        tag("p", _("Filters, sorting and the ladder of each mirror need the page's script; --explain N shows each.")),
     )
     heads = [
         ("#", ""), (_("verdict"), ""), (_("request"), ""), (_("original"), ""), (_("mirror"), ""), (_("answers"), ""),
