@@ -249,7 +249,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 def test_what_is_no_store_is_left_alone(tmp_path: Path, place: Path) -> None:
     with pytest.raises(UsageError, match="holds other files"):
         kept(place, ITEMS)
-    with pytest.raises(UsageError, match="is no store"):
+    with pytest.raises(UsageError, match="is not a store"):
         Store(tmp_path)
     kept(tmp_path / "store", ITEMS)
     (tmp_path / "store" / "store.json").write_text(json.dumps({"schema": 99}))

@@ -62,7 +62,7 @@ def test_a_run_and_a_second_one(tmp_path: Path, place: Path, capsys: pytest.Capt
         (["x.pcap", "--store", "s3://bucket"], "folders, not URLs"),
         (["x.pcap", "--store", "s", "--report", "./s"], "a folder each"),
         (["x.pcap", "--store", "s"], "no such file"),
-        (["x.pcap", "--store", "s", "--since", "soon"], "is no time"),
+        (["x.pcap", "--store", "s", "--since", "soon"], "is not a time"),
         (["x.pcap", "--store", "s", "--watch", "d", "--scheduler", "nonsense"], "no such file"),
     ],
 )

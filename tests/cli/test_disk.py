@@ -55,7 +55,7 @@ run batch "$1" "$2" --store "$disk/store"
     first, *full, last = small_disk.on(tmp_path / "disk", script, str(ITEMS), str(LEAKY))
     assert first[0] == 0, first[2]
     for done, path in zip(full, (store, tmp_path / "disk" / "other", store), strict=True):
-        refused(done, path, "No space left on device", "make room there, or name another folder with --store")
+        refused(done, path, "No space left on device", "free some space there, or name another folder with --store")
     assert "1 read now, 1 unchanged" in last[1]
     assert last[0] == 0
 
@@ -102,7 +102,7 @@ ls -A "$disk" >"$2/left"
             each,
             tmp_path / "disk" / name,
             "No space left on device",
-            f"make room there, or {'name' if name == 'report' else 'give'}",
+            f"free some space there, or {'name' if name == 'report' else 'give'}",
         )
         assert hint in each[2]
     left = (tmp_path / "store" / "left").read_text().split()

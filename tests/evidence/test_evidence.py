@@ -140,7 +140,7 @@ def test_a_leak_is_told_in_the_comments(tmp_path):
     evidence(captures("leaky-gw.pcap"), out, [leaked])
     comments = [c for p in written(io.BytesIO(out.read_bytes())) if isinstance(p, WrittenPacket) for c in p.comments]
     assert f"mirror {leaked}: response of the downstream leg, what the mirror was answered: a leak" in comments
-    assert f"mirror {leaked}: response of the mirror leg, is handed on to the downstream" in comments
+    assert f"mirror {leaked}: response of the mirror leg, is passed on to the downstream" in comments
 
 
 def test_a_retried_original_comes_with_its_attempts(tmp_path):
