@@ -216,7 +216,7 @@ class Presenter:
             delivered=delivered,
             arrived=_arrived(e.status[m] >= 0, (e.response_facts[m] & np.uint32(Fact.COMPLETE)) != 0),
             acknowledged=e.acknowledged[m].tolist(),
-            evidence=self._witness.tell(x, original, downstream, lag, delivered, leaked, rivals, ends),
+            evidence=self._witness.tell(x, (original, downstream), lag, delivered, leaked, rivals, ends),
             rivals=rivals,
             end=ends,
         )

@@ -160,8 +160,7 @@ class Witness:
     def tell(
         self,
         x: ExchangeColumns,
-        original: I64,
-        downstream: I64,
+        links: tuple[I64, I64],
         lag: I64,
         delivered: list[str],
         leaked: Bool,
@@ -170,10 +169,12 @@ class Witness:
     ) -> EvidenceColumns:
         """The steps of n mirrors, in the order in which the story is reported.
 
-        x: exchanges, the first n rows are the mirrors'. original, downstream: (n,) rows of x, -1 where there is none.
+        x: exchanges, the first n rows are the mirrors'. links: (n,) rows of x of originals and
+        of downstreams, -1 where there is none.
         lag: (n,) ns or ABSENT. leaked: (n,) whether the verdict says so. ends: where the capture ended before a response
         came.
         """
+        original, downstream = links
         n = len(original)
         mirror = np.arange(n, dtype=np.int64)
         asked, answer = outer(x.request_packets, False), outer(x.response_packets, False)
