@@ -51,6 +51,11 @@ def dtypes(table: type[Table]) -> dict[str, np.dtype[Any] | None]:
     return out
 
 
+def larger(rows: int) -> int:
+    """How many rows an array grows to that has too few: twice as many, of large ones a quarter more. An even number."""
+    return 2 * rows if rows < 1 << 14 else (rows + rows // 4 + 1) & ~1
+
+
 def first_of_each(values: NDArray[Any]) -> Bool:
     """Where stretches of equal values begin: (n,) bool."""
     out = np.ones(len(values), bool)

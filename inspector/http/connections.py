@@ -59,7 +59,10 @@ def read_in_turn(http: Http, i: int, c: int, asking: int, data: U8, line: U8) ->
         http.counters[col.C_FULL] = 0
         ceiling = 1 << 62
         if pressed < 2:
-            ceiling = http.limits[col.L_PENDING] if pressed == 1 else (http.limits[col.L_PENDING] + 1) // 2
+            most = http.limits[col.L_PENDING]
+            if http.counters[col.C_PENDING] + most > http.limits[col.L_PENDING_TOTAL]:
+                most = 1
+            ceiling = most if pressed == 1 else (most + 1) // 2
         for turn in range(2):
             side = asking ^ turn
             near = Near(
@@ -110,9 +113,7 @@ def read_connection(http: Http, i: int, data: U8, line: U8) -> int:
         s = 2 * c + side
         if http.active[i, col.A_HOW + side] != 0:
             end_stream(http, s, http.active[i, col.A_HOW + side], http.active[i, col.A_END + side])
-        carry_peers(
-            http.state, s, http.chunks, http.active[i, col.A_CHUNKS + side], http.active[i, col.A_CHUNKS + side + 1]
-        )
+        carry_peers(http, s, http.active[i, col.A_CHUNKS + side], http.active[i, col.A_CHUNKS + side + 1])
     settle(http, c)
     return 0
 

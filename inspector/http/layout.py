@@ -54,9 +54,16 @@ HELD = 18  # id of the request for whose response a HOLD waits
 PEER = 19  # the message's first byte came in a packet that acknowledged this offset
 SYNCED = 20  # its start was captured
 TURN = 21  # the first offset above POS that the other side is known to have had in full when it spoke next
-PEERS = 22  # the last distinct peers, CARRIED of them
+BOOK = 22  # the row of `books` that holds more of its peers, 0 for none
+PEERS = 23  # the last distinct peers, FEW of them, the newest last
+FEW = 6
+STREAM_WIDTH = PEERS + FEW
+
+# Rows of `books`: the last distinct peers of a stream that has more than FEW, and whose they are. Row 0 is nobody's.
 CARRIED = 96
-STREAM_WIDTH = PEERS + CARRIED
+BOOK_STREAM = CARRIED
+BOOK_WIDTH = CARRIED + 1
+BOOKS = 1 << 13  # beyond, the stream that has had its row longest keeps FEW
 
 # Values of METHOD.
 OTHER_METHOD = 0
@@ -152,7 +159,10 @@ C_NODES = 6  # nodes ever used
 C_AGAIN = 7  # a request stream was released from HOLD
 C_UNCONFIRMED = 8  # packets behind a gap that begin like a message, but nothing shows that one begins there
 C_FULL = 9  # as many requests as may wait for a response were read, and more follow in this block
-COUNTER_WIDTH = 10
+C_BOOK = 10  # the row of `books` that was given away last
+C_PENDING = 11  # requests that wait for a response, on all connections
+C_OVERTAKEN = 12  # requests given up because too many waited for a response
+COUNTER_WIDTH = 13
 
 # Columns of news: what a stream is, and a server name in the text.
 NEWS_WIDTH = 6
@@ -166,6 +176,7 @@ L_PENDING = 4
 L_WAIT = 5
 L_CHUNK_LINE = 6
 L_HELLO = 7
+L_PENDING_TOTAL = 8
 
 # Columns of packed runs and chunks.
 RUN_OFFSET = 0
@@ -228,6 +239,7 @@ class Http(NamedTuple):
     known: I64
     known_words: U64
     state: I64
+    books: I64
     conns: I64
     pool: I64
     rows: I64

@@ -35,6 +35,7 @@ def pop(http: Http, c: int) -> int:
     if http.conns[c, col.FRONT] == col.NONE:
         http.conns[c, col.BACK] = col.NONE
     http.conns[c, col.COUNT] -= 1
+    http.counters[col.C_PENDING] -= 1
     http.pool[node, col.N_NEXT] = http.counters[col.C_FREE]
     http.counters[col.C_FREE] = node
     return node
@@ -66,8 +67,13 @@ def push(http: Http, request: int, start: int, head_end: int, peer: int, method:
     if start < http.conns[c, col.EARLY]:
         give_up(http, request)
         return
-    if http.conns[c, col.COUNT] >= http.limits[col.L_PENDING]:
-        drop_front(http, c)
+    most = http.limits[col.L_PENDING]
+    if http.counters[col.C_PENDING] >= http.limits[col.L_PENDING_TOTAL]:
+        most = 1
+    if http.conns[c, col.COUNT] >= most:
+        while http.conns[c, col.COUNT] >= most:
+            drop_front(http, c)
+            http.counters[col.C_OVERTAKEN] += 1
         http.conns[c, col.LOST] = 1
         http.conns[c, col.LOST_AT] = start
     node = http.counters[col.C_FREE]
@@ -88,6 +94,7 @@ def push(http: Http, request: int, start: int, head_end: int, peer: int, method:
         http.pool[http.conns[c, col.BACK], col.N_NEXT] = node
     http.conns[c, col.BACK] = node
     http.conns[c, col.COUNT] += 1
+    http.counters[col.C_PENDING] += 1
 
 
 @kernel

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,13 @@ from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.http.texts import copy_texts, lay_texts
 from inspector.http.xxh64 import TAIL
 from inspector.ragged import Ragged, gather
-from inspector.table import I32, I64, Bool, dtypes, first_of_each
+from inspector.table import I32, I64, Bool, dtypes, first_of_each, larger
 from inspector.tcp.tables import UNKNOWN, StreamBlock
 
 Synced = Callable[[I32], Bool] | Bool
+PORTION = 1 << 15  # messages, and bytes of their text, that are handed over at once
+PORTION_TEXT = 8 << 20
+FAR = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Options:
     field_limit: int = 8192  # bytes kept of a text field
     target_limit: int = 32768  # bytes kept of a request target
     pending: int = 1024  # requests of a connection that wait for a response
+    pending_total: int = 1 << 15  # of all connections; beyond, each keeps its latest one
     wait_limit: int = 65536  # bytes of a stream that wait for the other direction
     chunk_line_limit: int = 16384
     hello_limit: int = 16384  # bytes in which a ClientHello must end to give its server name
@@ -46,6 +50,7 @@ class Read:
     consumed: of each stream of the block that is still open, the offset up to which its bytes are not needed any more.
     open_starts: of the same streams, the offset of the oldest message that is still open, else the consumed offset.
     unanswered: ids of requests that will get no response any more; their own messages may come later.
+    last: nothing more comes of the block; the offsets are there.
     """
 
     messages: Messages
@@ -55,6 +60,7 @@ class Read:
     open_slots: I32
     open_starts: I64
     unanswered: I64
+    last: bool = True
 
 
 _SIGNED = {
@@ -92,7 +98,7 @@ def _grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     """`array` with room for at least `rows` rows; the new ones are zero."""
     if rows <= len(array):
         return array
-    out = np.zeros((max(rows, 2 * len(array)), *array.shape[1:]), array.dtype)
+    out = np.zeros((max(rows, larger(len(array))), *array.shape[1:]), array.dtype)
     out[: len(array)] = array
     return out
 
@@ -135,6 +141,7 @@ class Parser:
                 o.wait_limit,
                 o.chunk_line_limit,
                 o.hello_limit,
+                o.pending_total,
             ],
             np.int64,
         )
@@ -142,6 +149,7 @@ class Parser:
         self._counters = np.zeros(col.COUNTER_WIDTH, np.int64)
         self._counters[col.C_FREE] = col.NONE
         self._state = np.zeros((0, col.STREAM_WIDTH), np.int64)
+        self._books = np.zeros((col.BOOKS >> 3, col.BOOK_WIDTH), np.int64)
         self._lanes = np.zeros((0, 4), np.uint64)
         self._tails = np.zeros(0, np.uint8)
         self._conns = np.zeros((0, col.CONNECTION_WIDTH), np.int64)
@@ -159,11 +167,24 @@ class Parser:
         """Packets behind a gap that begin like a message and were left out: nothing shows that one begins there."""
         return int(self._counters[col.C_UNCONFIRMED])
 
+    @property
+    def overtaken(self) -> int:
+        """Requests that were given up because too many waited for a response."""
+        return int(self._counters[col.C_OVERTAKEN])
+
     def feed(self, block: StreamBlock, synced: Synced) -> Read:
         """Read one block of streams.
 
         synced: whether a slot's stream was captured from its SYN on: by slot, or a function of the slots.
         """
+        (read,) = self.portions(block, synced, FAR, FAR)
+        return read
+
+    def portions(
+        self, block: StreamBlock, synced: Synced, rows: int = PORTION, text: int = PORTION_TEXT
+    ) -> Iterator[Read]:
+        """`feed` in parts of about so many messages, or bytes of their text, at most: a block of small requests makes
+        many. All but the last give messages and what was found of streams and requests, and no offsets."""
         slots, active = self._activate(block, synced)
         r, c = block.runs, block.chunks
         runs = _packed(r.offset, r.at, r.length, r.reason, r.gap)
@@ -174,8 +195,10 @@ class Parser:
             done = read_block(self._streams(active, runs, chunks), done, data, line)
             if done >= len(active):
                 break
+            if self._counters[col.C_ROWS] >= rows or self._counters[col.C_TEXT] >= text:
+                yield self._part()
             self._make_room()
-        return self._hand_over(slots)
+        yield self._hand_over(slots)
 
     def _streams(self, active: I64, runs: I64, chunks: I64) -> Http:
         """What the inner loops work on."""
@@ -188,6 +211,7 @@ class Parser:
             self._known,
             self._known_words,
             self._state,
+            self._books,
             self._conns,
             self._pool,
             self._rows,
@@ -218,6 +242,8 @@ class Parser:
         active[where, col.A_END + (ends.slot & 1)] = ends.offset
         if len(conns):
             self._grow_slots(2 * int(conns[-1]) + 2)
+        if len(self._books) < col.BOOKS and 2 * self._counters[col.C_BOOK] > len(self._books):
+            self._books = _grown(self._books, min(2 * len(self._books), col.BOOKS))
         first = np.flatnonzero(first_of_each(runs.slot))
         some = runs.slot[first]  # ascending
         silent = np.ones(len(ends), bool)
@@ -284,16 +310,9 @@ class Parser:
         self._unanswered = _grown(self._unanswered, int(2 * counters[col.C_UNANSWERED]) + 4 * self.options.pending + 64)
 
     def _hand_over(self, slots: I64) -> Read:
-        """The ended messages leave the working arrays, the open ones move to their front."""
-        counters, state = self._counters, self._state
-        protocols = self._protocols()
-        count = int(counters[col.C_ROWS])
-        done = self._rows[col.R_DONE, :count]
-        messages = self._messages(np.flatnonzero(done == 1))
-        self._keep(np.flatnonzero(done == 0))
-        unanswered = self._unanswered[: counters[col.C_UNANSWERED]].copy()
-        counters[col.C_NEWS] = 0
-        counters[col.C_UNANSWERED] = 0
+        """The last part of a block."""
+        state = self._state
+        part = self._part()
         pairs = slots.reshape(-1, 2)
         over = (state[pairs, col.ENDED] != 0).all(axis=1)
         still = slots[(state[slots, col.STREAM] != col.NONE) & (state[slots, col.ENDED] == 0)]
@@ -305,7 +324,28 @@ class Parser:
         self._blank(pairs[over].ravel())
         self._blank_connections(pairs[over, 0] >> 1)
         open_slots = still.astype(np.int32)
-        return Read(messages, protocols, open_slots, consumed, open_slots, open_starts, unanswered)
+        return replace(
+            part,
+            last=True,
+            consumed_slots=open_slots,
+            consumed=consumed,
+            open_slots=open_slots,
+            open_starts=open_starts,
+        )
+
+    def _part(self) -> Read:
+        """The ended messages leave the working arrays, the open ones move to their front."""
+        counters = self._counters
+        protocols = self._protocols()
+        count = int(counters[col.C_ROWS])
+        done = self._rows[col.R_DONE, :count]
+        messages = self._messages(np.flatnonzero(done == 1))
+        self._keep(np.flatnonzero(done == 0))
+        unanswered = self._unanswered[: counters[col.C_UNANSWERED]].copy()
+        counters[col.C_NEWS] = 0
+        counters[col.C_UNANSWERED] = 0
+        none, nowhere = np.empty(0, np.int32), np.empty(0, np.int64)
+        return Read(messages, protocols, none, nowhere, none, nowhere, unanswered, last=False)
 
     def _protocols(self) -> Protocols:
         if not self._counters[col.C_NEWS]:

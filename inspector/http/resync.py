@@ -7,6 +7,7 @@ the other side has spoken knowing exactly what came before: one of its packets a
 from __future__ import annotations
 
 from inspector.http import layout as col
+from inspector.http.layout import Http
 from inspector.http.startline import INVALID_LINE, VALID_LINE, loose_request_line, request_line, status_line
 from inspector.kernels.kernel import cold, kernel
 from inspector.table import I64, U8
@@ -33,60 +34,106 @@ def chunk_of(chunks: I64, low: int, high: int, offset: int) -> int:
 
 
 @cold
-def confirmed(offset: int, time: int, state: I64, other: int, chunks: I64, low: int, high: int) -> bool:
+def book_of(http: Http, s: int) -> int:
+    """The row of `books` that is stream `s`'s, 0 where it has none or another stream has taken it over."""
+    book = http.state[s, col.BOOK]
+    return book if book > 0 and http.books[book, col.BOOK_STREAM] == http.state[s, col.STREAM] else 0
+
+
+@cold
+def peer_at(http: Http, s: int, book: int, k: int) -> int:
+    """The k-th of the peers that are carried for stream `s`, the oldest first."""
+    return http.books[book, k] if book > 0 else http.state[s, col.PEERS + k]
+
+
+@cold
+def open_book(http: Http, s: int) -> int:
+    """Give stream `s` a row of `books`, the one that was given away longest ago, with the peers it has."""
+    book = http.counters[col.C_BOOK] + 1
+    if book >= len(http.books):
+        book = 1
+    http.counters[col.C_BOOK] = book
+    http.state[s, col.BOOK] = book
+    http.books[book, col.BOOK_STREAM] = http.state[s, col.STREAM]
+    for k in range(col.CARRIED):
+        http.books[book, k] = UNKNOWN
+    for k in range(col.FEW):
+        http.books[book, col.CARRIED - col.FEW + k] = http.state[s, col.PEERS + k]
+    return book
+
+
+@cold
+def shift_peers(http: Http, s: int, book: int, count: int) -> None:
+    """Make room for `count` newer peers of stream `s`; the oldest are dropped."""
+    for k in range(max(col.FEW - count, 0)):
+        http.state[s, col.PEERS + k] = http.state[s, col.PEERS + k + count]
+    if book > 0:
+        for k in range(max(col.CARRIED - count, 0)):
+            http.books[book, k] = http.books[book, k + count]
+
+
+@cold
+def confirmed(offset: int, time: int, http: Http, other: int, low: int, high: int) -> bool:
     """Whether stream `other` sent a packet, not later than `time`, that acknowledged exactly `offset` of this stream.
 
-    chunks[low:high] are the other stream's in this block; the last peers of earlier blocks are carried in its state.
+    chunks[low:high] are the other stream's in this block; the last peers of earlier blocks are carried (`carry_peers`).
     """
     if offset == UNKNOWN:
         return False
-    if state[other, col.STREAM] != -1:
-        for k in range(col.CARRIED):
-            if state[other, col.PEERS + k] == offset:
+    if http.state[other, col.STREAM] != -1:
+        book = book_of(http, other)
+        for k in range(col.CARRIED if book > 0 else col.FEW):
+            if peer_at(http, other, book, k) == offset:
                 return True
-    row = first_not_below(chunks, col.CHUNK_PEER, low, high, offset)
-    return row < high and chunks[row, col.CHUNK_PEER] == offset and chunks[row, col.CHUNK_TIME] <= time
+    row = first_not_below(http.chunks, col.CHUNK_PEER, low, high, offset)
+    return row < high and http.chunks[row, col.CHUNK_PEER] == offset and http.chunks[row, col.CHUNK_TIME] <= time
 
 
 @cold
-def next_turn(offset: int, state: I64, other: int, chunks: I64, low: int, high: int) -> int:
+def next_turn(offset: int, http: Http, other: int, low: int, high: int) -> int:
     """The first offset above `offset` that stream `other` acknowledged with a packet of its own, UNKNOWN without one."""
-    if state[other, col.STREAM] != -1:
-        for k in range(col.CARRIED):
-            if state[other, col.PEERS + k] > offset:
-                return state[other, col.PEERS + k]
-    row = first_not_below(chunks, col.CHUNK_PEER, low, high, offset + 1)
-    return chunks[row, col.CHUNK_PEER] if row < high else UNKNOWN
+    if http.state[other, col.STREAM] != -1:
+        book = book_of(http, other)
+        for k in range(col.CARRIED if book > 0 else col.FEW):
+            peer = peer_at(http, other, book, k)
+            if peer > offset:
+                return peer
+    row = first_not_below(http.chunks, col.CHUNK_PEER, low, high, offset + 1)
+    return http.chunks[row, col.CHUNK_PEER] if row < high else UNKNOWN
 
 
 @cold
-def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
-    """Keep the last distinct peers of a stream for the next blocks: the first CARRIED going back from its last chunk."""
+def carry_peers(http: Http, s: int, low: int, high: int) -> None:
+    """Keep the last distinct peers of a stream for the next blocks: the first ones going back from its last chunk."""
+    last = http.state[s, col.PEERS + col.FEW - 1]
     found = 0
     row = high - 1
-    newest = UNKNOWN
+    newest = UNKNOWN + 0
     # Count first: as many old ones stay as there is room for.
     while row >= low and found < col.CARRIED:
-        peer = chunks[row, col.CHUNK_PEER]
-        if peer != UNKNOWN and peer != newest and peer != state[s, col.PEERS + col.CARRIED - 1]:
+        peer = http.chunks[row, col.CHUNK_PEER]
+        if peer != UNKNOWN and peer != newest and peer != last:
             newest = peer
             found += 1
         row -= 1
     if found == 0:
         return
-    for k in range(col.CARRIED - found):
-        state[s, col.PEERS + k] = state[s, col.PEERS + k + found]
-    last = state[s, col.PEERS + col.CARRIED - 1]
+    book = book_of(http, s)
+    if book == 0 and (found > col.FEW or http.state[s, col.PEERS + found - 1] != UNKNOWN):
+        book = open_book(http, s)
+    shift_peers(http, s, book, found)
     row = high - 1
-    newest = UNKNOWN
-    k = col.CARRIED - 1
-    while row >= low and found > 0:
-        peer = chunks[row, col.CHUNK_PEER]
+    newest = UNKNOWN + 0
+    nth = 0
+    while row >= low and nth < found:
+        peer = http.chunks[row, col.CHUNK_PEER]
         if peer != UNKNOWN and peer != newest and peer != last:
             newest = peer
-            state[s, col.PEERS + k] = peer
-            k -= 1
-            found -= 1
+            if nth < col.FEW:
+                http.state[s, col.PEERS + col.FEW - 1 - nth] = peer
+            if book > 0:
+                http.books[book, col.CARRIED - 1 - nth] = peer
+            nth += 1
         row -= 1
 
 

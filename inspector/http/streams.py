@@ -106,9 +106,7 @@ def search(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: 
         if behind and end - at <= http.limits[col.L_WAIT]:
             http.state[s, col.POS] = offset
             return WAITING
-        if confirmed(
-            offset, http.chunks[row, col.CHUNK_TIME], http.state, s ^ 1, http.chunks, near.other_low, near.other_high
-        ):
+        if confirmed(offset, http.chunks[row, col.CHUNK_TIME], http, s ^ 1, near.other_low, near.other_high):
             found, kind = start_line_at(data, at, end, http.state[s, col.KIND], http.state[s ^ 1, col.KIND])
             if found == VALID_LINE:
                 http.state[s, col.KIND] = kind
@@ -138,9 +136,7 @@ def step(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: Ne
         return start_message(http, s, data, at, end, last, near)
     if mode == col.HEADERS:
         if http.state[s, col.METHOD] == col.UNKNOWN_METHOD:
-            http.state[s, col.TURN] = next_turn(
-                http.state[s, col.POS], http.state, s ^ 1, http.chunks, near.other_low, near.other_high
-            )
+            http.state[s, col.TURN] = next_turn(http.state[s, col.POS], http, s ^ 1, near.other_low, near.other_high)
         return read_headers(http, s, data, at, end, last, line)
     if mode == col.FIRST:
         return first_bytes(http, s, data, at, end, http.state[s, col.SYNCED] != 0, last)

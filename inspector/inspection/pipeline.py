@@ -16,10 +16,10 @@ from inspector.capture.quic import union
 from inspector.capture.tables import CaptureInfo
 from inspector.inspection.assemble import Assembler
 from inspector.inspection.counts import Tally
+from inspector.inspection.input_counts import InputCounts
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.reading import Reading, ReadStep
 from inspector.inspection.unread import Connection, Parts, Unread, UnreadKind
-from inspector.inspection.unseen import InputCounts
 from inspector.mirror.pool import Decisions, Rules, Settler
 from inspector.mirror.tables import Exchanges
 from inspector.tcp.tables import Connections
@@ -135,6 +135,10 @@ class Pipeline:
             unconfirmed=self.reading.parser.unconfirmed,
             cut_short=counts.get("cut_short", 0),
             let_go=self.settler.let_go,
+            overtaken=self.reading.parser.overtaken,
+            gaps_forced=counts.get("forced_gaps", 0),
+            kept_too_much=counts.get("kept_too_much", 0),
+            tries_left_out=self.reading.tries.left_out,
             hurried=self.settler.hurried,
             unread=understood.unread.counts() | closed.counts(),
             near=understood.unread.near(self.parts) | closed.near(self.parts),

@@ -17,17 +17,17 @@ from inspector.capture import Block, CaptureReader, merge, open_captures
 from inspector.capture.following import Stop
 from inspector.capture.quic import union
 from inspector.capture.unreachable import Unreachables
-from inspector.http.parser import Options, Parser
+from inspector.http.parser import Options, Parser, Read
 from inspector.http.tables import Messages, Protocol, Protocols
 from inspector.inspection.assemble import Acks, News, protocol_counts
 from inspector.inspection.copies_across_captures import Twins
+from inspector.inspection.input_counts import Encrypted
 from inspector.inspection.located import Placed
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.refused import Tries
 from inspector.inspection.understood import Understood
 from inspector.inspection.unread import ADDRESSES
 from inspector.inspection.unread_requests import UnreadRequests
-from inspector.inspection.unseen import Encrypted
 from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
 from inspector.mirror.signs import is_loopback
@@ -36,7 +36,7 @@ from inspector.table import I64, U8, Bool, dtypes
 from inspector.tcp import TcpOptions, Tracker
 from inspector.tcp import layout as col
 from inspector.tcp.endpoints import Places
-from inspector.tcp.tables import End, Gap, StreamBlock
+from inspector.tcp.tables import End, Ends, Gap, StreamBlock
 from inspector.views.present import format_endpoint
 
 EPOCH = 1 << 15  # segments between two steps of deciding
@@ -45,6 +45,7 @@ COMPILE_COLD = 48 << 20  # and for compiling them, which takes about a minute on
 COMPILING = marked("compiling the inner loops, once for this version and processor; this takes one to three minutes")
 AHEAD = 1  # blocks that are read while one is worked on: see capture.reader.BUFFERS
 LIVE = 0.1  # seconds between two steps while an input is followed
+NOTHING: I64 = np.empty(0, np.int64)
 ENCRYPTED = 10_000  # encrypted connections that are named
 
 
@@ -133,7 +134,7 @@ class Reading:
                 self.progress(block.position, self.total)
         with self.timed("tcp"):
             streams = self.tracker.finish()
-        self._step(streams)
+        yield from self._step(streams)
         self.unread_requests.finish()
         yield self._take(True)
         if kernel.compiled():
@@ -150,7 +151,7 @@ class Reading:
             with self.timed("tcp"):
                 streams = self.tracker.feed_rows(seg, first, last, data)
             self.tries.add(seg[:, first:last])
-            self._step(streams)
+            yield from self._step(streams)
             self.clock = max(self.clock, int(seg[col.T_TIME, first:last].max()))
             self.segments += last - first
             first = last
@@ -163,7 +164,7 @@ class Reading:
         if len(block.packets):
             self._arrived = now
         elif self.clock:
-            self._step(self.tracker.tick(self.clock + self._idle(now)))
+            yield from self._step(self.tracker.tick(self.clock + self._idle(now)))
         if now - self._stepped >= LIVE:
             self._stepped = now
             yield self._take(False)
@@ -201,11 +202,28 @@ class Reading:
         finally:
             self.timings[stage] += time.perf_counter() - start
 
-    def _step(self, streams: StreamBlock) -> None:
-        tracker = self.tracker
-        with self.timed("http"):
-            read = self.parser.feed(streams, tracker.synced)
+    def _step(self, streams: StreamBlock) -> Iterator[ReadStep]:
+        """Read what the tracker gave. A block of very many messages is passed on in several steps: each takes memory."""
+        tracker, parts = self.tracker, self.parser.portions(streams, self.tracker.synced)
+        self._lossy(streams)
+        acked = self._ended(streams.ends)
+        no_runs, no_ends = streams.runs.empty(), streams.ends.empty()
+        while True:
+            with self.timed("http"):
+                read = next(parts)
+            self._read(streams, read)
+            if read.last:
+                break
+            self.understood.add(no_runs, no_ends, NOTHING, read, tracker.streams)
+            yield self._take(False)
+        self.understood.add(streams.runs, streams.ends, acked, read, tracker.streams)
+        tracker.forget(read.open_slots, read.open_starts)
+        tracker.release(read.consumed_slots, read.consumed)
+
+    def _read(self, streams: StreamBlock, read: Read) -> None:
+        """Take in a part of what http gave."""
         self._protocols(read.protocols)
+        self._news.unanswered.append(read.unanswered)
         placed = None
         if len(read.messages):
             with self.timed("exchanges"):
@@ -216,19 +234,18 @@ class Reading:
                 if last >= len(self._heard):
                     self._heard = np.append(self._heard, np.zeros(last + 1, bool))
                 self._heard[read.messages.slot] = True
-        self.unread_requests.add(streams, read, placed, tracker.acknowledging)
-        self._lossy(streams)
-        self._news.unanswered.append(read.unanswered)
-        ends, acked = streams.ends, tracker.acknowledged(streams.ends.slot)
-        self.understood.add(streams.runs, ends, acked, read, tracker.streams)
+        self.unread_requests.add(streams, read, placed, self.tracker.acknowledging)
+
+    def _ended(self, ends: Ends) -> I64:
+        """Note the streams that ended; how far each was acknowledged."""
+        acked = self.tracker.acknowledged(ends.slot)
         self._news.ended.append(np.stack([ends.stream, acked]))
         # The other side had bytes that no packet here brought (a FIN counts one): what they said was lost, not unsaid.
         unseen = ends.stream[acked > ends.offset + 1]
         self._news.cut.append(unseen)
         self._news.lost.append(unseen)
         self._news.unended.append(ends.stream[ends.how == End.CAPTURE])
-        tracker.forget(read.open_slots, read.open_starts)
-        tracker.release(read.consumed_slots, read.consumed)
+        return acked
 
     def _lossy(self, streams: StreamBlock) -> None:
         """Note the streams that lack bytes. What the snap length cut off may have been a whole response."""

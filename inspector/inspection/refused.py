@@ -19,7 +19,7 @@ from inspector.tcp import layout as col
 
 _WORD = (1 << 64) - 1
 LOOK = 4  # requests before and after a try that are looked at
-KEPT = 10_000  # tries that are remembered; those beyond are not reported
+KEPT = 10_000  # tries that are remembered, the newest; those given up are counted
 NEAR = 50_000_000  # ns between an original and a try that belongs to it
 MIX = 0x9E3779B97F4A7C15 - (1 << 64)  # odd: spreads the hashes of endpoints
 WANTED = (col.T_FLAGS, col.T_TIME, col.T_SRC_HI, col.T_SRC_LO, col.T_DST_HI, col.T_DST_LO, col.T_DPORT,
@@ -50,6 +50,9 @@ class Tries:
     def __init__(self) -> None:
         self._open: dict[int, Try] = {}  # by the client's endpoint and the number of its SYN, hashed
         self.failed: list[Try] = []
+        # How many, how long after an original at most, and the first packet with the error.
+        self._groups: dict[tuple[Address, Endpoint, bool, Said | None], tuple[int, int, int | None]] = {}
+        self.left_out = 0  # tries that were not followed up, too many were
 
     def add(self, seg: I64) -> None:
         """Look at segments: (layout.T_WIDTH, n), in order of time. Few are looked at one by one: SYNs that were not answered with
@@ -66,8 +69,9 @@ class Tries:
         answered = seg[col.T_DST, answers] * MIX + ((seg[col.T_ACK, answers] - 1) & MASK)
         known = np.fromiter(self._open, np.int64, len(self._open))
         tried = ~member(asked, answered[(flags[answers] & col.RST) == 0])
-        if len(known) >= KEPT:
-            tried &= member(asked, known)
+        fresh = np.flatnonzero(tried & ~member(asked, known))[:-KEPT]
+        tried[fresh] = False
+        self.left_out += len(fresh)
         met = member(answered, np.concatenate([known, asked[tried]]))
         rows = np.concatenate([asks[tried], answers[met]])
         keys = np.concatenate([asked[tried], answered[met]])
@@ -84,7 +88,10 @@ class Tries:
         known = self._open.get(key)
         if known is not None:
             known.asked += time - known.time > PATIENCE // 10
-        elif len(self._open) < KEPT:
+        else:
+            if len(self._open) >= KEPT:
+                del self._open[next(iter(self._open))]
+                self.left_out += 1
             client_hi, client_lo, server_hi, server_lo = (part & _WORD for part in ends[:4])
             server_port, client_port, number = ends[4:]
             server = server_hi, server_lo, server_port
@@ -92,9 +99,27 @@ class Tries:
 
     def _answered(self, key: int, refused: bool) -> None:
         found = self._open.pop(key, None)
-        if found is not None and refused and len(self.failed) < KEPT:
+        if found is not None and refused:
             found.refused = True
-            self.failed.append(found)
+            self._fail(found)
+
+    def _fail(self, found: Try) -> None:
+        if len(self.failed) >= KEPT:
+            for old in self.failed[: KEPT // 2]:
+                self._fold(old)
+                self.left_out += old.after is None
+            self.failed = self.failed[KEPT // 2 :]
+        self.failed.append(found)
+
+    def _fold(self, found: Try) -> None:
+        """Count a try beside an original in its group."""
+        error = None if found.refused else found.unreachable
+        key = found.client, found.server, found.refused, None if error is None else (error.what, error.by)
+        if found.after is not None and (key in self._groups or len(self._groups) < KEPT):
+            n, within, packet = self._groups.get(key, (0, 0, None))
+            if error is not None:
+                packet = error.packet if packet is None else min(packet, error.packet)
+            self._groups[key] = n + 1, max(within, found.after), packet
 
     def unreachable(self, errors: Sequence[Unreachable]) -> None:
         """Take in ICMP errors: each counts for the open SYN that it quotes, by addresses, ports and sequence number."""
@@ -109,9 +134,8 @@ class Tries:
     def finish(self, clock: int) -> None:
         """The capture has ended: what waited long enough was not answered."""
         for found in self._open.values():
-            waited = found.asked > 1 or clock - found.time >= PATIENCE
-            if (waited or found.unreachable is not None) and len(self.failed) < KEPT:
-                self.failed.append(found)
+            if found.asked > 1 or clock - found.time >= PATIENCE or found.unreachable is not None:
+                self._fail(found)
         self._open = {}
 
     def meet(self, batch: Decisions) -> None:
@@ -137,16 +161,12 @@ class Tries:
 
     def groups(self) -> list[RefusedRoute]:
         """Tries beside originals, by proxy, server and what became of them; the most first."""
-        found: dict[tuple[Address, Endpoint, bool, Said | None], list[Try]] = defaultdict(list)
         for t in self.failed:
-            if t.after is not None:
-                error = None if t.refused or t.unreachable is None else (t.unreachable.what, t.unreachable.by)
-                found[t.client, t.server, t.refused, error].append(t)
-        groups = []
-        for (client, server, refused, error), tries in found.items():
-            within = max(t.after or 0 for t in tries)
-            packet = min((t.unreachable.packet for t in tries if t.unreachable is not None), default=None)
-            groups.append(RefusedRoute(client, server, refused, len(tries), within, error, packet if error else None))
+            self._fold(t)
+        self.failed = []
+        groups = [
+            RefusedRoute(*key[:3], n, within, key[3], packet) for key, (n, within, packet) in self._groups.items()
+        ]
         return sorted(groups, key=lambda g: (-g.n, g.server))
 
 

@@ -12,7 +12,7 @@ from inspector.http.parser import Read
 from inspector.http.tables import Fact, Protocol
 from inspector.inspection.unread import Connection, Unread, UnreadKind
 from inspector.kernels.kernel import kernel
-from inspector.table import I32, I64, U8, U32
+from inspector.table import I32, I64, U8, U32, larger
 from inspector.tcp.tables import Ends, Gap, Runs, Streams
 
 FAR = -(1 << 62)
@@ -134,7 +134,7 @@ class Understood:
     def _grow(self, slots: int) -> None:
         old = len(self._state)
         if slots > old:
-            state = np.zeros((max(slots + 1 & ~1, 2 * old), WIDTH), np.int64)
+            state = np.zeros((max(slots + 1 & ~1, larger(old)), WIDTH), np.int64)
             state[:old] = self._state
             state[old:, UPTO] = FAR
             self._state = state

@@ -17,8 +17,8 @@ from inspector.mirror.signs import blend
 from inspector.mirror.tables import Address
 from inspector.table import U64, Bool
 
-ROUTES = 100_000  # routes of unread connections that are kept apart; those beyond count as ones that matter
-ADDRESSES = 100_000  # that are remembered of each part
+ROUTES = 50_000  # routes of unread connections that are kept apart; those beyond count as ones that matter
+ADDRESSES = 50_000  # that are remembered of each part
 
 
 class UnreadKind(StrEnum):

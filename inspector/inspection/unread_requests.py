@@ -7,16 +7,17 @@ acknowledged. Both are numbers in the streams, so that it makes no difference in
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from inspector.http.parser import Read
 from inspector.http.tables import Protocol
 from inspector.inspection.located import Placed
-from inspector.table import I32, I64, first_of_each
+from inspector.table import I32, I64, U8, Table, first_of_each, larger
 from inspector.tcp.tables import UNKNOWN, Gap, StreamBlock
 
-KEPT = 100_000  # responses that something is known of, or is still to be found out
+KEPT = 20_000  # responses that something is known of, or is still to be found out
 STREAMS = 10_000  # streams with bytes that belong to no message whose packets are remembered
 PIECES = 32  # packets and gaps remembered of each: the first and the last
 Unread = tuple[
@@ -33,6 +34,17 @@ OTHER = 1 << Protocol.OTHER
 ANSWERS, ENDED = 1 << 16, 1 << 17  # beside the protocols: responses were read; the stream has ended
 
 
+@dataclass(frozen=True, eq=False)
+class MessageRanges(Table):
+    """Where the messages of a block are in their streams: remembered until all of its parts have come."""
+
+    slot: I32
+    stream: I64
+    kind: U8
+    start: I64
+    end: I64
+
+
 class UnreadRequests:
     """By capture and first packet of a response: what became of its request. Without an entry no byte of it was captured."""
 
@@ -45,12 +57,27 @@ class UnreadRequests:
             int, list[tuple[int, int, tuple[int, int]]]
         ] = {}  # by stream: its slot, up to where, for what
         self._waiting = 0
+        self._parts: list[MessageRanges] = []
 
     def add(self, block: StreamBlock, read: Read, placed: Placed | None, acknowledging: Acknowledging) -> None:
-        """Look at a block. placed: beside the messages, None without any. acknowledging: by slot and offset, what the packet
-        with that byte acknowledged of the other direction."""
+        """Look at a part of a block. placed: beside the messages, None without any. acknowledging: by slot and offset, what the
+        packet with that byte acknowledged of the other direction."""
         m = read.messages
-        touched = self._advance(block, read)
+        if not self._parts:
+            self._begin(block)
+        self._count(read)
+        alone = np.flatnonzero((m.kind == 2) & (m.request < 0))
+        if len(alone) and placed is not None:
+            self._ask(alone, m.slot, m.stream, placed, acknowledging(m.slot[alone], m.start[alone]))
+        self._parts.append(MessageRanges(m.slot, m.stream, m.kind, m.start, m.end))
+        if read.last:
+            parts, self._parts = self._parts, []
+            self._look(block, read, MessageRanges.concat(parts))
+
+    def _look(self, block: StreamBlock, read: Read, m: MessageRanges) -> None:
+        """Look at a whole block. read: its last part."""
+        touched = block.runs.slot[first_of_each(block.runs.slot)].astype(np.int64)
+        self._state[read.open_slots, NEXT] = np.maximum(read.open_starts, self._state[read.open_slots, UPTO])
         if len(touched):
             state = self._state[touched]
             left = state[:, NEXT] - state[:, UPTO] > state[:, OWNED]
@@ -61,13 +88,10 @@ class UnreadRequests:
                 asks = m.slot[(m.kind == 1) & np.isin(m.stream, np.fromiter(self._open, np.int64, len(self._open)))]
                 chosen = np.union1d(chosen, asks)
             if len(chosen):
-                self._note(chosen, block, read)
+                self._note(chosen, block, m)
         for slots in (touched, read.open_slots):
             self._state[slots, UPTO] = self._state[slots, NEXT]
         self._state[m.slot, OWNED] = 0
-        alone = np.flatnonzero((m.kind == 2) & (m.request < 0))
-        if len(alone) and placed is not None:
-            self._ask(alone, m.slot, m.stream, placed, acknowledging(m.slot[alone], m.start[alone]))
         if self._asking:
             self._answer(set(block.ends.stream.tolist()))
         self._over(block)
@@ -93,37 +117,41 @@ class UnreadRequests:
         """The input has ended: what was not found out so far never will be."""
         self._answer(set(self._asking))
 
-    def _advance(self, block: StreamBlock, read: Read) -> I64:
-        """The slots with bytes; and in the state how far the parser has gone, and how much of that is in messages."""
-        m, r = read.messages, block.runs
+    def _begin(self, block: StreamBlock) -> None:
+        """Note in the state how far the block goes."""
+        r = block.runs
         first = np.flatnonzero(first_of_each(r.slot))
-        last = np.append(first[1:], len(r.slot)) - 1 if len(first) else first
-        p = read.protocols
-        slots = max((int(s.max()) for s in (r.slot[-1:], read.open_slots[-1:], m.slot, p.slot) if len(s)), default=-1)
-        self._grow(slots + 2)
+        if not len(first):
+            return
+        last = np.append(first[1:], len(r.slot)) - 1
+        self._grow(int(r.slot[-1]) + 2)
         state, begins = self._state, r.slot[first]
         new = first[state[begins, STREAM] != r.stream[first]]
         state[r.slot[new]] = 0
         state[r.slot[new], STREAM] = r.stream[new]
         state[r.slot[new], UPTO] = state[r.slot[new], NEXT] = r.offset[new] - r.gap[new]
         state[begins, NEXT] = np.maximum(state[begins, NEXT], r.offset[last] + r.length[last])
-        state[read.open_slots, NEXT] = np.maximum(read.open_starts, state[read.open_slots, UPTO])
+
+    def _count(self, read: Read) -> None:
+        """Note in the state how much is in messages, and what streams hold."""
+        m, p = read.messages, read.protocols
+        self._grow(max((int(s.max()) for s in (read.open_slots[-1:], m.slot, p.slot) if len(s)), default=-1) + 2)
+        state = self._state
         np.add.at(state[:, OWNED], m.slot, m.end - m.start)
         state[m.slot[m.kind == 2], SEEN] |= ANSWERS
         np.bitwise_or.at(state[:, SEEN], p.slot, 1 << p.protocol.astype(np.int64))
-        return begins.astype(np.int64)
 
     def _grow(self, slots: int) -> None:
         old = len(self._state)
         if slots > old:
-            state = np.zeros((max(slots + 1 & ~1, 2 * old), WIDTH), np.int64)
+            state = np.zeros((max(slots + 1 & ~1, larger(old)), WIDTH), np.int64)
             state[:old] = self._state
             state[old:, STREAM] = -1
             self._state = state
 
-    def _note(self, chosen: I64, block: StreamBlock, read: Read) -> None:
+    def _note(self, chosen: I64, block: StreamBlock, m: MessageRanges) -> None:
         """Remember the packets and gaps of what belongs to no message in these slots."""
-        m, c, r = read.messages, block.chunks, block.runs
+        c, r = block.chunks, block.runs
         some = np.flatnonzero(np.isin(m.slot, chosen))
         some = some[np.lexsort((m.start[some], m.slot[some]))]
         bounds = [np.searchsorted(column, [chosen, chosen + 1]).T for column in (m.slot[some], c.slot, r.slot)]

@@ -1,14 +1,15 @@
-"""What the captures cannot show, in sentences, and the counts that they are made of."""
+"""What the captures cannot show, in sentences."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from inspector.capture.addresses import format_address
 from inspector.capture.carried import carriers, datagrams
 from inspector.capture.quic import QuicConnection
 from inspector.inspection.counts import Tally
+from inspector.inspection.given_up import given_up
+from inspector.inspection.input_counts import Encrypted, InputCounts, plural
 from inspector.inspection.refused import RefusedRoute
 from inspector.lang import _, marked, several
 from inspector.mirror.tables import Reason
@@ -16,59 +17,6 @@ from inspector.views.present import format_endpoint
 
 ROUTES = 3  # named of each kind
 CARRIERS = 5  # named of what is not looked into: the rest is counted
-
-
-@dataclass(frozen=True)
-class Encrypted:
-    """A TLS stream: who opened it, to where, and the server name it asked for."""
-
-    client: str
-    server: str
-    sni: str
-
-
-@dataclass
-class InputCounts:
-    """Counts of the whole input that the exchanges do not hold."""
-
-    packets: int
-    segments: int
-    connections: int
-    protocols: dict[str, int]
-    encrypted: list[Encrypted]
-    cut_packets: int
-    snaplen: int
-    gap_bytes: int
-    conflicts: int
-    unconfirmed: int = 0
-    cut_short: int = 0  # connections closed early, too many were open
-    let_go: int = 0  # exchanges that no longer waited for a copy, too many did
-    unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why
-    near: dict[str, int] = field(default_factory=dict)  # of these, those of proxies, originals and mirrors seen here
-    refused: list[RefusedRoute] = field(default_factory=list)  # connections that a proxy did not get beside an original
-    lost: int = 0  # bytes that no packet brought and no snap length cut off
-    end: tuple[int, bool] | None = None  # time of the last packet, and whether an input is cut off or damaged there
-    damaged: bool = False  # an input was cut short or damaged
-    encapsulated: int = 0  # packets that could not be taken out of their tunnel
-    carried: dict[int, int] = field(default_factory=dict)  # packets by what they are in that is not looked into
-    broken: int = 0  # packets whose headers are damaged or cut off
-    proxied: int = 0  # connections that begin with a PROXY protocol header
-    quic: list[QuicConnection] = field(default_factory=list)
-    hurried: int = 0  # mirrors decided while a rival could still have come
-
-
-def plural(n: int, word: str) -> str:
-    """`1 mirror`, `12 packets`, in the language spoken."""
-    forms = {
-        "mirror": several("{n} mirror", "{n} mirrors", n),
-        "stream": several("{n} stream", "{n} streams", n),
-        "packet": several("{n} packet", "{n} packets", n),
-        "byte": several("{n} byte", "{n} bytes", n),
-        "connection": several("{n} connection", "{n} connections", n),
-        "exchange": several("{n} exchange", "{n} exchanges", n),
-        "TLS connection": several("{n} TLS connection", "{n} TLS connections", n),
-    }
-    return forms[word].format(n=f"{n:,}")
 
 
 REASONS = {
@@ -218,7 +166,7 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
             seen.unconfirmed,
         )
         out.append(said.format(n=plural(seen.unconfirmed, "packet")))
-    return out + _bounds(seen)
+    return out + given_up(seen)
 
 
 def _named(seen: InputCounts) -> bool:
@@ -362,33 +310,6 @@ def kinds(counts: dict[str, int]) -> str:
         "gaps": _("{n} with gaps"),
     }
     return ", ".join(words[kind].format(n=f"{n:,}") for kind, n in counts.items())
-
-
-def _bounds(seen: InputCounts) -> list[str]:
-    """Sentences about what a bound on memory dropped."""
-    out = []
-    if seen.cut_short:
-        out.append(
-            _(
-                "{n} with payload had to be forgotten, the idlest first, since too many were "
-                "open at once: their requests may look unanswered. Capture fewer addresses or ports at a time."
-            ).format(n=plural(seen.cut_short, "connection"))
-        )
-    if seen.let_go:
-        out.append(
-            _(
-                "{n} did not wait for a copy as long as --window says, since too many did: "
-                "a copy sent much later than its original may be missed."
-            ).format(n=plural(seen.let_go, "exchange"))
-        )
-    if seen.hurried:
-        out.append(
-            _(
-                "{n} had to be decided while equal requests were still open, since too many waited: "
-                "one of those may be the true original."
-            ).format(n=plural(seen.hurried, "mirror"))
-        )
-    return out
 
 
 def _encrypted(streams: list[Encrypted]) -> list[str]:

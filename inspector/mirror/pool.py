@@ -18,6 +18,7 @@ from inspector.mirror.signs import number
 from inspector.mirror.tables import NOTHING_HIDDEN, Exchanges, Hidden, Sign
 from inspector.table import I64, Bool
 
+TOGETHER = 3  # how far the members of a transaction are followed: copies, their original, its other copies
 GUARD = 250_000_000  # ns: nothing younger is decided, packets may still be out of order
 AROUND = 10_000_000  # ns: requests closer than this may be paired in another order
 ENOUGH = 30_000  # exchanges that are new, for the pool to be looked at
@@ -82,6 +83,7 @@ class Settler:
         told = np.append(self._told, np.zeros(len(order) - len(self._told), bool))[order]
         rows = Exchanges.merged(parts, order)
         del parts
+        self.pool = Exchanges.empty()  # not beside `rows` while these are judged
         found = find(rows, self.rules.suffix, self.rules.window, self.rules.signs, hidden)
         news = ~told[found.mirrors.mirror]
         if final:
@@ -93,25 +95,42 @@ class Settler:
             self.hurried += int((news & hurried & ~settled).sum())
             settled = hurried
         gone = self._gone(found, waiting, settled, clock)
-        self._make_room(found, waiting, gone)
+        settled = self._make_room(found, waiting, gone, settled, news)
         decided = np.flatnonzero(news & settled)
         told[found.mirrors.mirror[decided]] = True
         stay = np.flatnonzero(~gone & ~waiting)
         self.pool, self._told = rows.take(stay).compact(), told[stay]
         return Decisions(found, decided, gone)
 
-    def _make_room(self, found: Assignment, waiting: Bool, gone: Bool) -> None:
-        """The oldest exchanges that are no mirror's leave a pool that is too large: marked in `gone`, and counted."""
+    def _make_room(self, found: Assignment, waiting: Bool, gone: Bool, settled: Bool, news: Bool) -> Bool:
+        """The oldest exchanges leave a pool that is too large: marked in `gone`, and counted. First those that are no mirror's;
+        where these are too few, mirrors are decided before their time and leave with all that belongs to them. Returns which
+        mirrors are settled then."""
         t = found.mirrors
-        free = ~gone & ~waiting
-        over = int(free.sum()) - self.crowd
+        here = ~gone & ~waiting
+        over = int(here.sum()) - self.crowd
         if over <= 0:
-            return
+            return settled
+        free = here.copy()
         for members in (t.mirror, t.original, t.downstream):
             free[members[members >= 0]] = False
         oldest = np.flatnonzero(free)[:over]
         gone[oldest] = True
         self.let_go += len(oldest)
+        over -= len(oldest)
+        if over <= 0:
+            return settled
+        leave = np.zeros(len(gone), bool)
+        leave[np.flatnonzero(here & ~free)[:over]] = True
+        for _ in range(TOGETHER):
+            mine = leave[t.mirror] & ~waiting[t.mirror]
+            for members in (t.mirror, t.original, t.downstream):
+                mine |= (members >= 0) & leave[members] & ~waiting[t.mirror]
+            for members in (t.mirror, t.original, t.downstream):
+                leave[members[mine & (members >= 0)]] = True
+        gone |= leave & ~waiting
+        self.hurried += int((news & mine & ~settled).sum())
+        return settled | mine
 
     def _settled(self, found: Assignment, waiting: Bool, clock: int, patient: bool) -> Bool:
         """Which mirrors nothing that is still to come can change; without `patient`, requests that are still open do not count

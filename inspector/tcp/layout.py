@@ -198,7 +198,7 @@ PATH, PIECE, KEPT, RING_LIST = 1, 2, 3, 4  # the slot of RING_LIST is the hand o
 RINGS = 4096  # streams of which the last bytes handed out are held: node RING_LIST + r owns ring r, r from 1 on
 RING = 4096  # so many bytes each, in the store at r * RING; retransmissions are compared with them
 FIRST_NODE = RING_LIST + 1 + RINGS
-NODE_COST = 192  # bytes that a held piece counts beside its payload
+NODE_COST = 512  # bytes that a held piece counts beside its payload, about what it takes
 DATA, CUT, END = 0, 1, 2
 (
     N_OFFSET,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.table import larger
 from inspector.tcp import layout as col
 from inspector.tcp.duplicates import WAYS
 from inspector.tcp.keys import rehash
@@ -30,8 +31,8 @@ class TcpOptions:
     keep_total: int = 64 << 20
     empty_connections: int = 1 << 16  # without payload; beyond, the idlest are closed early
     busy_connections: int = 1 << 16  # with payload; beyond, the idlest are closed early
-    closed_connections: int = 1 << 14  # remembered for stray packets
-    reset_connections: int = 1 << 14  # whose RST may still turn out to be refused
+    closed_connections: int = 1 << 13  # remembered for stray packets
+    reset_connections: int = 1 << 13  # whose RST may still turn out to be refused
     chunk_ends: int = 512  # packets listed of a message: so many first and so many last ones
     log_chunks: int = 1 << 20  # chunks held for messages still open; beyond, fewer of each
 
@@ -136,20 +137,20 @@ class Arrays:
         state = self.state
         held = int(state[col.G_HELD_NODES])
         if state[col.G_CONN_ROOM] < 1:
-            self.add_conns(len(self.conns))
+            self.add_conns(larger(len(self.conns)) - len(self.conns))
         if state[col.G_KEY_ROOM] < 8:
-            self.add_keys(len(self.keys))
+            self.add_keys(larger(len(self.keys)) - len(self.keys))
         while 2 * (state[col.G_KEYS] + 8) > len(self.table):
             table = np.zeros((2 * len(self.table), 2), np.int64)
             rehash(self.table, table)
             self.table = table
         if state[col.G_NODE_ROOM] < held + 16:
-            self.add_nodes(len(self.nodes) + held + 16)
+            self.add_nodes(larger(len(self.nodes)) - len(self.nodes) + held + 16)
         used = max(int(state[col.G_OUT]), int(state[col.G_TOUCHED]))
         if len(self.out) - used < held + 16:
-            self.out = grown(self.out, 2 * len(self.out) + held + 16)
+            self.out = grown(self.out, larger(len(self.out)) + held + 16)
         if len(self.done) - state[col.G_DONE] < 4:
-            self.done = grown(self.done, 2 * len(self.done))
+            self.done = grown(self.done, larger(len(self.done)))
 
 
 def chain(rows: I64, link: int, first: int, then: int) -> None:
