@@ -66,9 +66,40 @@ def reset(tcp: Tcp, i: int, s: int) -> None:
     if tcp.conns[c, col.C_LIST] == col.RESET:
         return
     tcp.conns[c, col.C_RESET_TIME] = tcp.seg[col.T_TIME, i]
+    refuse(tcp, i, s)
     for t in range(2 * c, 2 * c + 2):
         tcp.streams[t, col.S_MARK] = max(tcp.streams[t, col.S_TOP], tcp.streams[t, col.S_ACKED])
     relist(tcp, c, col.RESET)
+
+
+@cold
+def refuse(tcp: Tcp, i: int, s: int) -> None:
+    """From which byte on segment i, a RST, shows that its sender did not take the other stream m.
+
+    Its acknowledgement says it. One without is the answer to a packet, and tells it of a sender that has closed, which has
+    acknowledged with its FIN all that it took; of another, what comes later.
+    """
+    m = s ^ 1
+    at = max(tcp.streams[m, col.S_TOP], tcp.streams[m, col.S_ACKED])
+    if tcp.streams[m, col.S_BASED] == 0:
+        return
+    if tcp.seg[col.T_FLAGS, i] & col.ACK != 0:
+        said = tcp.streams[m, col.S_NEXT] + ahead(tcp, m, tcp.seg[col.T_ACK, i])
+        if tcp.streams[m, col.S_ACKED] <= said <= at:
+            at = said
+    elif tcp.streams[s, col.S_ENDING] == col.HOW_FIN and tcp.streams[m, col.S_ACKED] != col.NONE:
+        at = tcp.streams[m, col.S_ACKED]
+    tcp.streams[m, col.S_REFUSED] = at
+
+
+@cold
+def came_before(tcp: Tcp, i: int, s: int) -> None:
+    """Segment i of a connection with a RST was captured behind it and bears an earlier time: several interfaces were written
+    late, and what it brings was not refused."""
+    if tcp.streams[s, col.S_REFUSED] == col.FAR or tcp.seg[col.T_TIME, i] >= tcp.conns[s >> 1, col.C_RESET_TIME]:
+        return
+    stop = tcp.streams[s, col.S_NEXT] + ahead(tcp, s, tcp.seg[col.T_SEQ, i]) + tcp.seg[col.T_LENGTH, i]
+    tcp.streams[s, col.S_REFUSED] = max(tcp.streams[s, col.S_REFUSED], stop)
 
 
 @cold
@@ -77,6 +108,8 @@ def went_on(tcp: Tcp, s: int) -> None:
     c = s >> 1
     if tcp.streams[s ^ 1, col.S_ACKED] > tcp.streams[s ^ 1, col.S_MARK]:
         tcp.state[col.G_IGNORED] += 1
+        tcp.streams[s, col.S_REFUSED] = col.FAR
+        tcp.streams[s ^ 1, col.S_REFUSED] = col.FAR
         relist(tcp, c, col.BUSY if tcp.conns[c, col.C_PAYLOAD] != 0 else col.EMPTY)
 
 
@@ -88,3 +121,6 @@ def settle_reset(tcp: Tcp, c: int) -> None:
     for s in range(2 * c, 2 * c + 2):
         if tcp.streams[s, col.S_ENDED] == 0:
             end_stream(tcp, s, col.HOW_RST, tcp.conns[c, col.C_RESET_TIME])
+            if tcp.conns[c, col.C_NEW_FROM] == 0:  # each packet from now on is looked at: see `openings.goes_on`
+                tcp.conns[c, col.C_NEW_FROM] = s
+                tcp.conns[c, col.C_NEW_NUMBER] = -1

@@ -10,7 +10,7 @@ from inspector.tcp.deliver import end_stream, tell_ends
 from inspector.tcp.keys import add_join, add_pair, append, remove_keys, unlink
 from inspector.tcp.layout import Tcp
 from inspector.tcp.nat import join_answer, join_numbers, set_client, set_server, set_wire
-from inspector.tcp.openings import CONFIRMED, IGNORED, SAME, judge
+from inspector.tcp.openings import CONFIRMED, GOES_ON, IGNORED, SAME, judge
 from inspector.tcp.out_of_order import give_up, stop_waiting
 
 
@@ -25,6 +25,7 @@ def clear_stream(tcp: Tcp, s: int, number: int) -> None:
     tcp.streams[s, col.S_FAR] = -1
     tcp.streams[s, col.S_FAR_ACK] = -1
     tcp.streams[s, col.S_LIMIT] = col.FAR
+    tcp.streams[s, col.S_REFUSED] = col.FAR
     tcp.streams[s, col.S_FORGET] = col.NONE
     tcp.streams[s, col.S_RELEASED] = -1
 
@@ -103,6 +104,8 @@ def assign(tcp: Tcp, i: int, s: int) -> int:
             return 0
         if found == CONFIRMED:
             return open_anew(tcp, i, s)
+        if found == GOES_ON:
+            return continue_anew(tcp, i, s)
         close(tcp, s >> 1, col.HOW_REUSED, tcp.seg[col.T_TIME, i])
         s = 0
     if opening and flags & col.ACK != 0:
@@ -145,6 +148,19 @@ def open_anew(tcp: Tcp, i: int, s: int) -> int:
     if acked >= 0:
         begin_at(tcp, known ^ 1, acked)
         tcp.conns[c, col.C_HANDSHAKE] = 1
+    return slot
+
+
+@cold
+def continue_anew(tcp: Tcp, i: int, s: int) -> int:
+    """Segment i goes on with stream s, whose end by a RST has been passed on: what follows is read as a connection of its own,
+    joined late. Returns the slot of the segment there."""
+    old = s >> 1
+    reply = tcp.conns[old, col.C_CLIENT] != s
+    close(tcp, old, col.HOW_RST, tcp.conns[old, col.C_RESET_TIME])
+    slot = join_numbers(tcp, i)
+    if slot == 0:
+        slot = create(tcp, i, reply)
     return slot
 
 

@@ -154,6 +154,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_FIRST,
     S_TOP,  # highest offset seen
     S_MARK,  # what was seen or acknowledged when a RST came
+    S_REFUSED,  # its receiver has reset the connection without the bytes from here on, FAR where it has not: see `refused_from`
     S_FAR,  # the last sequence number far from the others, -1 where none
     S_FAR_ACK,  # the same of an acknowledgement of this stream
     S_STARTED,
@@ -190,7 +191,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_TAKEN,  # consumed up to here, told by release()
     S_RELEASED,  # number of the feed that this was reported after
     S_WIDTH,
-) = range(43)
+) = range(44)
 
 # nodes[n, N_*]: held pieces; rows before FIRST_NODE have special uses
 LEVELS = 6

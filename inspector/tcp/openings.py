@@ -16,6 +16,7 @@ SAME = 0  # the segment is of the connection that is there
 IGNORED = 1  # so far nothing shows that anybody minded it
 ANOTHER = 2  # it opens another connection
 CONFIRMED = 3  # it shows that the SYN that was noted has opened one
+GOES_ON = 4  # it goes on with a connection that a RST was taken to have ended
 
 
 @cold
@@ -69,6 +70,16 @@ def confirms(tcp: Tcp, i: int, s: int) -> bool:
 
 
 @cold
+def goes_on(tcp: Tcp, i: int, s: int) -> bool:
+    """Whether segment i has new bytes where stream s was ended by a RST. Who sends them knows of no reset: its own end did not
+    send the RST, or has challenged it (RFC 5961 section 3.2), or never got it."""
+    if tcp.streams[s, col.S_ENDED] != col.HOW_RST or tcp.seg[col.T_LENGTH, i] == 0:
+        return False
+    beyond = distance(tcp.seg[col.T_SEQ, i], (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK)
+    return tcp.seg[col.T_FLAGS, i] & (col.SYN | col.RST) == 0 and 0 <= beyond <= col.AHEAD
+
+
+@cold
 def judge(tcp: Tcp, i: int, s: int) -> int:
     """What segment i, whose addresses lead to stream s, is there. Precondition: it is a SYN, or one was noted before."""
     c = s >> 1
@@ -76,6 +87,8 @@ def judge(tcp: Tcp, i: int, s: int) -> int:
     answer = flags & col.ACK != 0
     if confirms(tcp, i, s):
         return CONFIRMED
+    if tcp.conns[c, col.C_LIST] == col.CLOSED and goes_on(tcp, i, s):
+        return GOES_ON
     if flags & col.SYN == 0 or flags & col.RST != 0:
         return SAME
     isn1 = (tcp.seg[col.T_SEQ, i] + 1) & MASK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspector.kernels.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp import layout as col
-from inspector.tcp.accept import ahead, outlying, probe, reset, went_on
+from inspector.tcp.accept import ahead, came_before, outlying, probe, reset, went_on
 from inspector.tcp.deliver import add_gap, differs_handed, emit, end_stream, relist, tell_ends
 from inspector.tcp.flows import wait_at_source
 from inspector.tcp.keys import remove_keys
@@ -238,6 +238,7 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
         else:
             peer = acknowledge(tcp, i, s, seq)
         if tcp.conns[s >> 1, col.C_LIST] == col.RESET:
+            came_before(tcp, i, s)
             went_on(tcp, s)
     if length > 0 or flags & col.FIN != 0:
         at = tcp.streams[s, col.S_NEXT] + distance(

@@ -325,6 +325,14 @@ class Tracker:
         """The highest offset of each stream that the other side acknowledged so far; UNKNOWN where it did not."""
         return self.arrays.streams[np.asarray(slots, np.int64), col.S_ACKED]
 
+    def refused(self, slots: NDArray[np.integer[Any]]) -> tuple[I64, NDArray[np.bool_]]:
+        """From which offset on each stream's receiver refused it with a RST, FAR where it did not; and whether that RST may still
+        turn out to have had no effect."""
+        slots = np.asarray(slots, np.int64)
+        rows = self.arrays.streams[slots]
+        at = np.where(rows[:, col.S_REFUSED] == col.FAR, col.FAR, np.maximum(rows[:, col.S_REFUSED], rows[:, col.S_ACKED]))
+        return at, self.arrays.conns[slots >> 1, col.C_LIST] == col.RESET
+
     def stream_numbers(self, slots: I64) -> I64:
         """The number of the stream in each slot, -1 where there is none any more."""
         return self.arrays.streams[slots, col.S_ID] - 1
