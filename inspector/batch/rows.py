@@ -151,7 +151,7 @@ def exchange_columns(x: ExchangeColumns) -> dict[str, Any]:
     for name in ("request_time", "response_time", "response_end_time"):
         columns[name] = _moments(getattr(x, name))
     columns["duration_ns"] = _spans(x.duration)
-    columns["gap_bytes"] = [sum(g.bytes for g in gaps) for gaps in x.gaps]
+    columns["gap_bytes"] = [sum(g.bytes for g in gaps if g.reason != "reset") for gaps in x.gaps]
     for name in ("request_packets", "response_packets"):
         columns[name] = _lists(getattr(x, name))
     return columns

@@ -46,6 +46,7 @@ class Fact(IntFlag):
     HEAD_TOO_LONG = 65536  # the head is longer than the limit: its fields are those before it
     CLOSE = 131072  # Connection: close (or HTTP/1.0 without keep-alive)
     BAD_LINE = 524288  # a request line that RFC 9112 section 3 calls invalid: blanks in the target, or too many
+    REFUSED = 1048576  # all of it came when its receiver had reset the connection: set where tcp and http meet
     BAD_CHUNK = 262144  # chunked framing that cannot be read: the stream is lost until it is found again
 
 

@@ -12,6 +12,7 @@ from inspector.inspection.located import Placed
 from inspector.mirror.groups import member
 from inspector.mirror.tables import Exchanges, Lossy
 from inspector.table import I64, U8, Bool, first_of_each
+from inspector.tcp.layout import FAR
 from inspector.tcp.tables import UNKNOWN
 
 KEPT = 1 << 17  # streams with loss that are remembered apart
@@ -32,17 +33,20 @@ class News:
     unended: list[I64] = field(default_factory=list)  # streams that were open when the capture ended
     ended: list[I64] = field(
         default_factory=list
-    )  # (2, n): streams that have ended, and how far they were acknowledged
+    )  # (3, n): streams that have ended, how far they were acknowledged, and from where on refused with a RST (FAR: not)
 
 
 @dataclass(frozen=True)
 class Acks:
     """Streams that messages were found in and that are open: slot (ascending), number, and how far it was acknowledged
-    (UNKNOWN: not at all)."""
+    (UNKNOWN: not at all). refused: from where on its receiver refused it with a RST, FAR where it did not; unsettled: that RST
+    may still turn out to have had no effect."""
 
     slot: I64
     stream: I64
     offset: I64
+    refused: I64
+    unsettled: Bool
 
 
 class Noted:
@@ -101,7 +105,7 @@ class Assembler:
         pile = Pile(news.messages, news.placed)
         self.fresh = 0
         gone = np.concatenate([np.empty(0, np.int64), *news.unanswered])
-        ends = np.concatenate([np.empty((2, 0), np.int64), *news.ended], axis=1)
+        ends = np.concatenate([np.empty((3, 0), np.int64), *news.ended], axis=1)
         ended = pending = Exchanges.empty()
         self.held = 0
         if not len(pile):
@@ -109,12 +113,13 @@ class Assembler:
             return ended, pending
         asks, ids, asked, stream = (pile.column(name) for name in ("kind", "id", "request", "stream"))
         asks = asks == 1
-        acked, open_streams = _acked(pile, ends, acks)
+        acked, open_streams, refused, unsettled = _acked(pile, ends, acks)
         answers = asked[~asks]
         waits = asks & ~member(ids, answers[answers >= 0])
         if len(gone):
             waits &= ~member(ids, gone)
-        late = ~asks & ~acked & open_streams & (pile.column("last_time") > clock - self.ack_wait)
+        late = ~asks & ~acked & open_streams
+        late &= (pile.column("last_time") > clock - self.ack_wait) | (unsettled & (refused > 0))
         waits |= late
         if late.any():
             waits |= asks & member(ids, asked[late & (asked >= 0)])
@@ -122,10 +127,14 @@ class Assembler:
             waits[:] = False
         lossy = self._lossy(np.where(asks, pile.column("mate"), stream))
         still, done = np.flatnonzero(waits), np.flatnonzero(~waits)
-        ended = join(pile, lossy, acked, done)
+        ended = join(pile, lossy, acked, refused, done)
         messages, placed = pile.rows(still)
         pending = join(
-            Pile([messages], [placed]), lossy[still] | np.uint8(Lossy.UNENDED), acked[still], np.arange(len(still))
+            Pile([messages], [placed]),
+            lossy[still] | np.uint8(Lossy.UNENDED),
+            acked[still],
+            np.zeros(len(still), np.int64),
+            np.arange(len(still)),
         )
         # A request can be given up before its own end is seen: keep the news for its row.
         gone = gone[~member(gone, ids)]
@@ -148,20 +157,29 @@ def _stretches(values: I64) -> tuple[I64, I64]:
     return starts, np.diff(starts, append=len(values))
 
 
-def _acked(pile: Pile, ends: I64, acks: Acks) -> tuple[Bool, Bool]:
-    """Which messages the other side acknowledged to their end, and which belong to streams that are still open."""
+def _acked(pile: Pile, ends: I64, acks: Acks) -> tuple[Bool, Bool, I64, Bool]:
+    """Of each message: was it acknowledged to its end, is its stream still open, how many of its bytes its receiver refused
+    with a RST, and may that RST still turn out to have had no effect?"""
     starts, counts = _stretches(pile.column("stream"))
     slot, stream = pile.column("slot")[starts], pile.column("stream")[starts]
     at = np.minimum(np.searchsorted(acks.slot, slot), max(len(acks.slot) - 1, 0))
     still = acks.stream[at] == stream if len(acks.slot) else np.zeros(len(starts), bool)
-    offset = np.where(still, acks.offset[at], UNKNOWN) if len(acks.slot) else np.full(len(starts), UNKNOWN)
+    offset, refused = np.full(len(starts), UNKNOWN), np.full(len(starts), FAR)
+    unsettled = np.zeros(len(starts), bool)
+    if len(acks.slot):
+        offset, refused = np.where(still, acks.offset[at], offset), np.where(still, acks.refused[at], refused)
+        unsettled = still & acks.unsettled[at]
     if ends.shape[1]:
         ends = ends[:, np.argsort(ends[0], kind="stable")]
         at = np.minimum(np.searchsorted(ends[0], stream), ends.shape[1] - 1)
         found = ends[0][at] == stream
         still &= ~found
-        offset = np.where(found, ends[1][at], offset)
-    return np.repeat(offset, counts) >= pile.column("end"), np.repeat(still, counts)
+        offset, refused = np.where(found, ends[1][at], offset), np.where(found, ends[2][at], refused)
+    start, end = pile.column("start"), pile.column("end")
+    bytes_refused = np.zeros(len(start), np.int64)
+    if (refused != FAR).any():
+        bytes_refused = np.maximum(end - np.maximum(np.repeat(refused, counts), start), 0)
+    return np.repeat(offset, counts) >= end, np.repeat(still, counts), bytes_refused, np.repeat(unsettled, counts)
 
 
 PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other", 6: "proxy", 7: "websocket"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.http.tables import Messages
+from inspector.http.tables import Fact, Messages
 from inspector.inspection.located import PLACE_COLUMNS, Placed
 from inspector.kernels.gather import take
 from inspector.mirror.groups import in_time
@@ -72,10 +72,10 @@ class Pile:
         return Messages.merged(self.messages, index), Placed.merged(self.placed, index)
 
 
-def join(pile: Pile, lossy: U8, acked: Bool, rows: I64) -> Exchanges:
+def join(pile: Pile, lossy: U8, acked: Bool, refused: I64, rows: I64) -> Exchanges:
     """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
 
-    lossy (Lossy), acked: (n,) beside the messages. rows: those to join. An exchange has its first message's id.
+    lossy (Lossy), acked, refused (bytes): (n,) beside the messages. rows: those to join. An exchange has its first message's id.
     """
     if not len(rows):
         return Exchanges.empty()
@@ -102,6 +102,13 @@ def join(pile: Pile, lossy: U8, acked: Bool, rows: I64) -> Exchanges:
     columns |= pile.taken({"status": "status"} | answers, response)
     columns["lossy"] = lossy[first]
     columns["acknowledged"] = np.where(response >= 0, acked[response], False)
+    if refused.any():
+        whole = refused >= pile.column("end") - pile.column("start")
+        whole &= refused > 0
+        for side, of in (("request", request), ("response", response)):
+            columns[f"{side}_facts"] |= np.where((of >= 0) & whole[of], np.uint32(Fact.REFUSED), np.uint32(0))
+    columns["request_refused"] = np.where(request >= 0, refused[request], 0)
+    columns["response_refused"] = np.where(response >= 0, refused[response], 0)
     columns["text"] = pile.runs("text", request)
     columns["request_packets"] = pile.runs("packets", request)
     columns["response_packets"] = pile.runs("packets", response)

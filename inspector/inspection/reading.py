@@ -181,7 +181,7 @@ class Reading:
         numbers = self.tracker.stream_numbers(slots)
         self._heard[slots[numbers < 0]] = False
         slots, numbers = slots[numbers >= 0], numbers[numbers >= 0]
-        acks = Acks(slots, numbers, self.tracker.acknowledged(slots))
+        acks = Acks(slots, numbers, self.tracker.acknowledged(slots), *self.tracker.refused(slots))
         if final:
             self._quic()
         clock = self.clock if self.follow is None else self.clock + self._idle(time.monotonic())
@@ -206,17 +206,18 @@ class Reading:
         """Read what the tracker gave. A block of very many messages is passed on in several steps: each takes memory."""
         tracker, parts = self.tracker, self.parser.portions(streams, self.tracker.synced)
         self._lossy(streams)
-        acked = self._ended(streams.ends)
+        ended = self._ended(streams.ends)
         no_runs, no_ends = streams.runs.empty(), streams.ends.empty()
         while True:
             with self.timed("http"):
                 read = next(parts)
             self._read(streams, read)
+            self._news.ended.append(ended)  # of every part: it is kept for messages that are there
             if read.last:
                 break
             self.understood.add(no_runs, no_ends, NOTHING, read, tracker.streams)
             yield self._take(False)
-        self.understood.add(streams.runs, streams.ends, acked, read, tracker.streams)
+        self.understood.add(streams.runs, streams.ends, ended[1], read, tracker.streams)
         tracker.forget(read.open_slots, read.open_starts)
         tracker.release(read.consumed_slots, read.consumed)
 
@@ -237,15 +238,14 @@ class Reading:
         self.unread_requests.add(streams, read, placed, self.tracker.acknowledging)
 
     def _ended(self, ends: Ends) -> I64:
-        """Note the streams that ended; how far each was acknowledged."""
+        """Note the streams that ended; of each, how far it was acknowledged, and from where on it was refused: News.ended."""
         acked = self.tracker.acknowledged(ends.slot)
-        self._news.ended.append(np.stack([ends.stream, acked]))
         # The other side had bytes that no packet here brought (a FIN counts one): what they said was lost, not unsaid.
         unseen = ends.stream[acked > ends.offset + 1]
         self._news.cut.append(unseen)
         self._news.lost.append(unseen)
         self._news.unended.append(ends.stream[ends.how == End.CAPTURE])
-        return acked
+        return np.stack([ends.stream, acked, self.tracker.refused(ends.slot)[0]])
 
     def _lossy(self, streams: StreamBlock) -> None:
         """Note the streams that lack bytes. What the snap length cut off may have been a whole response."""

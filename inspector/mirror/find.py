@@ -331,6 +331,11 @@ def _judge(w: _Work, lone: Bool, again: I64, hidden: Hidden) -> Mirrors:
         js_of, ds_of = Grouped(js[by_time[oj]], of_j[oj]), Grouped(rows[od], of_d[od])
         verdict.judge(js_of, ds_of, cases, lines, grounds, verdict.crowd())
         _lost(w, m, o, d, sure, judged)
+    # What its receiver refused with a RST was passed on to nobody, whatever the downstream was given.
+    refused = answered & (e.response_facts[m] & np.uint32(Fact.REFUSED) != 0)
+    already = refused & (judged & 15 == int(Verdict.DISCARDED))
+    judged[already] |= int(Proof.TIME) << 4
+    judged[refused & ~already] = verdict.discarded(Proof.TIME, Delivered.UNKNOWN)
     what, proof, reason, delivered = verdict.unpack(judged)
     # That a proxy answers by itself is reported by a failure; a success without an upstream response was lost above.
     unsaid = (delivered == int(Delivered.PROXY)) & (o >= 0) & (e.status[o] < 0) & (e.status[d] < verdict.FAILED)

@@ -148,6 +148,8 @@ class Exchanges(Table):
     response_hash: U64
     request_gap: I64
     response_gap: I64
+    request_refused: I64  # bytes, head included, that its receiver had refused with a RST: they reached nobody
+    response_refused: I64
     acknowledged: Bool  # the client acknowledged the response's last byte seen
     method: U64
     target: U64

@@ -67,7 +67,7 @@ def _leg(x: ExchangeView) -> list[Any]:
         x.response_body_bytes,
         guard(x.response_body_hash),
         "true" if x.complete else "false",
-        sum(g.bytes for g in x.gaps),
+        sum(g.bytes for g in x.gaps if g.reason != "reset"),
     ]
 
 

@@ -345,7 +345,15 @@ class _Teller:
         else:
             says.append(_("Only a part of it was seen: it was cut off, or lost from the capture."))
         more = []
-        if not self.m.acknowledged:
+        refused = sum(gap.bytes for gap in x.gaps if gap.side == "response" and gap.reason == "reset")
+        if refused:
+            fact = _(
+                "{n} bytes of it arrived after the reset: the proxy's side refused them, nobody can have passed them on."
+            )
+            fact = fact.format(n=f"{refused:,}")
+            if w.ended is not None and w.ended.flags & RST:
+                more = [(w.ended.capture, w.ended.packet)]
+        elif not self.m.acknowledged:
             fact = _("No packet was seen that acknowledges its last byte.")
         elif w.acknowledged is not None:
             fact = _("{proxy} acknowledges it in packet {packet}: TCP on the proxy's side has received it.")

@@ -118,6 +118,12 @@ def _whose(case: Case, d: ExchangeView) -> str:
 def _time(case: Case) -> list[str]:
     """Proof by time: the client had its answer first."""
     m, d, x = case.m, case.m.downstream, case.m.mirror
+    if (d is None or not answered_first(d, x)) and any(g.side == "response" and g.reason == "reset" for g in x.gaps):
+        return [
+            _(
+                "Time: the proxy had reset the connection to the mirror: nothing of its response can have been passed on."
+            )
+        ]
     if d is None:
         return []
     if not answered_first(d, x):

@@ -218,7 +218,7 @@ def _body(x: ExchangeView, side: str) -> str:
         return ""
     if side == "request" and not size:
         return ""  # most have none: not worth a word
-    if not x.complete or any(g.side == side for g in x.gaps):
+    if not x.complete or any(g.side == side and g.reason != "reset" for g in x.gaps):
         return _("{size} B seen").format(size=f"{size:,}")
     return _("{size} B").format(size=f"{size:,}") if size else _("no body")
 
@@ -272,6 +272,8 @@ def lost(leg: str, gap: GapView) -> str:
         ("request", "lost"): _("{leg}: {n} bytes of the request were lost from the capture"),
         ("request", "snaplen"): _("{leg}: {n} bytes of the request were cut by the snap length"),
         ("response", "lost"): _("{leg}: {n} bytes of the response were lost from the capture"),
+        ("request", "reset"): _("{leg}: {n} bytes of the request arrived after the reset"),
+        ("response", "reset"): _("{leg}: {n} bytes of the response arrived after the reset"),
         ("response", "snaplen"): _("{leg}: {n} bytes of the response were cut by the snap length"),
     }
     said = sentences.get((gap.side, gap.reason), _("{leg}: {n} bytes are missing"))

@@ -330,7 +330,9 @@ class Tracker:
         turn out to have had no effect."""
         slots = np.asarray(slots, np.int64)
         rows = self.arrays.streams[slots]
-        at = np.where(rows[:, col.S_REFUSED] == col.FAR, col.FAR, np.maximum(rows[:, col.S_REFUSED], rows[:, col.S_ACKED]))
+        at = np.where(
+            rows[:, col.S_REFUSED] == col.FAR, col.FAR, np.maximum(rows[:, col.S_REFUSED], rows[:, col.S_ACKED])
+        )
         return at, self.arrays.conns[slots >> 1, col.C_LIST] == col.RESET
 
     def stream_numbers(self, slots: I64) -> I64:

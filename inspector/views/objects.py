@@ -15,7 +15,7 @@ class GapView:
 
     side: str  # "request" or "response"
     bytes: int
-    reason: str  # "lost" or "snaplen"
+    reason: str  # "lost", "snaplen", or "reset": captured, but its receiver had reset the connection
 
 
 @dataclass(frozen=True, slots=True)

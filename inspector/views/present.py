@@ -175,6 +175,9 @@ class Presenter:
         ):
             for i in np.flatnonzero(missing > 0).tolist():
                 out[i].append(GapView(side, int(missing[i]), "snaplen" if int(facts[i]) & Fact.CUT else "lost"))
+        for side, refused in (("request", e.request_refused[rows]), ("response", e.response_refused[rows])):
+            for i in np.flatnonzero(refused > 0).tolist():
+                out[i].append(GapView(side, int(refused[i]), "reset"))
         return out
 
     def mirror_columns(self, rows: I64, first_number: int) -> MirrorColumns:

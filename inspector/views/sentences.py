@@ -27,6 +27,7 @@ COPY_BEFORE = marked("the proxy sends the copy to {server}, {lag} before the ori
 GIVEN_ANY = marked("the downstream is given a response: {reply}")
 JUDGED = marked("{said} (judged for each of {n} downstream requests that it could be)")
 OF_THE_COPY = marked("{said}; its body is the copy's ({digest})")
+REFUSED = marked("{said}; the proxy refused {n} bytes of it with a RST: they reached nobody")
 ANOTHER = marked("{said}; the original was answered with {reply}")
 GIVEN = {
     "original": marked("the downstream is given what the original was answered: {reply}"),
@@ -40,8 +41,8 @@ LONGEST = 500  # characters of a sentence
 
 # Outer sentences before those that they hold, longer ones before those that begin alike.
 TEMPLATES = (
-    ANOTHER, OF_THE_COPY, JUDGED, *GIVEN.values(), GIVEN_ANY, ANSWERED, ARRIVES, LAST, ASKS, ORIGINAL, COPY_AFTER, COPY_BEFORE,
-    COPY, SILENT, ENDS, CUT_OFF, REPLY_SEEN, REPLY,
+    ANOTHER, REFUSED, OF_THE_COPY, JUDGED, *GIVEN.values(), GIVEN_ANY, ANSWERED, ARRIVES, LAST, ASKS, ORIGINAL, COPY_AFTER,
+    COPY_BEFORE, COPY, SILENT, ENDS, CUT_OFF, REPLY_SEEN, REPLY,
 )  # fmt: skip
 
 
@@ -191,7 +192,12 @@ class Witness:
         owner, rows = steps.add(original, answer)
         steps.says += self.answered.all([replies[k] for k in rows])
         owner, rows = steps.add(mirror, answer)
-        steps.says += self.arrives.all([replies[k] for k in rows])
+        said = self.arrives.all([replies[k] for k in rows])
+        for i, k in enumerate(rows):
+            refused = sum(g.bytes for g in x.gaps[k] if g.side == "response" and g.reason == "reset")
+            if refused:
+                said[i] = _(REFUSED).format(said=said[i], n=f"{refused:,}")
+        steps.says += said
         owner, rows = steps.add(mirror, np.where(x.response_packets.lengths > 1, last, -1))
         steps.says += [_(LAST)] * len(rows)
         owner, rows = steps.add(downstream, answer)

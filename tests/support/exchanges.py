@@ -68,7 +68,7 @@ def exchange(
         "status": status if answered else -1, "attempt": attempt,
         "request_bytes": len(sent), "response_bytes": len(body) if answered else 0,
         "request_hash": hash_bytes(sent), "response_hash": hash_bytes(body) if answered else 0,
-        "request_gap": 0, "response_gap": 0, "acknowledged": answered,
+        "request_gap": 0, "response_gap": 0, "request_refused": 0, "response_refused": 0, "acknowledged": answered,
         "trace": hash_bytes(trace.encode()) if trace else 0, "span": hash_bytes(span.encode()) if span else 0,
         "parent": hash_bytes(parent.encode()) if parent else 0, "headers": hash_bytes(headers.encode()),
         "text": b"".join(raw), "request_packets": [1], "response_packets": [2] if answered else [],

@@ -38,7 +38,7 @@ def exchanges(n: int, rng: np.random.Generator) -> Exchanges:
         columns[name] = np.array([sum(map(len, row[: k + 1])) for row in words], np.int32)
     for name in ("request_facts", "response_facts"):
         columns[name] = rng.integers(0, 1 << 19, n).astype(np.uint32) | rng.integers(0, 2, n).astype(np.uint32)
-    for name in ("request_gap", "response_gap"):
+    for name in ("request_gap", "response_gap", "request_refused", "response_refused"):
         columns[name] = np.where(rng.random(n) < 0.3, rng.integers(0, 2000, n), 0)
     asked, answered = rng.random(n) < 0.8, rng.random(n) < 0.8
     start = rng.integers(0, 2**62, n)
