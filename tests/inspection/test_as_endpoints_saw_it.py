@@ -24,12 +24,12 @@ from inspector.seq import MASK, distance
 MS, SECOND = 1_000_000, 1_000_000_000
 SHARED = CAPTURES.parent.parent / "shared"
 LARGEST = 300_000  # bytes of a file
-FRAMES = 400  # of these, so many packets: a longer capture is cut off there
+FRAMES = 250  # of these, so many packets: a longer capture is cut off there
 NAMES = sorted(p.name for p in CAPTURES.glob("*.pcap*") if p.stat().st_size < LARGEST)
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 KINDS = ("stray SYN", "old SYN", "second SYN,ACK", "RST outside", "challenged RST", "probe", "old ACK")
 STEPS = [-86_400 * SECOND, -2 * SECOND, -100 * MS, -2 * MS, MS // 2, 100 * MS, 30 * SECOND, 700 * SECOND]
-EXAMPLES = int(os.environ.get("INSPECTOR_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("INSPECTOR_EXAMPLES", "8"))
 
 
 @cache
@@ -177,7 +177,9 @@ def ignored(kind: str, frames: Sequence[Frame], f: Frame, back: bool, away: int)
 
 def try_ignored(name: str, data: st.DataObject) -> None:
     s = scene(name)
-    f = data.draw(st.sampled_from([f for f in s.frames if f.sport]), label="behind")
+    tcp = [f for f in s.frames if f.sport]
+    assume(tcp)
+    f = data.draw(st.sampled_from(tcp), label="behind")
     kind = data.draw(st.sampled_from(KINDS), label="kind")
     away = data.draw(st.sampled_from([-(1 << 26), 1 << 26, 1 << 30, (1 << 31) - 99]), label="away")
     packet = ignored(kind, s.frames, f, data.draw(st.booleans(), label="back"), away)
@@ -189,11 +191,13 @@ def try_ignored(name: str, data: st.DataObject) -> None:
 
 def try_step(name: str, data: st.DataObject) -> None:
     s = scene(name)
+    assume(len(s.frames) > 1)
     k = data.draw(st.integers(1, len(s.frames) - 1), label="from")
     step = data.draw(st.sampled_from(STEPS), label="step")
     frames = [replace(f, time=f.time + step) if f.number > k else f for f in s.frames]
     before, after = plain(name), whole(inspected(s.link, frames))
-    assert messages(after[0]) == messages(before[0])
+    if not any("False)" in x for x in before[0]):  # behind a gap, what confirms a message is looked for by time as well
+        assert messages(after[0]) == messages(before[0])
     for key, m in after[1].items():
         old = before[1].get(key)
         if old is not None and "unproven" not in (m.verdict, old.verdict):
