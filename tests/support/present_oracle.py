@@ -73,6 +73,9 @@ class Dull:
         ):
             if missing[row] > 0:
                 out.append(GapView(side, int(missing[row]), "snaplen" if int(facts[row]) & Fact.CUT else "lost"))
+        for side, refused in (("request", self.e.request_refused), ("response", self.e.response_refused)):
+            if refused[row] > 0:
+                out.append(GapView(side, int(refused[row]), "reset"))
         return out
 
     def mirror(self, j: int, number: int) -> MirrorView:
@@ -151,7 +154,11 @@ def evidence(
     if original is not None and original.response_packets:
         show(original, original.response_packets, 0, f"the original is answered: {reply(original)}")
     if mirror.response_packets:
-        show(mirror, mirror.response_packets, 0, f"the copy's response begins to arrive at the proxy: {reply(mirror)}")
+        says = f"the copy's response begins to arrive at the proxy: {reply(mirror)}"
+        for gap in mirror.gaps:
+            if (gap.side, gap.reason) == ("response", "reset"):
+                says += f"; the proxy refused {gap.bytes:,} bytes of it with a RST: they reached nobody"
+        show(mirror, mirror.response_packets, 0, says)
         if len(mirror.response_packets) > 1:
             show(mirror, mirror.response_packets, -1, "the last of the copy's response that was seen")
     if downstream is not None and downstream.response_packets:
