@@ -103,10 +103,6 @@ LIMITS = (
           'Requests that nobody has answered yet wait up to this number on all connections together. Beyond, each '
           'connection keeps its latest one and the others are reported as unanswered; "Not seen" counts them.'),
           True, 1, 1 << 24),
-    Limit("acknowledged-places", 1 << 13, "streams", "inspector.http.layout:BOOKS", marked(
-          'After lost bytes a message is taken up again only where the other side has acknowledged. For this number of '
-          'streams the last 96 acknowledged places are remembered, for all others 6. Beyond, the stream that was given its '
-          'list first is cut to 6; what is not found again counts as lost bytes under "Not seen".')),
     Limit("head-bytes", 64 * KIB, "bytes", f"{_HTTP}head_limit", marked(
           "A message's start line and header lines are read up to this size. Beyond, only the header lines before it count,"
           " and the message carries the fact HEAD_TOO_LONG."), True, KIB, 16 * MIB),

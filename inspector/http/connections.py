@@ -70,6 +70,7 @@ def read_in_turn(http: Http, i: int, c: int, asking: int, data: U8, line: U8) ->
                 http.active[i, col.A_CHUNKS + side + 1],
                 http.active[i, col.A_CHUNKS + 1 - side],
                 http.active[i, col.A_CHUNKS + 2 - side],
+                http.active[i, col.A_ALONE + side],
             )
             run, run_end = http.active[i, col.A_RUNS + side], http.active[i, col.A_RUNS + side + 1]
             came_to = read_stream(http, 2 * c + side, data, run, run_end, near, line, ceiling)
@@ -113,7 +114,9 @@ def read_connection(http: Http, i: int, data: U8, line: U8) -> int:
         s = 2 * c + side
         if http.active[i, col.A_HOW + side] != 0:
             end_stream(http, s, http.active[i, col.A_HOW + side], http.active[i, col.A_END + side])
-        carry_peers(http, s, http.active[i, col.A_CHUNKS + side], http.active[i, col.A_CHUNKS + side + 1])
+        carry_peers(
+            http.state, s, http.chunks, http.active[i, col.A_CHUNKS + side], http.active[i, col.A_CHUNKS + side + 1]
+        )
     settle(http, c)
     return 0
 

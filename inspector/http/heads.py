@@ -7,7 +7,7 @@ from inspector.http.fields import field_line, note_field, store
 from inspector.http.layout import Http
 from inspector.http.line_cache import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.matching import match
-from inspector.http.messages import announce, begin_row, end_head, finish_early, lose
+from inspector.http.messages import announce, begin_row, doubtful, end_head, finish_early, lose, no_response_next
 from inspector.http.names import UNNAMED
 from inspector.http.recognise import h2_frames, proxy_header
 from inspector.http.resync import start_line_at
@@ -162,7 +162,8 @@ def must_wait(http: Http, s: int, peer: int, size: int) -> bool:
         return True  # requests are read on as soon as some are answered
     if http.state[s, col.ENDED] != 0:
         return False
-    resumed = http.state[other, col.MODE] == col.START  # it was in HOLD until now, as a tunnel's was
+    # It was in HOLD until now, as a tunnel's was; or it waits for what may confirm its next message, and is read again later.
+    resumed = http.state[other, col.MODE] == col.START or http.state[other, col.MODE] == col.SEARCH
     if http.conns[s >> 1, col.INSIDE] != 0:
         resumed |= http.state[other, col.MODE] == col.FIRST
     unread = resumed and http.state[other, col.POS] < http.state[other, col.SEEN]
@@ -244,14 +245,6 @@ def whole_line(data: U8, at: int, begin: int, end: int) -> tuple[int, bool, int]
     return i, folded, place
 
 
-@kernel
-def begins_response(data: U8, at: int, end: int) -> bool:
-    """Whether "HTTP/" stands at `at`, or too few bytes to tell."""
-    return end - at < 5 or (
-        data[at] == 72 and data[at + 1] == 84 and data[at + 2] == 84 and data[at + 3] == 80 and data[at + 4] == 47
-    )
-
-
 @cold
 def new_line(http: Http, s: int, data: U8, at: int, i: int, folded: bool, place: int, line: U8) -> None:
     """The field line `data[at:i]` is read, and takes its `place` (-1: none) among the known ones."""
@@ -284,13 +277,17 @@ def read_headers(http: Http, s: int, data: U8, at: int, end: int, last: bool, li
             # A line end at the very end of the bytes is met again when its next byte is there.
             http.state[s, col.SCANNED] = 0 if folded else i - at
             return WAITING
+        follows = VALID_LINE + 0
+        if empty and doubtful(http, s):
+            follows = no_response_next(data, i + 1, end, last)
+            if follows == PARTIAL_LINE:
+                http.state[s, col.SCANNED] = i - at
+                return WAITING
         http.state[s, col.SCANNED] = 0
         http.state[s, col.POS] += i + 1 - at
         http.state[s, col.HEAD_BYTES] += i + 1 - at
         if empty:
-            if http.state[s, col.METHOD] == col.UNKNOWN_METHOD and begins_response(data, i + 1, end):
-                http.state[s, col.TURN] = http.state[s, col.POS]
-            end_head(http, s, line)
+            end_head(http, s, line, follows)
             return MOVED
         http.state[s, col.LINES] += 1
         if place >= 0 and recall(data, at, i, place, http.known, http.known_words):

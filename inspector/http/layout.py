@@ -53,17 +53,10 @@ NEXT_FACTS = 17  # MIDSTREAM, RESYNCED: facts of the next message
 HELD = 18  # id of the request for whose response a HOLD waits
 PEER = 19  # the message's first byte came in a packet that acknowledged this offset
 SYNCED = 20  # its start was captured
-TURN = 21  # the first offset above POS that the other side is known to have had in full when it spoke next
-BOOK = 22  # the row of `books` that holds more of its peers, 0 for none
-PEERS = 23  # the last distinct peers, FEW of them, the newest last
-FEW = 6
-STREAM_WIDTH = PEERS + FEW
-
-# Rows of `books`: the last distinct peers of a stream that has more than FEW, and whose they are. Row 0 is nobody's.
-CARRIED = 96
-BOOK_STREAM = CARRIED
-BOOK_WIDTH = CARRIED + 1
-BOOKS = 1 << 13  # beyond, the stream that has had its row longest keeps FEW
+PEERS = 21  # the last distinct peers, CARRIED of them
+CARRIED = 16
+SPOKE = PEERS + CARRIED  # the offset of the first chunk with each of them
+STREAM_WIDTH = SPOKE + CARRIED
 
 # Values of METHOD.
 OTHER_METHOD = 0
@@ -159,9 +152,9 @@ C_NODES = 6  # nodes ever used
 C_AGAIN = 7  # a request stream was released from HOLD
 C_UNCONFIRMED = 8  # packets behind a gap that begin like a message, but nothing shows that one begins there
 C_FULL = 9  # as many requests as may wait for a response were read, and more follow in this block
-C_BOOK = 10  # the row of `books` that was given away last
-C_PENDING = 11  # requests that wait for a response, on all connections
-C_OVERTAKEN = 12  # requests given up because too many waited for a response
+C_PENDING = 10  # requests that wait for a response, on all connections
+C_OVERTAKEN = 11  # requests given up because too many waited for a response
+C_ALONE = 12  # messages that were taken up though only their direction was captured
 COUNTER_WIDTH = 13
 
 # Columns of news: what a stream is, and a server name in the text.
@@ -185,8 +178,8 @@ RUN_LENGTH = 2
 RUN_REASON = 3
 RUN_GAP = 4
 CHUNK_OFFSET = 0
-CHUNK_TIME = 1
-CHUNK_PEER = 2
+CHUNK_PEER = 1
+CHUNK_TURN = 2
 
 # Columns of an active connection: ranges of its runs and chunks for slots 2c and 2c + 1, its ends.
 A_SLOT = 0
@@ -194,7 +187,8 @@ A_RUNS = 1  # three bounds
 A_CHUNKS = 4  # three bounds
 A_HOW = 7  # two
 A_END = 9  # two
-ACTIVE_WIDTH = 11
+A_ALONE = 11  # two: it has ended, and no packet of the other direction was seen
+ACTIVE_WIDTH = 13
 
 # Facts as global integers, which kernels may read.
 COMPLETE = int(Fact.COMPLETE)
@@ -217,15 +211,17 @@ HEAD_TOO_LONG = int(Fact.HEAD_TOO_LONG)
 CLOSE = int(Fact.CLOSE)
 BAD_CHUNK = int(Fact.BAD_CHUNK)
 BAD_LINE = int(Fact.BAD_LINE)
+UNCONFIRMED = int(Fact.UNCONFIRMED)
 
 
 class Near(NamedTuple):
-    """Rows of `chunks` that belong to a stream in this block (from low to high), and to the other direction."""
+    """Rows of `chunks` that belong to a stream in this block (from low to high), and to the other direction; its end."""
 
     low: int
     high: int
     other_low: int
     other_high: int
+    alone: int  # the stream has ended, and no packet of the other direction was seen
 
 
 class Http(NamedTuple):
@@ -239,7 +235,6 @@ class Http(NamedTuple):
     known: I64
     known_words: U64
     state: I64
-    books: I64
     conns: I64
     pool: I64
     rows: I64

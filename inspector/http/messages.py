@@ -6,6 +6,7 @@ from inspector.http import layout as col
 from inspector.http.fields import store
 from inspector.http.layout import Http
 from inspector.http.matching import give_up, lose_boundary, push, release
+from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
 from inspector.http.tables import Protocol
 from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum
 from inspector.kernels.kernel import cold, kernel
@@ -49,7 +50,7 @@ def begin_row(http: Http, s: int, version: int) -> int:
     else:
         message = http.rows[col.R_ID, row]
         request = http.rows[col.R_REQUEST, row]
-        facts |= http.rows[col.R_FACTS, row] & (col.INTERIM | col.RESYNCED)
+        facts |= http.rows[col.R_FACTS, row] & (col.INTERIM | col.RESYNCED | col.UNCONFIRMED)
     for k in range(col.ROW_WIDTH):
         http.rows[k, row] = 0
     for k in range(col.HASH_WIDTH):
@@ -234,34 +235,30 @@ def content(http: Http, s: int, row: int) -> int:
     return 0
 
 
-@cold
+@kernel
 def doubtful(http: Http, s: int) -> bool:
-    """Whether the request of stream `s`'s response was lost: had it been HEAD, what the head says of a body would not hold."""
-    if (
-        http.state[s, col.METHOD] != col.UNKNOWN_METHOD
-        or http.conns[s >> 1, col.LOST] == 0
-        or http.state[s ^ 1, col.STREAM] == col.NONE
-    ):
-        return False
-    # It was not HEAD where the body ends just where the client spoke next, or where the stream ends, and does not begin
-    # like the next response.
-    end = http.state[s, col.POS] + http.state[s, col.LENGTH]
-    if (
-        http.state[s, col.LENGTH] <= 0
-        or http.state[s, col.CODING] != col.CODING_NONE
-        or http.state[s, col.TURN] == http.state[s, col.POS]
-    ):
-        return True
-    return http.state[s, col.TURN] != end and (
-        http.state[s, col.TURN] > http.state[s, col.POS]
-        or http.state[s, col.ENDED] != FIN
-        or http.state[s, col.SEEN] != end
-    )
+    """Whether the request of stream `s`'s response is unknown: had it been HEAD, what the head says of a body would not hold."""
+    return http.state[s, col.METHOD] == col.UNKNOWN_METHOD and http.conns[s >> 1, col.LOST] != 0
+
+
+@cold
+def no_response_next(data: U8, at: int, end: int, last: bool) -> int:
+    """Whether the bytes behind the head of a doubtful response are its body, since no status line begins with them.
+
+    VALID_LINE: they are. PARTIAL_LINE: too few are there to tell.
+    """
+    status = (72, 84, 84, 80, 47)  # HTTP/
+    for k in range(5):
+        if at + k >= end:
+            return INVALID_LINE if last else PARTIAL_LINE
+        if data[at + k] != status[k]:
+            return VALID_LINE
+    return INVALID_LINE
 
 
 @kernel
-def end_head(http: Http, s: int, line: U8) -> None:
-    """The head of stream `s`'s message ends at POS: what follows it?"""
+def end_head(http: Http, s: int, line: U8, follows: int) -> None:
+    """The head of stream `s`'s message ends at POS: what follows it? `follows`: see `no_response_next`."""
     row = http.state[s, col.ROW]
     status = http.rows[col.R_STATUS, row]
     method = http.state[s, col.METHOD]
@@ -296,7 +293,7 @@ def end_head(http: Http, s: int, line: U8) -> None:
         if no_content(status, method):
             http.rows[col.R_FACTS, row] |= col.NO_BODY
             ends = 1
-        elif doubtful(http, s):
+        elif follows != VALID_LINE and http.state[s, col.LENGTH] != 0 and doubtful(http, s):
             ends = 2
         else:
             ends = content(http, s, row)

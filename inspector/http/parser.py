@@ -149,7 +149,6 @@ class Parser:
         self._counters = np.zeros(col.COUNTER_WIDTH, np.int64)
         self._counters[col.C_FREE] = col.NONE
         self._state = np.zeros((0, col.STREAM_WIDTH), np.int64)
-        self._books = np.zeros((col.BOOKS >> 3, col.BOOK_WIDTH), np.int64)
         self._lanes = np.zeros((0, 4), np.uint64)
         self._tails = np.zeros(0, np.uint8)
         self._conns = np.zeros((0, col.CONNECTION_WIDTH), np.int64)
@@ -172,6 +171,11 @@ class Parser:
         """Requests that were given up because too many waited for a response."""
         return int(self._counters[col.C_OVERTAKEN])
 
+    @property
+    def alone(self) -> int:
+        """Messages behind gaps that were taken up unconfirmed, since only one direction was captured."""
+        return int(self._counters[col.C_ALONE])
+
     def feed(self, block: StreamBlock, synced: Synced) -> Read:
         """Read one block of streams.
 
@@ -188,7 +192,7 @@ class Parser:
         slots, active = self._activate(block, synced)
         r, c = block.runs, block.chunks
         runs = _packed(r.offset, r.at, r.length, r.reason, r.gap)
-        chunks = _packed(c.offset, c.time, c.peer)
+        chunks = _packed(c.offset, c.peer, c.turn)
         data, line = np.ascontiguousarray(block.arena), self._line
         done = 0
         while True:
@@ -211,7 +215,6 @@ class Parser:
             self._known,
             self._known_words,
             self._state,
-            self._books,
             self._conns,
             self._pool,
             self._rows,
@@ -240,10 +243,9 @@ class Parser:
         where = np.searchsorted(conns, ends.slot >> 1)
         active[where, col.A_HOW + (ends.slot & 1)] = ends.how
         active[where, col.A_END + (ends.slot & 1)] = ends.offset
+        active[where, col.A_ALONE + (ends.slot & 1)] = ends.alone
         if len(conns):
             self._grow_slots(2 * int(conns[-1]) + 2)
-        if len(self._books) < col.BOOKS and 2 * self._counters[col.C_BOOK] > len(self._books):
-            self._books = _grown(self._books, min(2 * len(self._books), col.BOOKS))
         first = np.flatnonzero(first_of_each(runs.slot))
         some = runs.slot[first]  # ascending
         silent = np.ones(len(ends), bool)

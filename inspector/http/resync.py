@@ -1,17 +1,32 @@
 """Packets seen from the streams: what they acknowledged, and where a message may begin after a boundary was lost.
 
 Body bytes can look like a start line. So a message is taken up again only where a packet begins with a full start line and
-the other side has spoken knowing exactly what came before: one of its packets acknowledged that very offset.
+the other side has spoken knowing exactly what came before: it had acknowledged that very offset, by any packet, when it
+sent bytes that this packet acknowledges in turn. Less will do where what it had not yet acknowledged is shorter than any
+head: a body's would have to be there. (A response alone confirms nothing: that to a POST begins where the packets of the
+body say, too.)
+
+Where only one direction was captured nobody can confirm: what begins so is taken, and marked. It waits for the end of its
+stream, or for so many more bytes that a packet of the other direction would have been seen.
 """
 
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.http.layout import Http
+from inspector.http.layout import Http, Near
 from inspector.http.startline import INVALID_LINE, VALID_LINE, loose_request_line, request_line, status_line
 from inspector.kernels.kernel import cold, kernel
 from inspector.table import I64, U8
-from inspector.tcp.tables import UNKNOWN
+from inspector.tcp.tables import ALONE, UNKNOWN
+
+SMALLEST_REQUEST = 32  # len("P / HTTP/1.1\nContent-Length:10\n\n"): with a body that may hold a start line
+SMALLEST_RESPONSE = 14  # len("HTTP/1.1 200\n\n"), up to the end of the stream
+
+# What shows that a message begins somewhere.
+REFUTED = 0
+CONFIRMED = 1
+ASSUMED = 2  # only this direction was captured
+OPEN = 3  # packets to come decide
 
 
 @kernel
@@ -34,106 +49,73 @@ def chunk_of(chunks: I64, low: int, high: int, offset: int) -> int:
 
 
 @cold
-def book_of(http: Http, s: int) -> int:
-    """The row of `books` that is stream `s`'s, 0 where it has none or another stream has taken it over."""
-    book = http.state[s, col.BOOK]
-    return book if book > 0 and http.books[book, col.BOOK_STREAM] == http.state[s, col.STREAM] else 0
+def spoken(offset: int, peer: int, state: I64, other: int, chunks: I64, low: int, high: int) -> bool:
+    """Whether stream `other` sent bytes before its offset `peer` in a packet that acknowledged exactly `offset` of this one.
 
-
-@cold
-def peer_at(http: Http, s: int, book: int, k: int) -> int:
-    """The k-th of the peers that are carried for stream `s`, the oldest first."""
-    return http.books[book, k] if book > 0 else http.state[s, col.PEERS + k]
-
-
-@cold
-def open_book(http: Http, s: int) -> int:
-    """Give stream `s` a row of `books`, the one that was given away longest ago, with the peers it has."""
-    book = http.counters[col.C_BOOK] + 1
-    if book >= len(http.books):
-        book = 1
-    http.counters[col.C_BOOK] = book
-    http.state[s, col.BOOK] = book
-    http.books[book, col.BOOK_STREAM] = http.state[s, col.STREAM]
-    for k in range(col.CARRIED):
-        http.books[book, k] = UNKNOWN
-    for k in range(col.FEW):
-        http.books[book, col.CARRIED - col.FEW + k] = http.state[s, col.PEERS + k]
-    return book
-
-
-@cold
-def shift_peers(http: Http, s: int, book: int, count: int) -> None:
-    """Make room for `count` newer peers of stream `s`; the oldest are dropped."""
-    for k in range(max(col.FEW - count, 0)):
-        http.state[s, col.PEERS + k] = http.state[s, col.PEERS + k + count]
-    if book > 0:
-        for k in range(max(col.CARRIED - count, 0)):
-            http.books[book, k] = http.books[book, k + count]
-
-
-@cold
-def confirmed(offset: int, time: int, http: Http, other: int, low: int, high: int) -> bool:
-    """Whether stream `other` sent a packet, not later than `time`, that acknowledged exactly `offset` of this stream.
-
-    chunks[low:high] are the other stream's in this block; the last peers of earlier blocks are carried (`carry_peers`).
+    chunks[low:high] are the other stream's in this block; the last peers of earlier blocks are carried in its state.
     """
-    if offset == UNKNOWN:
-        return False
-    if http.state[other, col.STREAM] != -1:
-        book = book_of(http, other)
-        for k in range(col.CARRIED if book > 0 else col.FEW):
-            if peer_at(http, other, book, k) == offset:
+    if state[other, col.STREAM] != -1:
+        for k in range(col.CARRIED):
+            if state[other, col.PEERS + k] == offset and state[other, col.SPOKE + k] < peer:
                 return True
-    row = first_not_below(http.chunks, col.CHUNK_PEER, low, high, offset)
-    return row < high and http.chunks[row, col.CHUNK_PEER] == offset and http.chunks[row, col.CHUNK_TIME] <= time
+    row = first_not_below(chunks, col.CHUNK_PEER, low, high, offset)
+    return row < high and chunks[row, col.CHUNK_PEER] == offset and chunks[row, col.CHUNK_OFFSET] < peer
 
 
 @cold
-def next_turn(offset: int, http: Http, other: int, low: int, high: int) -> int:
-    """The first offset above `offset` that stream `other` acknowledged with a packet of its own, UNKNOWN without one."""
-    if http.state[other, col.STREAM] != -1:
-        book = book_of(http, other)
-        for k in range(col.CARRIED if book > 0 else col.FEW):
-            peer = peer_at(http, other, book, k)
-            if peer > offset:
-                return peer
-    row = first_not_below(http.chunks, col.CHUNK_PEER, low, high, offset + 1)
-    return http.chunks[row, col.CHUNK_PEER] if row < high else UNKNOWN
+def standing(http: Http, s: int, row: int, kind: int, near: Near) -> int:
+    """What shows that a message of `kind` begins where chunk `row` of stream `s` does: see above."""
+    offset = http.chunks[row, col.CHUNK_OFFSET]
+    peer = http.chunks[row, col.CHUNK_PEER]
+    turn = http.chunks[row, col.CHUNK_TURN]
+    between = SMALLEST_REQUEST if kind == col.REQUEST else SMALLEST_RESPONSE
+    if turn != ALONE:
+        if offset - between < turn <= offset:
+            return CONFIRMED
+        if peer != UNKNOWN and spoken(offset, peer, http.state, s ^ 1, http.chunks, near.other_low, near.other_high):
+            return CONFIRMED
+        return REFUTED
+    while row < near.high:
+        if http.chunks[row, col.CHUNK_TURN] != ALONE:
+            return REFUTED
+        if http.chunks[row, col.CHUNK_OFFSET] - offset >= http.limits[col.L_WAIT]:
+            return ASSUMED
+        row += 1
+    if http.state[s, col.ENDED] == 0:
+        return OPEN
+    return ASSUMED if near.alone != 0 else REFUTED
 
 
 @cold
-def carry_peers(http: Http, s: int, low: int, high: int) -> None:
-    """Keep the last distinct peers of a stream for the next blocks: the first ones going back from its last chunk."""
-    last = http.state[s, col.PEERS + col.FEW - 1]
+def carry_peers(state: I64, s: int, chunks: I64, low: int, high: int) -> None:
+    """Keep the last distinct peers of a stream for the next blocks: the first CARRIED going back from its last chunk."""
     found = 0
     row = high - 1
-    newest = UNKNOWN + 0
+    newest = UNKNOWN
     # Count first: as many old ones stay as there is room for.
     while row >= low and found < col.CARRIED:
-        peer = http.chunks[row, col.CHUNK_PEER]
-        if peer != UNKNOWN and peer != newest and peer != last:
+        peer = chunks[row, col.CHUNK_PEER]
+        if peer != UNKNOWN and peer != newest and peer != state[s, col.PEERS + col.CARRIED - 1]:
             newest = peer
             found += 1
         row -= 1
     if found == 0:
         return
-    book = book_of(http, s)
-    if book == 0 and (found > col.FEW or http.state[s, col.PEERS + found - 1] != UNKNOWN):
-        book = open_book(http, s)
-    shift_peers(http, s, book, found)
+    for k in range(col.CARRIED - found):
+        state[s, col.PEERS + k] = state[s, col.PEERS + k + found]
+        state[s, col.SPOKE + k] = state[s, col.SPOKE + k + found]
+    last = state[s, col.PEERS + col.CARRIED - 1]
     row = high - 1
-    newest = UNKNOWN + 0
-    nth = 0
-    while row >= low and nth < found:
-        peer = http.chunks[row, col.CHUNK_PEER]
+    newest = UNKNOWN
+    k = col.CARRIED - 1
+    while row >= low and found > 0:
+        peer = chunks[row, col.CHUNK_PEER]
         if peer != UNKNOWN and peer != newest and peer != last:
             newest = peer
-            if nth < col.FEW:
-                http.state[s, col.PEERS + col.FEW - 1 - nth] = peer
-            if book > 0:
-                http.books[book, col.CARRIED - 1 - nth] = peer
-            nth += 1
+            state[s, col.PEERS + k] = peer
+            state[s, col.SPOKE + k] = chunks[row, col.CHUNK_OFFSET]
+            k -= 1
+            found -= 1
         row -= 1
 
 

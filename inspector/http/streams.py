@@ -23,7 +23,7 @@ from inspector.http.heads import (
 from inspector.http.layout import Http, Near
 from inspector.http.messages import announce, drop_interim, finish, finish_early, lose
 from inspector.http.recognise import h2_frames, tls_records
-from inspector.http.resync import chunk_of, confirmed, first_not_below, next_turn, start_line_at
+from inspector.http.resync import ASSUMED, OPEN, REFUTED, chunk_of, first_not_below, standing, start_line_at
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
 from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
@@ -106,19 +106,23 @@ def search(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: 
         if behind and end - at <= http.limits[col.L_WAIT]:
             http.state[s, col.POS] = offset
             return WAITING
-        if confirmed(offset, http.chunks[row, col.CHUNK_TIME], http, s ^ 1, near.other_low, near.other_high):
-            found, kind = start_line_at(data, at, end, http.state[s, col.KIND], http.state[s ^ 1, col.KIND])
-            if found == VALID_LINE:
+        found, kind = start_line_at(data, at, end, http.state[s, col.KIND], http.state[s ^ 1, col.KIND])
+        if found == VALID_LINE or (found == PARTIAL_LINE and not last):
+            shown = standing(http, s, row, kind, near)
+            if shown == OPEN or (shown != REFUTED and found == PARTIAL_LINE):
+                http.state[s, col.POS] = offset
+                return WAITING
+            if shown != REFUTED:
                 http.state[s, col.KIND] = kind
                 http.state[s, col.MODE] = col.START
                 http.state[s, col.POS] = offset
+                if shown == ASSUMED:
+                    http.state[s, col.NEXT_FACTS] |= col.UNCONFIRMED
+                    http.counters[col.C_ALONE] += 1
                 announce(http, s, HTTP1 + 0)
                 return MOVED
-            if found == PARTIAL_LINE and not last:
-                http.state[s, col.POS] = offset
-                return WAITING
-        elif start_line_at(data, at, end, http.state[s, col.KIND], http.state[s ^ 1, col.KIND])[0] == VALID_LINE:
-            http.counters[col.C_UNCONFIRMED] += 1
+            if found == VALID_LINE:
+                http.counters[col.C_UNCONFIRMED] += 1
         if framed(http, s, data, at, end, last) == PARTIAL_LINE:
             http.state[s, col.POS] = offset
             return WAITING
@@ -135,8 +139,6 @@ def step(http: Http, s: int, data: U8, base: int, end: int, last: bool, near: Ne
     if mode == col.START:
         return start_message(http, s, data, at, end, last, near)
     if mode == col.HEADERS:
-        if http.state[s, col.METHOD] == col.UNKNOWN_METHOD:
-            http.state[s, col.TURN] = next_turn(http.state[s, col.POS], http, s ^ 1, near.other_low, near.other_high)
         return read_headers(http, s, data, at, end, last, line)
     if mode == col.FIRST:
         return first_bytes(http, s, data, at, end, http.state[s, col.SYNCED] != 0, last)

@@ -47,6 +47,9 @@ class Fact(IntFlag):
     CLOSE = 131072  # Connection: close (or HTTP/1.0 without keep-alive)
     BAD_LINE = 524288  # a request line that RFC 9112 section 3 calls invalid: blanks in the target, or too many
     REFUSED = 1048576  # all of it came when its receiver had reset the connection: set where tcp and http meet
+    UNCONFIRMED = (
+        2097152  # found again after a gap where only its direction was captured: nothing shows that it begins there
+    )
     BAD_CHUNK = 262144  # chunked framing that cannot be read: the stream is lost until it is found again
 
 

@@ -10,7 +10,7 @@ from inspector.kernels.instructions import move
 from inspector.kernels.kernel import cold, compiled, kernel
 from inspector.table import I64, U8
 from inspector.tcp import layout as col
-from inspector.tcp.chunklog import L_CAPTURE, L_LENGTH, L_OFFSET, L_PACKET, L_PEER, L_SLOT, L_STREAM, L_TIME
+from inspector.tcp.chunklog import L_CAPTURE, L_LENGTH, L_OFFSET, L_PACKET, L_PEER, L_SLOT, L_STREAM, L_TIME, L_TURN
 from inspector.tcp.deliver import new_row
 from inspector.tcp.flows import free_conn
 from inspector.tcp.keys import append, unlink
@@ -20,7 +20,7 @@ from inspector.tcp.out_of_order import free_node, take_node
 # rows of the runs: (n, U_WIDTH)
 U_SLOT, U_STREAM, U_OFFSET, U_AT, U_LENGTH, U_GAP, U_REASON, U_WIDTH = range(8)
 # rows of the ends: (n, E_WIDTH)
-E_SLOT, E_STREAM, E_OFFSET, E_HOW, E_TIME, E_WIDTH = range(6)
+E_SLOT, E_STREAM, E_OFFSET, E_HOW, E_TIME, E_ALONE, E_WIDTH = range(7)
 
 
 @kernel
@@ -59,6 +59,7 @@ def note_end(ends: I64, e: int, out: I64, o: int) -> None:
     ends[e, E_OFFSET] = out[o, col.O_OFFSET]
     ends[e, E_HOW] = out[o, col.O_HOW]
     ends[e, E_TIME] = out[o, col.O_TIME]
+    ends[e, E_ALONE] = out[o, col.O_TURN] == col.ALONE
 
 
 @kernel
@@ -72,6 +73,7 @@ def note_chunk(log: I64, q: int, out: I64, o: int) -> None:
     log[L_CAPTURE, q] = out[o, col.O_CAPTURE]
     log[L_PACKET, q] = out[o, col.O_PACKET]
     log[L_PEER, q] = out[o, col.O_PEER]
+    log[L_TURN, q] = out[o, col.O_TURN]
 
 
 @kernel

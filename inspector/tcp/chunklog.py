@@ -7,7 +7,7 @@ from inspector.table import I64
 from inspector.tcp import layout as col
 
 # rows of a chunk log: (L_WIDTH, n), sorted by slot, then offset
-L_SLOT, L_STREAM, L_OFFSET, L_LENGTH, L_TIME, L_CAPTURE, L_PACKET, L_PEER, L_WIDTH = range(9)
+L_SLOT, L_STREAM, L_OFFSET, L_LENGTH, L_TIME, L_CAPTURE, L_PACKET, L_PEER, L_TURN, L_WIDTH = range(10)
 FAR_SLOT = 1 << 62
 
 

@@ -50,6 +50,7 @@ def chunk_table(log: I64, runs: I64, streams: I64) -> Chunks:
         capture=chosen[chunklog.L_CAPTURE],
         packet=chosen[chunklog.L_PACKET],
         peer=chosen[chunklog.L_PEER],
+        turn=chosen[chunklog.L_TURN],
     )
 
 
@@ -61,6 +62,7 @@ def end_table(rows: I64) -> Ends:
         offset=rows[:, gather.E_OFFSET].copy(),
         how=rows[:, gather.E_HOW],
         time=rows[:, gather.E_TIME].copy(),
+        alone=rows[:, gather.E_ALONE] != 0,
     )
 
 

@@ -72,6 +72,17 @@ def new_row(tcp: Tcp, s: int, offset: int) -> int:
 
 
 @kernel
+def turn_of(tcp: Tcp, s: int, peer: int) -> int:
+    """See `tables.Chunks.turn`, of a packet of stream s that acknowledges `peer`."""
+    if tcp.conns[s >> 1, col.C_SIDES] != 3:
+        return col.ALONE
+    for k in range(col.S_SAID_AT, col.S_WIDTH, 2):
+        if tcp.streams[s, k] < peer:
+            return tcp.streams[s, k + 1]
+    return col.NONE
+
+
+@kernel
 def emit(tcp: Tcp, s: int, n: int, start: int, stop: int) -> None:
     """Hand out the bytes start..stop of stream s that node n has. Precondition: start is the next offset."""
     take_ring(tcp, s)
@@ -84,6 +95,10 @@ def emit(tcp: Tcp, s: int, n: int, start: int, stop: int) -> None:
     tcp.out[o, col.O_CAPTURE] = tcp.nodes[n, col.N_CAPTURE]
     tcp.out[o, col.O_PACKET] = tcp.nodes[n, col.N_PACKET]
     tcp.out[o, col.O_PEER] = tcp.nodes[n, col.N_PEER]
+    turn = tcp.nodes[n, col.N_TURN]
+    if turn < col.ALONE + 1:  # not known when the packet came: what shows it may have been written late
+        turn = turn_of(tcp, s, tcp.nodes[n, col.N_PEER])
+    tcp.out[o, col.O_TURN] = turn
     tcp.streams[s, col.S_NEXT] = stop
 
 
@@ -108,6 +123,7 @@ def tell_end(tcp: Tcp, s: int, time: int) -> None:
     o = new_row(tcp, s, tcp.streams[s, col.S_NEXT])
     tcp.out[o, col.O_HOW] = tcp.streams[s, col.S_ENDED]
     tcp.out[o, col.O_TIME] = time
+    tcp.out[o, col.O_TURN] = col.ALONE if tcp.conns[s >> 1, col.C_SIDES] != 3 else col.NONE
     tcp.streams[s, col.S_END_TOLD] = 1
 
 

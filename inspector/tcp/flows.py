@@ -28,6 +28,8 @@ def clear_stream(tcp: Tcp, s: int, number: int) -> None:
     tcp.streams[s, col.S_REFUSED] = col.FAR
     tcp.streams[s, col.S_FORGET] = col.NONE
     tcp.streams[s, col.S_RELEASED] = -1
+    for k in range(col.TURNS):
+        tcp.streams[s, col.S_SAID_AT + 2 * k] = col.FAR
 
 
 @cold

@@ -190,8 +190,10 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_TOUCHED,
     S_TAKEN,  # consumed up to here, told by release()
     S_RELEASED,  # number of the feed that this was reported after
-    S_WIDTH,
+    S_SAID_AT,  # the other side's last TURNS turns, the latest first: its own offset at the time, and what it had acknowledged
 ) = range(44)
+TURNS = 4
+S_WIDTH = S_SAID_AT + 2 * TURNS
 
 # nodes[n, N_*]: held pieces; rows before FIRST_NODE have special uses
 LEVELS = 6
@@ -211,12 +213,13 @@ DATA, CUT, END = 0, 1, 2
     N_CAPTURE,
     N_PACKET,
     N_PEER,  # of a kept piece: the gap before it
+    N_TURN,  # tables.Chunks.turn as it was known when the packet came
     N_OLDER,
     N_NEWER,
     N_CLOCK,
     N_FEED,
     N_NEXT,  # and the levels above it
-) = range(14)
+) = range(15)
 N_WIDTH = N_NEXT + LEVELS
 N_TAIL = N_SRC  # of a head: the last node of each level, or the head
 
@@ -235,14 +238,16 @@ N_TAIL = N_SRC  # of a head: the last node of each level, or the head
     O_PREV,
     O_STREAM,
     O_HOW,  # the stream ends here: End
+    O_TURN,  # tables.Chunks.turn; of an end: tables.Ends.alone
     O_TOUCHED,
     O_WIDTH,
-) = range(15)
+) = range(16)
 
 D_TIME, D_WHERE, D_SRC, D_DST, D_SLOT, D_STREAM, D_CAPTURED, D_SAMPLE, D_WIDTH = range(9)
 
 FAR = 1 << 62
 NONE = -(1 << 62)  # tables.UNKNOWN
+ALONE = -(1 << 61)  # tables.ALONE
 LOST, SNAPPED = 1, 2  # tables.Gap
 HOW_FIN, HOW_RST, HOW_REUSED, HOW_EXPIRED, HOW_CAPTURE = 1, 2, 3, 4, 5  # tables.End
 

@@ -103,6 +103,7 @@ def fill_node(tcp: Tcp, n: int, start: int, stop: int) -> None:
     tcp.nodes[n, col.N_CAPTURE] = tcp.nodes[col.PIECE, col.N_CAPTURE]
     tcp.nodes[n, col.N_PACKET] = tcp.nodes[col.PIECE, col.N_PACKET]
     tcp.nodes[n, col.N_PEER] = tcp.nodes[col.PIECE, col.N_PEER]
+    tcp.nodes[n, col.N_TURN] = tcp.nodes[col.PIECE, col.N_TURN]
     tcp.nodes[n, col.N_CLOCK] = tcp.state[col.G_CLOCK]
     tcp.nodes[n, col.N_FEED] = tcp.state[col.G_FEED]
     append(tcp.nodes, col.N_OLDER, col.N_NEWER, 0, n)

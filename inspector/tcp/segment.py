@@ -6,7 +6,7 @@ from inspector.kernels.kernel import cold, kernel
 from inspector.seq import MASK, distance
 from inspector.tcp import layout as col
 from inspector.tcp.accept import ahead, came_before, outlying, probe, reset, went_on
-from inspector.tcp.deliver import add_gap, differs_handed, emit, end_stream, relist, tell_ends
+from inspector.tcp.deliver import add_gap, differs_handed, emit, end_stream, relist, tell_ends, turn_of
 from inspector.tcp.flows import wait_at_source
 from inspector.tcp.keys import remove_keys
 from inspector.tcp.layout import Tcp
@@ -28,6 +28,22 @@ def begin(tcp: Tcp, s: int, number: int) -> None:
         tcp.streams[s, col.S_FIRST] = at
         tcp.streams[s, col.S_TOP] = max(tcp.streams[s, col.S_TOP], at)
         drain(tcp, s)
+
+
+@kernel
+def note_turn(tcp: Tcp, s: int, seq: int, at: int) -> None:
+    """A packet of stream s with the number `seq` acknowledges the other one up to `at`, further than any before.
+
+    Bytes that it sent before it may be retransmitted with a new acknowledgement: they are no turn.
+    """
+    said = max(tcp.streams[s, col.S_TOP], tcp.streams[s, col.S_NEXT] + ahead(tcp, s, seq))
+    m = s ^ 1
+    tcp.streams[m, col.S_ACKED] = at
+    if tcp.streams[m, col.S_SAID_AT] != said:
+        for k in range(col.S_WIDTH - 1, col.S_SAID_AT + 1, -1):
+            tcp.streams[m, k] = tcp.streams[m, k - 2]
+        tcp.streams[m, col.S_SAID_AT] = said
+    tcp.streams[m, col.S_SAID_AT + 1] = at
 
 
 @cold
@@ -61,7 +77,7 @@ def acknowledge(tcp: Tcp, i: int, s: int, seq: int) -> int:
             begin(tcp, m, number)
     at = min(at, tcp.streams[m, col.S_LIMIT])
     if at > tcp.streams[m, col.S_ACKED]:
-        tcp.streams[m, col.S_ACKED] = at
+        note_turn(tcp, s, seq, at)
         note_acknowledged(tcp, m)
     return at
 
@@ -234,7 +250,8 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
         if tcp.streams[m, col.S_STARTED] != 0 and tcp.streams[m, col.S_HELD] == 0 and peer <= at + 1:
             tcp.streams[s, col.S_LAST_ACK] = tcp.seg[col.T_ACK, i]
             peer = min(peer, tcp.streams[m, col.S_LIMIT])
-            tcp.streams[m, col.S_ACKED] = max(tcp.streams[m, col.S_ACKED], peer)
+            if peer > tcp.streams[m, col.S_ACKED]:
+                note_turn(tcp, s, seq, peer)
         else:
             peer = acknowledge(tcp, i, s, seq)
         if tcp.conns[s >> 1, col.C_LIST] == col.RESET:
@@ -252,6 +269,7 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
         tcp.nodes[col.PIECE, col.N_CAPTURE] = tcp.seg[col.T_CAPTURE, i]
         tcp.nodes[col.PIECE, col.N_PACKET] = tcp.seg[col.T_PACKET, i]
         tcp.nodes[col.PIECE, col.N_PEER] = peer
+        tcp.nodes[col.PIECE, col.N_TURN] = turn_of(tcp, s, peer)
         if length > 0:
             receive(tcp, s, at, at + length, extra)
         if flags & col.FIN != 0:

@@ -62,6 +62,9 @@ class Chunks(Table):
     capture: I16
     packet: I64
     peer: I64  # offset in the other direction's stream that this packet acknowledged; UNKNOWN where it cannot be known
+    # What the other side had acknowledged (any packet counts) when it sent the last bytes that this packet acknowledges:
+    # it spoke when it had that much of this stream. UNKNOWN where no packet shows it, ALONE before it was seen at all.
+    turn: I64
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +76,11 @@ class Ends(Table):
     offset: I64  # where the stream ends
     how: U8  # End
     time: I64
+    alone: Bool  # no packet of the other direction was seen
 
 
 UNKNOWN = -(1 << 62)
+ALONE = -(1 << 61)
 
 
 @dataclass(frozen=True)

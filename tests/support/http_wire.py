@@ -11,7 +11,7 @@ import numpy as np
 from inspector.http.parser import Options, Parser, Read
 from inspector.http.tables import FIELDS, Fact, Messages, Protocol, Protocols, field_of
 from inspector.table import Table
-from inspector.tcp.tables import UNKNOWN, Chunks, End, Ends, Gap, Runs, StreamBlock
+from inspector.tcp.tables import ALONE, UNKNOWN, Chunks, End, Ends, Gap, Runs, StreamBlock
 
 
 def rows(table: type[Table], found: Sequence[tuple[Any, ...]]) -> Any:
@@ -41,7 +41,8 @@ class Stream:
     number: int
     slot: int
     next: int = 0
-    kept: list[tuple[int, bytes, int, int]] = field(default_factory=list)  # offset, bytes, time, peer
+    kept: list[tuple[int, bytes, int, int, int]] = field(default_factory=list)  # offset, bytes, time, peer, turn
+    said: list[tuple[int, int]] = field(default_factory=list)  # of each packet: its offset, what it acknowledged
     gaps: dict[int, tuple[int, Gap]] = field(default_factory=dict)  # offset of the first byte after it -> size, reason
     due: bool = False
     ended: tuple[int, End] | None = None
@@ -54,6 +55,9 @@ class Feeder:
         self.parser = parser or Parser()
         self.streams = [Stream(number + side, slot + side) for side in (0, 1)]
         self.synced = synced
+        if synced:  # both SYNs were seen, and each was acknowledged
+            for stream in self.streams:
+                stream.said.append((0, 0))
         self.messages: list[Messages] = []
         self.protocols: list[Protocols] = []
         self.unanswered: list[int] = []
@@ -65,12 +69,22 @@ class Feeder:
         data = packet.data if packet.captured is None else packet.data[: packet.captured]
         if not self.synced and not stream.due and stream.next == 0 and not stream.kept:
             stream.next = packet.offset
+        self.say(packet)
         self.miss(packet.side, packet.offset, Gap.LOST)
         if data:
-            stream.kept.append((packet.offset, data, packet.time, packet.peer))
+            stream.kept.append((packet.offset, data, packet.time, packet.peer, self.turn(packet)))
             stream.next += len(data)
         stream.due = True
         self.miss(packet.side, packet.offset + len(packet.data), Gap.CUT)
+
+    def say(self, packet: Packet) -> None:
+        """What a packet acknowledges; one without payload does nothing else."""
+        self.streams[packet.side].said.append((packet.offset, packet.peer))
+
+    def turn(self, packet: Packet) -> int:
+        """See Chunks.turn."""
+        said = self.streams[1 - packet.side].said
+        return max((peer for at, peer in said if at < packet.peer), default=UNKNOWN) if said else ALONE
 
     def miss(self, side: int, offset: int, reason: Gap) -> None:
         stream = self.streams[side]
@@ -108,10 +122,10 @@ class Feeder:
                     runs.append([s.slot, s.number, offset, len(arena), len(data), gap, int(reason)])
                 arena += data
                 if piece:
-                    chunks.append((s.slot, s.number, offset, len(data), piece[2], 0, 1, piece[3]))
+                    chunks.append((s.slot, s.number, offset, len(data), piece[2], 0, 1, piece[3], piece[4]))
             s.gaps.clear()
             if s.ended:
-                ends.append((s.slot, s.number, s.ended[0], int(s.ended[1]), 0))
+                ends.append((s.slot, s.number, s.ended[0], int(s.ended[1]), 0, not self.streams[1 - s.slot % 2].said))
         return StreamBlock(
             np.frombuffer(bytes(arena), np.uint8).copy(),
             rows(Runs, [tuple(r) for r in runs]),
@@ -133,7 +147,7 @@ class Feeder:
                 s.kept = []
             elif s.slot in consumed:
                 upto = consumed[s.slot]
-                s.kept = [(max(o, upto), d[max(0, upto - o) :], t, p) for o, d, t, p in s.kept if o + len(d) > upto]
+                s.kept = [(max(o, upto), d[max(0, upto - o) :], *more) for o, d, *more in s.kept if o + len(d) > upto]
             s.due = False
             s.ended = None
         self.kept_bytes = max(self.kept_bytes, sum(len(k[1]) for s in self.streams for k in s.kept))
