@@ -32,6 +32,7 @@ class InputCounts:
     gap_bytes: int
     conflicts: int
     unconfirmed: int = 0
+    alone: int = 0  # messages behind gaps that were taken up though only their direction was captured
     cut_short: int = 0  # connections closed early, too many were open
     let_go: int = 0  # exchanges that no longer waited for a copy, too many did
     unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why

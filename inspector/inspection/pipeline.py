@@ -133,6 +133,7 @@ class Pipeline:
             gap_bytes=counts.get("gap_bytes", 0),
             conflicts=counts.get("conflicts", 0),
             unconfirmed=self.reading.parser.unconfirmed,
+            alone=self.reading.parser.alone,
             cut_short=counts.get("cut_short", 0),
             let_go=self.settler.let_go,
             overtaken=self.reading.parser.overtaken,

@@ -166,6 +166,15 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
             seen.unconfirmed,
         )
         out.append(said.format(n=plural(seen.unconfirmed, "packet")))
+    if seen.alone:
+        said = several(
+            "{n} message behind a gap was read from where a packet looks like its start: only one direction of its "
+            "connection was captured, so nothing confirms it.",
+            "{n} messages behind gaps were read from where packets look like their start: only one direction of their "
+            "connections was captured, so nothing confirms them.",
+            seen.alone,
+        )
+        out.append(said.format(n=f"{seen.alone:,}"))
     return out + given_up(seen)
 
 

@@ -218,7 +218,7 @@ def _body(x: ExchangeView, side: str) -> str:
         return ""
     if side == "request" and not size:
         return ""  # most have none: not worth a word
-    if not x.complete or any(g.side == side and g.reason != "reset" for g in x.gaps):
+    if not x.complete or any(g.side == side and g.bytes and g.reason != "reset" for g in x.gaps):
         return _("{size} B seen").format(size=f"{size:,}")
     return _("{size} B").format(size=f"{size:,}") if size else _("no body")
 
@@ -275,6 +275,8 @@ def lost(leg: str, gap: GapView) -> str:
         ("request", "reset"): _("{leg}: {n} bytes of the request arrived after the reset"),
         ("response", "reset"): _("{leg}: {n} bytes of the response arrived after the reset"),
         ("response", "snaplen"): _("{leg}: {n} bytes of the response were cut by the snap length"),
+        ("request", "unconfirmed"): _("{leg}: nothing confirms where the request begins: one direction was captured"),
+        ("response", "unconfirmed"): _("{leg}: nothing confirms where the response begins: one direction was captured"),
     }
     said = sentences.get((gap.side, gap.reason), _("{leg}: {n} bytes are missing"))
     return said.format(leg=leg, n=f"{gap.bytes:,}")

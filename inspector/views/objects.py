@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class GapView:
-    """Bytes that are missing inside a message."""
+    """Bytes that are missing inside a message, or before it: `unconfirmed`, and then `bytes` is 0."""
 
     side: str  # "request" or "response"
     bytes: int
-    reason: str  # "lost", "snaplen", or "reset": captured, but its receiver had reset the connection
+    # "lost", "snaplen"; "reset": captured, but its receiver had reset the connection; "unconfirmed": nothing shows that it begins
+    # there, one direction was captured
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ class Presenter:
         ):
             for i in np.flatnonzero(missing > 0).tolist():
                 out[i].append(GapView(side, int(missing[i]), "snaplen" if int(facts[i]) & Fact.CUT else "lost"))
+            for i in np.flatnonzero((facts & np.uint32(Fact.UNCONFIRMED)) != 0).tolist():
+                out[i].append(GapView(side, 0, "unconfirmed"))
         for side, refused in (("request", e.request_refused[rows]), ("response", e.response_refused[rows])):
             for i in np.flatnonzero(refused > 0).tolist():
                 out[i].append(GapView(side, int(refused[i]), "reset"))
