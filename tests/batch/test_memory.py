@@ -59,7 +59,9 @@ def test_many_steps_give_the_rows_of_an_inspection(path: Path, tmp_path: Path, m
     found, steps = inspect(str(path), window=0.3), []
     add = gathered.UnitRows.add
     monkeypatch.setattr(
-        gathered.UnitRows, "add", lambda self, batch: (steps.append(batch.gone.sum()), add(self, batch))
+        gathered.UnitRows,
+        "add",
+        lambda self, batch, *rest: (steps.append(batch.gone.sum()), add(self, batch, *rest)),
     )
     kept(tmp_path, path, how=How(window=0.3))
     assert sum(count > 0 for count in steps) > 1

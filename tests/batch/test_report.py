@@ -333,7 +333,7 @@ def test_a_folder_of_somebody_else_is_refused(few: Path, tmp_path: Path) -> None
     elsewhere.mkdir()
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "pairs").symlink_to(elsewhere)
-    with pytest.raises(UsageError, match="no folder of a report"):
+    with pytest.raises(UsageError, match="is not a folder of a report"):
         build(few, tmp_path / "linked")
     assert list(elsewhere.iterdir()) == []
     with pytest.raises(UsageError):

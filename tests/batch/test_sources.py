@@ -132,7 +132,7 @@ def test_folders_are_walked_and_nothing_is_left_out_in_silence(tmp_path: Path) -
         "round: leads to a folder",
         "broken.pcap: cannot be read",
         "pipe.pcap: is not a regular",
-        "1 file is no",
+        "1 file does not look like a capture",
     ):
         assert part in told
     assert sorted(found(tmp_path / "a" / "*" / "*.pcap", tmp_path / "a/b/one.pcap").pieces) == [

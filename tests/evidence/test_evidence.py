@@ -478,7 +478,7 @@ def test_wrong_targets(tmp_path, capsys):
     copy.write_bytes(Path(captures("items-client.pcap")[0]).read_bytes())
     for target, said in (
         ("-", "name of a file"),
-        (str(tmp_path), "no file that could be replaced"),
+        (str(tmp_path), "not a file that can be replaced"),
         (str(tmp_path / "no/such/x.pcapng"), "does not exist"),
         (str(copy), "would be overwritten"),
         (str(tmp_path / "out.json"), "would be overwritten"),

@@ -302,7 +302,7 @@ def test_upgrade_hands_over_both_directions(mode):
     q, r = feeder.result()
     assert (q["facts"], r["facts"]) == (BASE | Fact.NO_BODY, BASE | Fact.NO_BODY | Fact.UPGRADED)
     assert (r["request"], r["end"]) == (0, len(answer))
-    assert sorted(feeder.kinds())[1::2] == [(0, Protocol.TUNNEL, b""), (1, Protocol.TUNNEL, b"")]
+    assert sorted(feeder.kinds())[1::2] == [(0, Protocol.WEBSOCKET, b""), (1, Protocol.WEBSOCKET, b"")]
     assert len(both(ask + frames, answer + b"\x81\x02hi")) == 2
 
 

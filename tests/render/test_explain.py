@@ -76,7 +76,7 @@ def test_content_and_time() -> None:
 
 def test_count() -> None:
     steps = told("mix-client.pcap.zst", 3)
-    assert "bytes cannot tell them apart" in words(steps["verdict"])
+    assert "bytes do not distinguish them" in words(steps["verdict"])
     assert "A second response to this request" in words(steps["refute"])
 
 
