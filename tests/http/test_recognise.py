@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from http_wire import Feeder, Packet, whole
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import inspector.kernels.kernel
@@ -76,11 +76,13 @@ def test_an_odd_frame_breaks_the_chain() -> None:
     assert Protocol.H2 not in protocols([frame(1, 1, 7, b"\x82") + ASKED[1] + ASKED[2]])  # its block goes on elsewhere
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=6), st.booleans())
 def test_random_bytes_are_no_frames(packets: list[bytes], synced: bool) -> None:
     assert not protocols(packets, synced) & {Protocol.H2, Protocol.PROXY}
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(ASKED + PING + RECORDS), min_size=1, max_size=5).map(b"".join), st.integers(1, 400))
 def test_bodies_of_http_1_may_hold_anything(body: bytes, size: int) -> None:
     """On a connection where HTTP/1 is read nothing else is looked for."""
