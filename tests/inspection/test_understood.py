@@ -1,5 +1,6 @@
 """How much was understood, and why a request was not read, against dull references: sets of bytes, and a look at every row."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,12 +120,11 @@ class World:
                 chunks.append((slot, offset, length, len(chunks), peer))
                 runs[-1][2] += length
                 offset += length
-            begin = 0
-            for _ in range(int(r.integers(0, 4))):
-                begin += int(r.integers(0, 6))
-                end = begin + int(r.integers(1, 9))
-                messages.append((slot, 1 + slot % 2, -1 if r.random() < 0.7 else 5, begin, end, float(r.random())))
-                begin = end
+            inside = sorted({at for c in chunks if c[0] == slot for at in range(c[1], c[1] + c[2] + 1)})
+            cuts = sorted(r.choice(inside, min(len(inside), int(r.integers(0, 9))), replace=False).tolist())
+            for start, end in pairwise(cuts):
+                if r.random() < 0.6:
+                    messages.append((slot, 1 + slot % 2, -1 if r.random() < 0.7 else 5, start, end))
         self.runs, self.chunks = runs, chunks
         places = [0] * (2 * SLOTS)
         queues = [[m for m in messages if m[0] == s] for s in range(2 * SLOTS)]
@@ -132,7 +132,6 @@ class World:
         for s in r.permutation([m[0] for m in messages]).tolist():
             self.messages.append(queues[s][places[s]])
             places[s] += 1
-        self.left = [int(n) for n in r.integers(0, 2, 2 * SLOTS)]
 
     def told(self):
         """What `UnreadRequests` finds, by the number of the response."""
@@ -154,32 +153,55 @@ class World:
             slot=slot, stream=slot.astype(np.int64), kind=kind, request=request, start=start, end=end
         )
         placed = SimpleNamespace(capture=0 * slot, packets=[[n] for n in range(len(slot))])
+        every, none = np.arange(2 * SLOTS), np.zeros(0, np.int64)
+        block = SimpleNamespace(runs=runs, chunks=chunks, ends=SimpleNamespace(slot=every, stream=every))
+        protocols = SimpleNamespace(slot=none, protocol=none)
+        read = SimpleNamespace(messages=messages, protocols=protocols, open_slots=none, open_starts=none)
         found = UnreadRequests()
-        block = SimpleNamespace(runs=runs, chunks=chunks)
-        found.add(block, SimpleNamespace(messages=messages), placed, lambda s: self.left[s])
+        found.add(block, read, placed, lambda *where: np.array([self.asked(*w) for w in zip(*where, strict=True)]))
+        found.finish()
         return {number: told for (_, number), told in found.found.items()}
 
+    def asked(self, slot, start):
+        """What the packet with a byte acknowledged."""
+        return next((c[4] for c in self.chunks if c[0] == slot and c[1] <= start < c[1] + c[2]), UNKNOWN)
+
+    def holes(self, slot):
+        """What is between the messages of a slot."""
+        begin = min((r[1] - r[3] for r in self.runs if r[0] == slot), default=0)
+        stop = max((c[1] + c[2] for c in self.chunks if c[0] == slot), default=0)
+        for start, end in [*(m[3:] for m in self.messages if m[0] == slot), (stop, stop)]:
+            if begin < start:
+                yield begin, start
+            begin = end
+
     def dull(self):
-        out, answered = {}, {}
-        for number, (slot, kind, request, start, _, _) in enumerate(self.messages):
+        out, looked_up = {}, [UNKNOWN] * (2 * SLOTS)
+        for number, (slot, kind, request, start, _) in enumerate(self.messages):
             if kind != 2 or request >= 0:
                 continue
-            mate = slot ^ 1
-            before = [c for c in self.chunks if c[0] == slot and c[1] <= start]
-            asked = before[-1][4] if before else UNKNOWN
-            own = [m[4] for m in self.messages if m[0] == mate and m[1] == 1 and m[3] < asked]
-            begin = max([UNKNOWN, answered.get(mate, UNKNOWN), *own])
-            if asked != UNKNOWN:
-                answered[mate] = asked
-            inside = [c for c in self.chunks if c[0] == mate and c[1] + c[2] > begin and c[1] < asked]
+            mate, asked = slot ^ 1, self.asked(slot, start)
+            left = [
+                (max(c[1], begin), c[3])
+                for begin, end in self.holes(mate)
+                for c in self.chunks
+                if c[0] == mate and c[1] < end and c[1] + c[2] > begin and max(c[1], begin) >= looked_up[mate]
+            ]
+            if asked == UNKNOWN:
+                out.update({number: ("unread", None)} if left else {})
+                continue
+            begin = max([looked_up[mate], *[m[4] for m in self.messages if m[0] == mate and m[4] <= asked]])
+            looked_up[mate] = max(asked, looked_up[mate])
+            inside = [packet for at, packet in left if begin <= at < asked]
+            why = {
+                r[4]
+                for b, e in self.holes(mate)
+                for r in self.runs
+                if r[0] == mate and r[3] > 0 and b < r[1] <= e and begin <= r[1] - r[3] < asked
+            }
             if inside:
-                why = [
-                    r[4] for r in self.runs if r[0] == mate and r[3] > 0 and r[1] > begin and r[1] - r[3] < asked
-                ]  # fmt: skip
                 word = "snaplen" if Gap.CUT in why else "lost" if why else "unread"
-                out[number] = word, inside[0][3]
-            elif asked == UNKNOWN and self.left[mate] > 0:
-                out[number] = "unread", None
+                out[number] = word, inside[0]
         return out
 
 
