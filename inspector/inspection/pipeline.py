@@ -16,10 +16,10 @@ from inspector.capture.quic import union
 from inspector.capture.tables import CaptureInfo
 from inspector.inspection.assemble import Assembler
 from inspector.inspection.counts import Tally
-from inspector.inspection.input_counts import InputCounts
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.reading import Reading, ReadStep
 from inspector.inspection.unread import Connection, Parts, Unread, UnreadKind
+from inspector.inspection.unseen import InputCounts
 from inspector.mirror.pool import Decisions, Rules, Settler
 from inspector.mirror.tables import Exchanges
 from inspector.tcp.tables import Connections

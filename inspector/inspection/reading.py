@@ -21,13 +21,13 @@ from inspector.http.parser import Options, Parser, Read
 from inspector.http.tables import Messages, Protocol, Protocols
 from inspector.inspection.assemble import Acks, News, protocol_counts
 from inspector.inspection.copies_across_captures import Twins
-from inspector.inspection.input_counts import Encrypted
 from inspector.inspection.located import Placed
 from inspector.inspection.prefetch import Ahead
 from inspector.inspection.refused import Tries
 from inspector.inspection.understood import Understood
 from inspector.inspection.unread import ADDRESSES
 from inspector.inspection.unread_requests import UnreadRequests
+from inspector.inspection.unseen_routes import Encrypted
 from inspector.kernels import cache, kernel
 from inspector.lang import _, marked
 from inspector.mirror.signs import is_loopback

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspector.inspection.counts import Tally
-from inspector.inspection.input_counts import InputCounts, plural
-from inspector.inspection.unseen import unseen
+from inspector.inspection.unseen import InputCounts, unseen
+from inspector.inspection.unseen_routes import plural
 from inspector.lang import _, several
 from inspector.views.objects import SummaryView
 from inspector.views.sentences import capture_ends, span

@@ -1,22 +1,53 @@
-"""What the captures cannot show, in sentences."""
+"""What the captures cannot show, in sentences, and the counts that they are made of."""
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass, field
 
-from inspector.capture.addresses import format_address
 from inspector.capture.carried import carriers, datagrams
 from inspector.capture.quic import QuicConnection
 from inspector.inspection.counts import Tally
-from inspector.inspection.given_up import given_up
-from inspector.inspection.input_counts import Encrypted, InputCounts, plural
 from inspector.inspection.refused import RefusedRoute
+from inspector.inspection.unseen_routes import Encrypted, encrypted, plural, quic, refused
 from inspector.lang import _, marked, several
 from inspector.mirror.tables import Reason
-from inspector.views.present import format_endpoint
 
-ROUTES = 3  # named of each kind
 CARRIERS = 5  # named of what is not looked into: the rest is counted
+
+
+@dataclass
+class InputCounts:
+    """Counts of the whole input that the exchanges do not hold."""
+
+    packets: int
+    segments: int
+    connections: int
+    protocols: dict[str, int]
+    encrypted: list[Encrypted]
+    cut_packets: int
+    snaplen: int
+    gap_bytes: int
+    conflicts: int
+    unconfirmed: int = 0
+    alone: int = 0  # messages behind gaps that were taken up though only their direction was captured
+    cut_short: int = 0  # connections closed early, too many were open
+    let_go: int = 0  # exchanges that no longer waited for a copy, too many did
+    unread: dict[str, int] = field(default_factory=dict)  # connections that were not read, by why
+    near: dict[str, int] = field(default_factory=dict)  # of these, those of proxies, originals and mirrors seen here
+    refused: list[RefusedRoute] = field(default_factory=list)  # connections that a proxy did not get beside an original
+    lost: int = 0  # bytes that no packet brought and no snap length cut off
+    end: tuple[int, bool] | None = None  # time of the last packet, and whether an input is cut off or damaged there
+    damaged: bool = False  # an input was cut short or damaged
+    encapsulated: int = 0  # packets that could not be taken out of their tunnel
+    carried: dict[int, int] = field(default_factory=dict)  # packets by what they are in that is not looked into
+    broken: int = 0  # packets whose headers are damaged or cut off
+    proxied: int = 0  # connections that begin with a PROXY protocol header
+    quic: list[QuicConnection] = field(default_factory=list)
+    hurried: int = 0  # mirrors decided while a rival could still have come
+    overtaken: int = 0  # requests given up, too many waited for a response
+    gaps_forced: int = 0  # holes given up, too many bytes waited behind holes
+    kept_too_much: int = 0  # messages whose bytes were dropped, too many waited for their rest
+    tries_left_out: int = 0  # connections that were tried and not followed up, too many were
 
 
 REASONS = {
@@ -45,15 +76,6 @@ REASONS = {
     ),
 }
 
-
-UNREACHABLE = {
-    "network": marked("network unreachable"),
-    "host": marked("host unreachable"),
-    "protocol": marked("protocol unreachable"),
-    "port": marked("port unreachable"),
-    "route": marked("source route failed"),
-    "filtered": marked("administratively prohibited"),
-}
 
 NOT_WHOLE = marked(
     "the responses that would carry the proof for {n} are not whole, though no packet was lost: let the capture run until "
@@ -135,9 +157,9 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
             _("TCP was seen, but no HTTP/1 message in it: check the port or the filter the capture was taken with.")
         )
     out += _not_looked_into(seen.carried)
-    out += _refused(seen.refused)
-    out += _encrypted(seen.encrypted)
-    out += _quic(seen.quic)
+    out += refused(seen.refused)
+    out += encrypted(seen.encrypted)
+    out += quic(seen.quic)
     if seen.proxied:
         said = several(
             "{n} connection begins with a PROXY protocol header: the addresses in it are not read yet.",
@@ -159,6 +181,12 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
         n = plural(seen.gap_bytes, "byte")
         out.append(_("{n} of TCP streams are missing from the capture.").format(n=n))
     out += _unread(seen)
+    return out + _behind_gaps(seen) + _bounds(seen)
+
+
+def _behind_gaps(seen: InputCounts) -> list[str]:
+    """Sentences about what begins like a message behind a gap and nothing confirms."""
+    out = []
     if seen.unconfirmed:
         said = several(
             "{n} behind such a gap looks like the start of a request or response, but no other packet confirms it: left out.",
@@ -175,7 +203,7 @@ def unseen(tally: Tally, seen: InputCounts) -> list[str]:
             seen.alone,
         )
         out.append(said.format(n=f"{seen.alone:,}"))
-    return out + given_up(seen)
+    return out
 
 
 def _named(seen: InputCounts) -> bool:
@@ -227,60 +255,6 @@ def _not_looked_into(carried: dict[int, int]) -> list[str]:
     return out
 
 
-def _refused(groups: list[RefusedRoute]) -> list[str]:
-    """What a proxy tried just as it sent an original: the mirror's server may be down."""
-    out = []
-    for g in groups[:ROUTES]:
-        if g.refused:
-            said = several(
-                "{n} connection of the proxy to {server} was refused within {time} of an original: a mirror whose server is "
-                "down?",
-                "{n} connections of the proxy to {server} were refused within {time} of an original: a mirror whose server is "
-                "down?",
-                g.n,
-            )
-        elif g.error is not None:
-            said = several(
-                "{n} connection of the proxy to {server}, tried within {time} of an original, could not be made: ICMP {what} by "
-                "{by}, packet {packet}. Is it a mirror that cannot be reached?",
-                "{n} connections of the proxy to {server}, tried within {time} of an original, could not be made: ICMP {what} by "
-                "{by}, first in packet {packet}. Is it a mirror that cannot be reached?",
-                g.n,
-            )
-        else:
-            said = several(
-                "{n} connection of the proxy to {server}, tried within {time} of an original, was not answered: a mirror that "
-                "cannot be reached?",
-                "{n} connections of the proxy to {server}, tried within {time} of an original, were not answered: a mirror "
-                "that cannot be reached?",
-                g.n,
-            )
-        whole = -(-g.within // 1_000_000)
-        what, by = ("", "") if g.error is None else (_(UNREACHABLE[g.error[0]]), format_address(*g.error[1]))
-        words = {"server": format_endpoint(*g.server), "time": f"{max(whole, 1)} ms", "what": what, "by": by}
-        out.append(said.format(n=f"{g.n:,}", packet=g.packet, **words))
-    return out
-
-
-def _quic(found: list[QuicConnection]) -> list[str]:
-    """The pairs of addresses that speak QUIC, those with the most packets first."""
-    if not found:
-        return []
-    packets: Counter[tuple[str, str]] = Counter()
-    for c in found:
-        packets[format_address(*c.client), format_endpoint(*c.server, c.server_port)] += c.packets
-    shown = [f"{client} > {server}" for (client, server), _n in packets.most_common(ROUTES)]
-    rest = len(packets) - ROUTES
-    more = " " + several("and {n} more", "and {n} more", rest).format(n=f"{rest:,}") if rest > 0 else ""
-    said = several(
-        "{n} QUIC connection with {packets} cannot be read: {routes}.",
-        "{n} QUIC connections with {packets} cannot be read: {routes}.",
-        len(found),
-    )
-    total = plural(sum(c.packets for c in found), "packet")
-    return [said.format(n=f"{len(found):,}", packets=total, routes=", ".join(shown) + more)]
-
-
 def _unread(seen: InputCounts) -> list[str]:
     """How many connections were not read, and how many of them may hide something."""
     out = []
@@ -321,14 +295,65 @@ def kinds(counts: dict[str, int]) -> str:
     return ", ".join(words[kind].format(n=f"{n:,}") for kind, n in counts.items())
 
 
-def _encrypted(streams: list[Encrypted]) -> list[str]:
-    if not streams:
-        return []
-    routes = Counter((s.client.rsplit(":", 1)[0], s.server, s.sni) for s in streams)
-    shown = [f"{c} > {s}{f' ({name})' if name else ''}" for (c, s, name), _times in routes.most_common(3)]
-    rest = len(routes) - 3
-    more = " " + several("and {n} more", "and {n} more", rest).format(n=rest) if rest > 0 else ""
-    count = plural(len(streams), "TLS connection")
-    advice = _("Capture where the traffic is in clear (on `lo` in the pod), or switch mTLS off for the test.")
-    said = _("{count} cannot be read: {routes}. {advice}")
-    return [said.format(count=count, routes=", ".join(shown) + more, advice=advice)]
+def _bounds(seen: InputCounts) -> list[str]:
+    """Sentences about what a bound on memory dropped."""
+    out = []
+    if seen.cut_short:
+        out.append(
+            _(
+                "{n} with payload had to be forgotten, the idlest first, since too many were "
+                "open at once: their requests may look unanswered. Capture fewer addresses or ports at a time."
+            ).format(n=plural(seen.cut_short, "connection"))
+        )
+    out += _waiting(seen)
+    if seen.let_go:
+        out.append(
+            _(
+                "{n} did not wait for a copy as long as --window says, since too many did: "
+                "a copy sent much later than its original may be missed."
+            ).format(n=plural(seen.let_go, "exchange"))
+        )
+    if seen.hurried:
+        out.append(
+            _(
+                "{n} had to be decided while equal requests were still open, since too many waited: "
+                "one of those may be the true original."
+            ).format(n=plural(seen.hurried, "mirror"))
+        )
+    return out
+
+
+def _waiting(seen: InputCounts) -> list[str]:
+    """Sentences about what waited for more, and was given up."""
+    out = []
+    if n := seen.overtaken:
+        said = several(
+            "{n} request is called unanswered since too many requests waited for a response: the oldest were given up.",
+            "{n} requests are called unanswered since too many requests waited for a response: the oldest were given up.",
+            n,
+        )
+        out.append(said.format(n=f"{n:,}"))
+    if n := seen.gaps_forced:
+        said = several(
+            "{n} hole in a TCP stream was called lost before its time, since too many bytes waited behind holes.",
+            "{n} holes in TCP streams were called lost before their time, since too many bytes waited behind holes.",
+            n,
+        )
+        out.append(said.format(n=f"{n:,}"))
+    if n := seen.kept_too_much:
+        said = several(
+            "The beginning of {n} message was dropped while its rest was waited for, since too many bytes waited.",
+            "The beginnings of {n} messages were dropped while their rest was waited for, since too many bytes waited.",
+            n,
+        )
+        out.append(said.format(n=f"{n:,}"))
+    if n := seen.tries_left_out:
+        said = several(
+            "{n} connection that was tried was not followed up, since too many waited for an answer: it may have been a "
+            "mirror's that was refused.",
+            "{n} connections that were tried were not followed up, since too many waited for an answer: some may have been "
+            "mirrors' that were refused.",
+            n,
+        )
+        out.append(said.format(n=f"{n:,}"))
+    return out

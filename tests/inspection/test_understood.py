@@ -147,18 +147,23 @@ class World:
             capture=0 * slot,
             packet=packet,
             peer=peer,
+            turn=peer,
         )
-        slot, kind, request, start, end = columns(self.messages, (np.int32, np.uint8, *[np.int64] * 3))
-        messages = SimpleNamespace(
-            slot=slot, stream=slot.astype(np.int64), kind=kind, request=request, start=start, end=end
-        )
-        placed = SimpleNamespace(capture=0 * slot, packets=[[n] for n in range(len(slot))])
         every, none = np.arange(2 * SLOTS), np.zeros(0, np.int64)
         block = SimpleNamespace(runs=runs, chunks=chunks, ends=SimpleNamespace(slot=every, stream=every))
         protocols = SimpleNamespace(slot=none, protocol=none)
-        read = SimpleNamespace(messages=messages, protocols=protocols, open_slots=none, open_starts=none)
         found = UnreadRequests()
-        found.add(block, read, placed, lambda *where: np.array([self.asked(*w) for w in zip(*where, strict=True)]))
+        half = len(self.messages) // 2
+        for part in (slice(0, half), slice(half, None)):
+            slot, kind, request, start, end = columns(self.messages[part], (np.int32, np.uint8, *[np.int64] * 3))
+            messages = SimpleNamespace(
+                slot=slot, stream=slot.astype(np.int64), kind=kind, request=request, start=start, end=end
+            )
+            numbers = range(len(self.messages))[part]
+            placed = SimpleNamespace(capture=0 * slot, packets=[[n] for n in numbers])
+            last = part.stop is None
+            read = SimpleNamespace(messages=messages, protocols=protocols, open_slots=none, open_starts=none, last=last)
+            found.add(block, read, placed, lambda *where: np.array([self.asked(*w) for w in zip(*where, strict=True)]))
         found.finish()
         return {number: told for (_, number), told in found.found.items()}
 

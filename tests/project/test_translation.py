@@ -108,6 +108,7 @@ PLACES = [
     "lessons",
     "inspection/summary.py",
     "inspection/unseen.py",
+    "inspection/unseen_routes.py",
     "inspection/__init__.py",
     "capture/opening.py",
     "capture/source.py",
