@@ -3,7 +3,8 @@
 Body bytes can look like a start line. So a message is taken up again only where a packet begins with a full start line and
 the other side has spoken knowing exactly what came before: it had acknowledged that very offset, by any packet, when it
 sent bytes that this packet acknowledges in turn. Less will do where what it had not yet acknowledged is shorter than any
-head: a body's would have to be there. (A response alone confirms nothing: that to a POST begins where the packets of the
+head: a body's would have to be there. But of a request so few bytes may be lost that they were the beginning of its method:
+these show nothing. (A response alone confirms nothing: that to a POST begins where the packets of the
 body say, too.)
 
 Where only one direction was captured nobody can confirm: what begins so is taken, and marked. It waits for the end of its
@@ -20,6 +21,7 @@ from inspector.table import I64, U8
 from inspector.tcp.tables import ALONE, UNKNOWN
 
 SMALLEST_REQUEST = 32  # len("P / HTTP/1.1\nContent-Length:10\n\n"): with a body that may hold a start line
+SMALLEST_ALONE = 14  # len("P / HTTP/1.1\n\n"): less may be the beginning of the very method that seems to stand there
 SMALLEST_RESPONSE = 14  # len("HTTP/1.1 200\n\n"), up to the end of the stream
 
 # What shows that a message begins somewhere.
@@ -69,8 +71,10 @@ def standing(http: Http, s: int, row: int, kind: int, near: Near) -> int:
     peer = http.chunks[row, col.CHUNK_PEER]
     turn = http.chunks[row, col.CHUNK_TURN]
     between = SMALLEST_REQUEST if kind == col.REQUEST else SMALLEST_RESPONSE
+    least = SMALLEST_ALONE if kind == col.REQUEST else 1
     if turn != ALONE:
-        if offset - between < turn <= offset:
+        lost = offset - turn
+        if lost == 0 or least <= lost < between:
             return CONFIRMED
         if peer != UNKNOWN and spoken(offset, peer, http.state, s ^ 1, http.chunks, near.other_low, near.other_high):
             return CONFIRMED

@@ -201,3 +201,16 @@ def test_a_long_stream_alone_does_not_wait_for_its_end():
     facts = read_.messages.facts & np.uint32(Fact.UNCONFIRMED)
     assert len(read_.messages) > 100
     assert int((facts != 0).sum()) == parser.alone == 1
+
+
+def test_the_rest_of_a_method_is_not_a_method() -> None:
+    talk = Talk()
+    talk.message(C, get(1), lambda: False)
+    talk.message(S, ok(), lambda: True)
+    first, rest = (len(talk.packets), get(2)[0])
+    talk.send(C, rest[:1])
+    talk.send(C, rest[1:])
+    talk.message(S, ok(), lambda: True)
+    packets = talk.done()
+    found = read([*packets[:first], *packets[first + 1 :]])
+    assert [m["start"] for m in found if m["kind"] == 1] == [0]
