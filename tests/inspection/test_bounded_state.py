@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
 import pytest
 from capture_files import pcap
 from exchanges import exchange, table
 from made_traffic import CLIENT, RAW, V1, Made, asked, frame, told
 
-import inspector.kernels.kernel
 from inspector import limits
-from inspector.http import layout as col
 from inspector.http.parser import FAR, Parser
-from inspector.http.resync import carry_peers, confirmed
 from inspector.inspection import inspect, refused
 from inspector.inspection.assemble import Assembler
 from inspector.mirror.pool import Rules, Settler
@@ -22,13 +18,6 @@ from inspector.mirror.tables import Exchanges
 
 ACK = 16
 GET, OK = asked("/", "a"), told(b"x")
-
-
-@pytest.fixture(params=["plain", "compiled"])
-def mode(request):
-    inspector.kernels.kernel.use(request.param)
-    yield request.param
-    inspector.kernels.kernel.use("plain")
 
 
 def pipelined(n: int, answered: bool = True, port: int = 4000) -> list[bytes]:
@@ -118,24 +107,3 @@ def test_tries_that_lead_nowhere_make_room_for_others(monkeypatch: pytest.Monkey
     unseen = " ".join(inspect(io.BytesIO(made.pcap())).summary.unseen)
     assert "1 connection of the proxy to 10.0.0.22:80 was refused" in unseen
     assert "connections that were tried were not followed up" in unseen
-
-
-def test_the_last_acknowledged_places_of_a_stream_are_known(mode: str) -> None:
-    parser = Parser()
-    parser._grow_slots(8)
-    parser._state[:, col.STREAM] = np.arange(len(parser._state))
-    rng = np.random.default_rng(1)
-    seen: dict[int, list[int]] = {s: [] for s in range(4)}
-    for _ in range(60):
-        s = int(rng.integers(4))
-        start = seen[s][-1] if seen[s] else 0
-        peers = start + np.cumsum(rng.integers(0, 3, rng.integers(1, 9 if s else 2)))
-        chunks = np.stack([np.arange(len(peers)), np.zeros(len(peers), np.int64), peers], axis=1).astype(np.int64)
-        http = parser._streams(np.zeros((0, col.ACTIVE_WIDTH), np.int64), np.zeros((0, 5), np.int64), chunks)
-        carry_peers(http, s, 0, len(peers))
-        seen[s] += [int(p) for p in dict.fromkeys(peers.tolist()) if p not in seen[s]]
-        nothing = http._replace(chunks=chunks[:0])
-        for other, places in seen.items():
-            kept = set(places[-col.CARRIED :])
-            for place in range(max(places, default=0) + 2):
-                assert confirmed(place, 0, nothing, other, 0, 0) == (place in kept)
