@@ -169,6 +169,15 @@ LIMITS = (
           "shown as cut."), True, KIB, 4 * GIB),
     Limit("codings", 4, "codings", "inspector.http.codings:MAX_CODINGS", marked(
           "A body is unpacked from up to this number of codings around each other. Beyond, it is shown as it was sent.")),
+    Limit("open-codings", 64 * MIB, "bytes", "inspector.http.decoding:OPEN_BYTES", marked(
+          "Compressed response bodies are unpacked while they are read, with up to this amount of memory for all that are "
+          "open. Beyond, the oldest are not unpacked: whether they are equal to others is unknown.")),
+    Limit("unpacked-bytes", 256 * MIB, "bytes", "inspector.http.decoding:BUDGET", marked(
+          "Compressed response bodies of one capture are unpacked to up to this amount, and to 64 bytes more for each "
+          "compressed one. Beyond, whether they are equal to others is unknown.")),
+    Limit("response-lines", 32, "lines", "inspector.http.layout:LINES_KEPT", marked(
+          "By up to this number of its header lines a response is distinguished from others with the same status and body. "
+          "Further lines are not compared.")),
     Limit("compared-json", 4 * MIB, "bytes", "inspector.compare.bodies:JSON_LIMIT", marked(
           "Two JSON bodies are compared value by value up to this size. Beyond, they are compared by size and hash, which "
           "the comparison says.")),

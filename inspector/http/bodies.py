@@ -7,6 +7,7 @@ from inspector.http.layout import Http
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE, find_line_end
 from inspector.http.trace import hex_digit
 from inspector.http.xxh64 import add_sum
+from inspector.kernels.instructions import move
 from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 
@@ -17,12 +18,31 @@ ENDED_HERE = 2  # the message is complete
 BROKEN = 3  # the framing cannot be read: facts are noted
 
 
+@cold
+def keep_coded(http: Http, row: int, data: U8, at: int, size: int) -> None:
+    """`data[at : at + size]` are coded content: whoever undoes the coding gets them when the block has been read.
+
+    `coded` has room for all bytes of the block, and a message's stand together: a response is read as far as the block goes.
+    """
+    top = http.counters[col.C_CODED]
+    if http.rows[col.R_CODED, row] == 0:
+        http.rows[col.R_CODED_AT, row] = top
+    if http.rows[col.R_CODED_AT, row] + http.rows[col.R_CODED, row] != top or top + size > len(http.coded):
+        http.rows[col.R_CODINGS, row] = col.NONE
+        return
+    move(http.coded, top, data, at, size)
+    http.counters[col.C_CODED] = top + size
+    http.rows[col.R_CODED, row] += size
+
+
 @kernel
 def take(http: Http, s: int, data: U8, at: int, size: int) -> None:
     """`data[at : at + size]` are content of stream `s`'s message."""
     row = http.state[s, col.ROW]
     if http.rows[col.R_FACTS, row] & col.BODY_GAP == 0:
         add_sum(http.lanes, http.tails, s, http.rows[col.R_BODY, row], data, at, size)
+        if http.rows[col.R_CODINGS, row] > 0:
+            keep_coded(http, row, data, at, size)
     http.rows[col.R_BODY, row] += size
     http.state[s, col.POS] += size
 

@@ -35,6 +35,12 @@ GRPC_MARK = int(Mark.GRPC)
 
 # Words that values are compared with, as little-endian numbers of at most seven bytes.
 WORD_CLOSE = int.from_bytes(b"close", "little")
+WORD_GZIP = int.from_bytes(b"gzip", "little")
+WORD_X_GZIP = int.from_bytes(b"x-gzip", "little")
+WORD_DEFLATE = int.from_bytes(b"deflate", "little")
+WORD_BR = int.from_bytes(b"br", "little")
+WORD_ZSTD = int.from_bytes(b"zstd", "little")
+WORD_NONE = int.from_bytes(b"none", "little")
 WORD_CHUNKED = int.from_bytes(b"chunked", "little")
 WORD_KEEP_AL = int.from_bytes(b"keep-al", "little")
 WORD_UPGRADE = int.from_bytes(b"upgrade", "little")
@@ -218,11 +224,52 @@ def note_tokens(http: Http, line: U8, i: int, end: int, s: int, connection: bool
 
 
 @kernel
+def coding_at(line: U8, i: int, end: int) -> int:
+    """The content coding that `line[i:end]` names (RFC 9110 section 8.4.1), 0 for none at all, NONE for one that is not known."""
+    size = end - i
+    word = word_at(line, i, end)
+    if (size == 4 and word == WORD_GZIP) or (size == 6 and word == WORD_X_GZIP):
+        return col.GZIP_CODE + 0
+    if size == 7 and word == WORD_DEFLATE:
+        return col.DEFLATE_CODE + 0
+    if size == 2 and word == WORD_BR:
+        return col.BROTLI_CODE + 0
+    if size == 4 and word == WORD_ZSTD:
+        return col.ZSTD_CODE + 0
+    if (size == 8 and word == WORD_IDENTIT) or (size == 4 and word == WORD_NONE):
+        return 0
+    return col.NONE + 0
+
+
+@cold
+def note_codings(http: Http, line: U8, i: int, end: int, row: int) -> None:
+    """The codings of a Content-Encoding line follow those before."""
+    while i < end and http.rows[col.R_CODINGS, row] >= 0:
+        while i < end and (line[i] == 44 or line[i] == 32 or line[i] == 9):
+            i += 1
+        begin = i
+        while i < end and line[i] != 44:
+            i += 1
+        stop = i
+        while stop > begin and (line[stop - 1] == 32 or line[stop - 1] == 9):
+            stop -= 1
+        if begin == stop:
+            return
+        coding = coding_at(line, begin, stop)
+        if coding < 0 or (coding > 0 and http.rows[col.R_CODINGS, row] >= col.CODINGS_FULL):
+            http.rows[col.R_CODINGS, row] = col.NONE
+        elif coding > 0:
+            http.rows[col.R_CODINGS, row] = col.CODING_BASE * http.rows[col.R_CODINGS, row] + coding
+
+
+@kernel
 def note_sign(http: Http, name: int, line: U8, i: int, end: int, row: int) -> None:
     """Fields of which only a mark or a small number is kept."""
     if name == CONTENT_ENCODING:
         if end > i:
             http.rows[col.R_MARKS, row] |= CONTENT_ENCODING_MARK
+            if http.rows[col.R_KIND, row] == col.RESPONSE:
+                note_codings(http, line, i, end, row)
     elif name == SERVER:
         word = word_at(line, i, end)
         if (end - i == 5 and word == WORD_ENVOY) or (end - i == 11 and word == WORD_ISTIO_E):
@@ -257,6 +304,26 @@ def note_text(http: Http, line: U8, field: int, i: int, end: int, row: int) -> N
         application = word_at(line, i, end) == WORD_APPLICA and word_at(line, i + 7, end) == WORD_TION_GR
         if application and lower(line[i + 14]) == 112 and lower(line[i + 15]) == 99:  # pc
             http.rows[col.R_MARKS, row] |= GRPC_MARK
+
+
+@kernel
+def note_line(http: Http, s: int, row: int, added: int) -> None:
+    """A header line that adds `added` to the hash of the headers: of a response it is kept for itself, as far as there is room.
+
+    added: 0 of a line that proxies write. Precondition: `lines` has room for all that one message keeps, twice.
+    """
+    kept = http.rows[col.R_LINES, row]
+    if added == 0 or http.state[s, col.KIND] != col.RESPONSE or kept >= col.LINES_KEPT:
+        return
+    top = http.counters[col.C_LINES]
+    if http.rows[col.R_LINES_AT, row] + kept != top:  # of a head that an earlier block began: they stand together
+        for k in range(kept):
+            http.lines[top + k] = http.lines[http.rows[col.R_LINES_AT, row] + k]
+        http.rows[col.R_LINES_AT, row] = top
+        top += kept
+    http.lines[top] = added
+    http.counters[col.C_LINES] = top + 1
+    http.rows[col.R_LINES, row] = kept + 1
 
 
 @kernel

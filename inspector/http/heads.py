@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.http.fields import field_line, note_field, store
+from inspector.http.fields import field_line, note_field, note_line, store
 from inspector.http.layout import Http
 from inspector.http.line_cache import KNOWN_WORDS, NAME, VALUE, VALUE_END, learn, line_key, recall
 from inspector.http.matching import match
@@ -192,6 +192,7 @@ def begin_request(http: Http, s: int, data: U8, at: int, end: int, peer: int) ->
     store(http, data, at, method_end, col.T_METHOD + 0, row)
     store(http, data, target, target_end, col.T_TARGET + 0, row)
     http.state[s, col.METHOD] = method_of(data, at, method_end)
+    http.rows[col.R_PEER, row] = peer
     http.state[s, col.PEER] = peer
     http.state[s, col.POS] += after - at
     http.state[s, col.HEAD_BYTES] = after - at
@@ -210,6 +211,7 @@ def begin_response(http: Http, s: int, data: U8, at: int, end: int, peer: int) -
     start = http.state[s, col.POS]
     row = begin_row(http, s, version)
     http.rows[col.R_STATUS, row] = status
+    http.rows[col.R_PEER, row] = peer
     if first:
         http.rows[col.R_REQUEST, row] = match(http, s, start, peer)
     http.state[s, col.POS] += after - at
@@ -251,8 +253,10 @@ def new_line(http: Http, s: int, data: U8, at: int, i: int, folded: bool, place:
     row = http.state[s, col.ROW]
     before = http.hashes[col.H_HEADERS, row] & M
     name, value, size = field_line(http, data, at, i, folded, line, row)
+    added = (http.hashes[col.H_HEADERS, row] - before) & M
+    note_line(http, s, row, added)
     if place >= 0 and data[i - 1] == 13:
-        learn(http, data, at, i, place, name, (http.hashes[col.H_HEADERS, row] - before) & M)
+        learn(http, data, at, i, place, name, added)
     if name != UNNAMED:
         note_field(http, name, line, value, size, s, row)
 
@@ -296,9 +300,9 @@ def read_headers(http: Http, s: int, data: U8, at: int, end: int, last: bool, li
                 at + http.known[place, VALUE],
                 at + http.known[place, VALUE_END],
             )
-            http.hashes[col.H_HEADERS, row] = (
-                http.hashes[col.H_HEADERS, row] + http.known_words[place, KNOWN_WORDS]
-            ) & M
+            added = http.known_words[place, KNOWN_WORDS] & M
+            http.hashes[col.H_HEADERS, row] = (http.hashes[col.H_HEADERS, row] + added) & M
+            note_line(http, s, row, added)
             if name != UNNAMED:
                 note_field(http, name, data, value, size, s, row)
         else:

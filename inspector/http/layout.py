@@ -116,9 +116,25 @@ R_BODY = 13
 R_GAP = 14
 R_DONE = 15  # 0 open, 1 ended, 2 dropped
 R_TRACE_LEVEL = 16
-R_AT = 17  # six text fields: where each stands in the text
+R_LINES = 17  # of a response: how many of its header lines are kept in `lines`
+R_LINES_AT = 18  # and from where on
+R_CODINGS = 19  # content codings of a response: see below
+R_CODED = 20  # how many of its coded bytes this block brought, in `coded`
+R_CODED_AT = 21  # and from where on
+R_PEER = 22  # what the packet of its first byte acknowledged of the other stream
+R_AT = 23  # six text fields: where each stands in the text
 R_LENGTH = R_AT + 6
 ROW_WIDTH = R_LENGTH + 6
+
+# Values of R_CODINGS: 0 none, NONE one that cannot be undone, or else digits to CODING_BASE, the coding applied last the lowest.
+CODING_BASE = 8
+CODINGS_FULL = CODING_BASE**3  # four are there: codings.MAX_CODINGS
+GZIP_CODE = 1
+DEFLATE_CODE = 2
+BROTLI_CODE = 3
+ZSTD_CODE = 4
+
+LINES_KEPT = 32  # header lines of a response that are told apart
 
 # Text fields, in the order of tables.FIELDS.
 T_METHOD = 0
@@ -155,7 +171,9 @@ C_FULL = 9  # as many requests as may wait for a response were read, and more fo
 C_PENDING = 10  # requests that wait for a response, on all connections
 C_OVERTAKEN = 11  # requests given up because too many waited for a response
 C_ALONE = 12  # messages that were taken up though only their direction was captured
-COUNTER_WIDTH = 13
+C_LINES = 13
+C_CODED = 14
+COUNTER_WIDTH = 15
 
 # Columns of news: what a stream is, and a server name in the text.
 NEWS_WIDTH = 6
@@ -239,11 +257,14 @@ class Http(NamedTuple):
     pool: I64
     rows: I64
     hashes: U64
+    lines: U64
+    coded: U8
     text: U8
     lanes: U64
     tails: U8
     news: I64
     unanswered: I64
+    overtaken: I64
     counters: I64
     limits: I64
     cell: U64

@@ -16,6 +16,7 @@ from inspector.tcp.tables import UNKNOWN
 def give_up(http: Http, request: int) -> None:
     """The request will get no response any more."""
     http.unanswered[http.counters[col.C_UNANSWERED]] = request
+    http.overtaken[http.counters[col.C_UNANSWERED]] = col.NONE
     http.counters[col.C_UNANSWERED] += 1
 
 
@@ -138,6 +139,8 @@ def exact_fit(http: Http, s: int, start: int, peer: int, c: int) -> int:
         return col.NONE
     for _ in range(skipped):
         drop_front(http, c)
+    for k in range(skipped):
+        http.overtaken[http.counters[col.C_UNANSWERED] - 1 - k] = http.pool[node, col.N_ID]
     pop(http, c)
     if http.pool[node, col.N_START] >= http.conns[c, col.LOST_AT]:
         http.conns[c, col.LOST] = 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from inspector.http import layout as col
-from inspector.http.fields import store
+from inspector.http.fields import note_line, store
 from inspector.http.layout import Http
 from inspector.http.matching import give_up, lose_boundary, push, release
 from inspector.http.startline import INVALID_LINE, PARTIAL_LINE, VALID_LINE
 from inspector.http.tables import Protocol
-from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum
+from inspector.http.xxh64 import EMPTY_SUM, end_sum, start_sum, xxh64
 from inspector.kernels.kernel import cold, kernel
 from inspector.table import U8
 from inspector.tcp.tables import End
@@ -235,6 +235,27 @@ def content(http: Http, s: int, row: int) -> int:
     return 0
 
 
+@cold
+def note_unsent_length(http: Http, s: int, row: int, line: U8) -> None:
+    """The content-length of a response without content is kept behind its lines: a proxy has no reason to change what a HEAD or
+    a 304 tells of the content that a GET would bring (RFC 9110 section 8.6)."""
+    if http.state[s, col.LENGTH] < 0:
+        return
+    name = (99, 111, 110, 116, 101, 110, 116, 45, 108, 101, 110, 103, 116, 104, 58)  # content-length:
+    for k in range(15):
+        line[k] = name[k]
+    size = 16
+    rest = http.state[s, col.LENGTH]
+    while rest >= 10:
+        rest //= 10
+        size += 1
+    rest = http.state[s, col.LENGTH]
+    for k in range(size - 15):
+        line[size - 1 - k] = 48 + rest % 10
+        rest //= 10
+    note_line(http, s, row, xxh64(line, 0, size, http.cell))
+
+
 @kernel
 def doubtful(http: Http, s: int) -> bool:
     """Whether the request of stream `s`'s response is unknown: had it been HEAD, what the head says of a body would not hold."""
@@ -292,6 +313,8 @@ def end_head(http: Http, s: int, line: U8, follows: int) -> None:
         release(http, s ^ 1, http.rows[col.R_REQUEST, row])
         if no_content(status, method):
             http.rows[col.R_FACTS, row] |= col.NO_BODY
+            if method == col.HEAD or status == 304:
+                note_unsent_length(http, s, row, line)
             ends = 1
         elif follows != VALID_LINE and http.state[s, col.LENGTH] != 0 and doubtful(http, s):
             ends = 2

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inspector.http import layout as col
+from inspector.http.arrays import HASHES, SIGNED, grown, packed, wider
 from inspector.http.connections import read_block
+from inspector.http.decoding import Decoders, Outcome
 from inspector.http.layout import Http
 from inspector.http.line_cache import KNOWN, KNOWN_WIDTH, KNOWN_WORDS
 from inspector.http.names import build
@@ -18,7 +19,7 @@ from inspector.http.tables import FIELDS, Messages, Protocols
 from inspector.http.texts import copy_texts, lay_texts
 from inspector.http.xxh64 import TAIL
 from inspector.ragged import Ragged, gather
-from inspector.table import I32, I64, Bool, dtypes, first_of_each, larger
+from inspector.table import I32, I64, Bool, dtypes, first_of_each
 from inspector.tcp.tables import UNKNOWN, StreamBlock
 
 Synced = Callable[[I32], Bool] | Bool
@@ -49,7 +50,8 @@ class Read:
     messages: those that ended, in the order in which they began. protocols: what streams were found to be.
     consumed: of each stream of the block that is still open, the offset up to which its bytes are not needed any more.
     open_starts: of the same streams, the offset of the oldest message that is still open, else the consumed offset.
-    unanswered: ids of requests that will get no response any more; their own messages may come later.
+    unanswered: ids of requests that will get no response any more; their own messages may come later. overtaken: beside them, the
+    id of a later request that was sent when all responses before its own had arrived, and was answered; -1 where there is none.
     last: nothing more comes of the block; the offsets are there.
     """
 
@@ -60,64 +62,8 @@ class Read:
     open_slots: I32
     open_starts: I64
     unanswered: I64
+    overtaken: I64
     last: bool = True
-
-
-_SIGNED = {
-    "id": col.R_ID,
-    "request": col.R_REQUEST,
-    "slot": col.R_SLOT,
-    "stream": col.R_STREAM,
-    "kind": col.R_KIND,
-    "version": col.R_VERSION,
-    "start": col.R_START,
-    "head_end": col.R_HEAD_END,
-    "end": col.R_END,
-    "facts": col.R_FACTS,
-    "marks": col.R_MARKS,
-    "status": col.R_STATUS,
-    "attempt": col.R_ATTEMPT,
-    "body_bytes": col.R_BODY,
-    "gap_bytes": col.R_GAP,
-}
-_HASHES = {
-    "body_hash": col.H_BODY,
-    "method": col.H_METHOD,
-    "target": col.H_TARGET,
-    "host": col.H_HOST,
-    "request_id": col.H_REQUEST_ID,
-    "xff": col.H_XFF,
-    "trace": col.H_TRACE,
-    "span": col.H_SPAN,
-    "parent": col.H_PARENT,
-    "headers": col.H_HEADERS,
-}
-
-
-def _grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
-    """`array` with room for at least `rows` rows; the new ones are zero."""
-    if rows <= len(array):
-        return array
-    out = np.zeros((max(rows, larger(len(array))), *array.shape[1:]), array.dtype)
-    out[: len(array)] = array
-    return out
-
-
-def _wider(array: NDArray[Any], columns: int) -> NDArray[Any]:
-    """`array` (2-D) with room for at least `columns` columns."""
-    if columns <= array.shape[1]:
-        return array
-    out = np.empty((len(array), columns), array.dtype)
-    out[:, : array.shape[1]] = array
-    return out
-
-
-def _packed(*columns: NDArray[Any]) -> I64:
-    """The columns side by side: (n, columns)."""
-    out = np.empty((len(columns[0]), len(columns)), np.int64)
-    for k, values in enumerate(columns):
-        out[:, k] = values
-    return out
 
 
 class Parser:
@@ -155,9 +101,13 @@ class Parser:
         self._pool = np.zeros((64, col.NODE_WIDTH), np.int64)
         self._rows = np.zeros((col.ROW_WIDTH, 64), np.int64)
         self._hashes = np.zeros((col.HASH_WIDTH, 64), np.uint64)
+        self._lines = np.zeros(1 << 12, np.uint64)
+        self._coded = np.zeros(0, np.uint8)
+        self._decoders = Decoders()
         self._text = np.zeros(1 << 18, np.uint8)
         self._news = np.zeros((64, col.NEWS_WIDTH), np.int64)
         self._unanswered = np.zeros(4 * o.pending + 64, np.int64)
+        self._overtaken = np.zeros_like(self._unanswered)
         self._line = np.zeros(max(o.head_limit, 65536) + 64, np.uint8)
         self._cell = np.zeros(1, np.uint64)
 
@@ -191,9 +141,11 @@ class Parser:
         many. All but the last give messages and what was found of streams and requests, and no offsets."""
         slots, active = self._activate(block, synced)
         r, c = block.runs, block.chunks
-        runs = _packed(r.offset, r.at, r.length, r.reason, r.gap)
-        chunks = _packed(c.offset, c.peer, c.turn)
+        runs = packed(r.offset, r.at, r.length, r.reason, r.gap)
+        chunks = packed(c.offset, c.peer, c.turn)
         data, line = np.ascontiguousarray(block.arena), self._line
+        if len(self._coded) < len(data):
+            self._coded = np.empty(len(data), np.uint8)  # pages are taken as they are touched
         done = 0
         while True:
             done = read_block(self._streams(active, runs, chunks), done, data, line)
@@ -219,11 +171,14 @@ class Parser:
             self._pool,
             self._rows,
             self._hashes,
+            self._lines,
+            self._coded,
             self._text,
             self._lanes,
             self._tails,
             self._news,
             self._unanswered,
+            self._overtaken,
             self._counters,
             self._limits,
             self._cell,
@@ -263,10 +218,10 @@ class Parser:
         old = len(self._state)
         if slots <= old:
             return
-        self._state = _grown(self._state, slots + 2 & ~1)
-        self._lanes = _grown(self._lanes, len(self._state))
-        self._tails = _grown(self._tails, TAIL * len(self._state))
-        self._conns = _grown(self._conns, len(self._state) >> 1)
+        self._state = grown(self._state, slots + 2 & ~1)
+        self._lanes = grown(self._lanes, len(self._state))
+        self._tails = grown(self._tails, TAIL * len(self._state))
+        self._conns = grown(self._conns, len(self._state) >> 1)
         self._blank(np.arange(old, len(self._state)))
         self._blank_connections(np.arange(old >> 1, len(self._conns)))
 
@@ -304,12 +259,14 @@ class Parser:
     def _make_room(self) -> None:
         counters = self._counters
         rows = 2 * int(counters[col.C_ROWS]) + 64
-        self._rows = _wider(self._rows, rows)
-        self._hashes = _wider(self._hashes, rows)
-        self._text = _grown(self._text, int(2 * counters[col.C_TEXT]) + (1 << 18))
-        self._pool = _grown(self._pool, int(2 * counters[col.C_NODES]) + 64)
-        self._news = _grown(self._news, int(2 * counters[col.C_NEWS]) + 64)
-        self._unanswered = _grown(self._unanswered, int(2 * counters[col.C_UNANSWERED]) + 4 * self.options.pending + 64)
+        self._rows = wider(self._rows, rows)
+        self._hashes = wider(self._hashes, rows)
+        self._text = grown(self._text, int(2 * counters[col.C_TEXT]) + (1 << 18))
+        self._lines = grown(self._lines, int(2 * counters[col.C_LINES]) + (1 << 12))
+        self._pool = grown(self._pool, int(2 * counters[col.C_NODES]) + 64)
+        self._news = grown(self._news, int(2 * counters[col.C_NEWS]) + 64)
+        self._unanswered = grown(self._unanswered, int(2 * counters[col.C_UNANSWERED]) + 4 * self.options.pending + 64)
+        self._overtaken = grown(self._overtaken, len(self._unanswered))
 
     def _hand_over(self, slots: I64) -> Read:
         """The last part of a block."""
@@ -341,13 +298,15 @@ class Parser:
         protocols = self._protocols()
         count = int(counters[col.C_ROWS])
         done = self._rows[col.R_DONE, :count]
-        messages = self._messages(np.flatnonzero(done == 1))
+        decoded = self._decode(count)
+        messages = self._messages(np.flatnonzero(done == 1), decoded)
         self._keep(np.flatnonzero(done == 0))
-        unanswered = self._unanswered[: counters[col.C_UNANSWERED]].copy()
+        given_up = slice(int(counters[col.C_UNANSWERED]))
+        unanswered, overtaken = self._unanswered[given_up].copy(), self._overtaken[given_up].copy()
         counters[col.C_NEWS] = 0
         counters[col.C_UNANSWERED] = 0
         none, nowhere = np.empty(0, np.int32), np.empty(0, np.int64)
-        return Read(messages, protocols, none, nowhere, none, nowhere, unanswered, last=False)
+        return Read(messages, protocols, none, nowhere, none, nowhere, unanswered, overtaken, last=False)
 
     def _protocols(self) -> Protocols:
         if not self._counters[col.C_NEWS]:
@@ -356,24 +315,53 @@ class Parser:
         names = gather(self._text, news[:, 3].copy(), news[:, 4].copy())
         return Protocols.build(slot=news[:, 0], stream=news[:, 1], protocol=news[:, 2], before=news[:, 5], sni=names)
 
-    def _messages(self, index: I64) -> Messages:
+    def _decode(self, count: int) -> dict[int, Outcome]:
+        """Undo the codings of what this block brought of coded bodies: of each that has ended, by row, what it says."""
+        out: dict[int, Outcome] = {}
+        decoders, rows = self._decoders, self._rows
+        for row in np.flatnonzero(rows[col.R_CODINGS, :count]).tolist():
+            facts, done, codings = (int(rows[k, row]) for k in (col.R_FACTS, col.R_DONE, col.R_CODINGS))
+            message, at, size = (int(rows[k, row]) for k in (col.R_ID, col.R_CODED_AT, col.R_CODED))
+            if codings < 0 or facts & col.BODY_GAP or (done and not facts & col.COMPLETE):
+                decoders.forget(message)
+            elif size:
+                decoders.feed(message, codings, self._coded[at : at + size].tobytes(), done != 0)
+            rows[col.R_CODED, row] = 0
+            if done:
+                out[row] = decoders.end(message)
+        decoders.make_room()
+        self._counters[col.C_CODED] = 0
+        return out
+
+    def _messages(self, index: I64, decoded: dict[int, Outcome]) -> Messages:
         n = len(index)
         if n == 0:
             return Messages.empty()
         which: Any = slice(int(index[0]), int(index[0]) + n) if index[-1] - index[0] + 1 == n else index
-        columns: dict[str, Any] = {}
-        for name, dtype in dtypes(Messages).items():
-            if name in _SIGNED:
-                columns[name] = self._rows[_SIGNED[name], which].astype(dtype)
-            elif name in _HASHES:
-                columns[name] = self._hashes[_HASHES[name], which].copy()
+        kinds = dtypes(Messages)
+        columns: dict[str, Any] = {n: self._rows[k, which].astype(kinds[n]) for n, k in SIGNED.items()}
+        columns |= {n: self._hashes[k, which].copy() for n, k in HASHES.items()}
+        columns["decoded"], columns["decoded_bytes"] = columns["body_hash"], columns["body_bytes"]
+        if decoded:
+            self._tell_decoded(columns, index, decoded)
         ends = np.empty((len(FIELDS), n), np.int32)
         offsets = np.zeros(n + 1, np.int64)
         lay_texts(self._rows, index, ends, offsets)
         text = np.empty(offsets[-1], np.uint8)
-        copy_texts(self._rows, index, self._text, offsets, text)
+        copy_texts(self._rows, index, self._text, self._lines, offsets, text)
         columns |= {name + "_end": ends[k] for k, name in enumerate(FIELDS)}
         return Messages(**columns, text=Ragged(text, offsets))
+
+    @staticmethod
+    def _tell_decoded(columns: dict[str, Any], index: I64, decoded: dict[int, Outcome]) -> None:
+        """What coded bodies say takes the place of the bodies themselves; one of no bytes says nothing (HEAD, 304)."""
+        facts, size = columns["facts"], columns["body_bytes"]
+        for name in ("decoded", "decoded_bytes"):
+            columns[name] = columns[name].copy()
+        rows = np.array(list(decoded), np.int64)
+        for at, row in zip(np.searchsorted(index, rows).tolist(), decoded, strict=True):
+            if at < len(index) and index[at] == row and not (size[at] == 0 and facts[at] & col.COMPLETE):
+                columns["decoded"][at], columns["decoded_bytes"][at] = decoded[row]
 
     def _keep(self, index: I64) -> None:
         """Only the rows at `index` and their text stay."""
@@ -385,6 +373,10 @@ class Parser:
         moved = kept.offsets[:-1].reshape(starts.shape)
         rows[col.R_AT : col.R_AT + len(FIELDS)] = np.where(starts == col.NONE, col.NONE, moved)
         self._text[: len(kept.values)] = kept.values
+        lines = gather(self._lines, rows[col.R_LINES_AT], rows[col.R_LINES])
+        rows[col.R_LINES_AT] = lines.offsets[:-1]
+        self._lines[: len(lines.values)] = lines.values
+        self._counters[col.C_LINES] = len(lines.values)
         self._rows[:, :n] = rows
         self._hashes[:, :n] = self._hashes[:, index]
         self._state[rows[col.R_SLOT], col.ROW] = np.arange(n)

@@ -42,6 +42,7 @@ def room(http: Http) -> bool:
     return (
         http.counters[col.C_ROWS] + 2 <= http.rows.shape[1]
         and http.counters[col.C_TEXT] + MESSAGE_TEXT <= len(http.text)
+        and http.counters[col.C_LINES] + 2 * col.LINES_KEPT <= len(http.lines)
         and http.counters[col.C_NODES] + 2 <= len(http.pool)
         and http.counters[col.C_NEWS] + 8 <= len(http.news)
         and http.counters[col.C_UNANSWERED] + 2 * http.limits[col.L_PENDING] + 16 <= len(http.unanswered)

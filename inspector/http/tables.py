@@ -77,6 +77,10 @@ class Messages(Table):
 
     Hashes are XXH64 with seed 0; 0 where the field is absent. `text` holds method, target, host, request id,
     x-forwarded-for and content-type one after another; `*_end` says where each ends in it.
+
+    Behind content_type_end, of a response: its lines. Eight bytes each, the little-endian XXH64 of `name:value` (the name in
+    lower case, the value trimmed), for each header line that counts in `headers`, in the order in which they came, at most
+    layout.LINES_KEPT; last, of a response to HEAD and of a 304, its content-length as `content-length:` and the number.
     """
 
     id: I64  # running number; a request's is smaller than its response's
@@ -95,6 +99,11 @@ class Messages(Table):
     body_bytes: I64  # content bytes after chunked framing is taken off, as far as seen
     body_hash: U64  # of these bytes; meaningful without BODY_GAP
     gap_bytes: I64  # missing bytes inside the message
+    decoded: U64  # body_hash, of a response after its content codings are undone
+    decoded_bytes: (
+        I64  # body_bytes, the same; -1 where they cannot be undone: unknown, damaged, incomplete, or beyond a limit
+    )
+    peer: I64  # what the packet of its first byte acknowledged of the other stream; tcp.tables.UNKNOWN where nobody can tell
     method: U64  # hashes ...
     target: U64
     host: U64

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inspector.http.tables import Messages
-from inspector.inspection.joining import Pile, join
+from inspector.inspection.joining import Over, Pile, join, overtake
 from inspector.inspection.located import Placed
 from inspector.mirror.groups import member
-from inspector.mirror.tables import Exchanges, Lossy
+from inspector.mirror.tables import NONE, Exchanges, Lossy
 from inspector.table import I64, U8, Bool, first_of_each
 from inspector.tcp.layout import FAR
 from inspector.tcp.tables import UNKNOWN
@@ -25,7 +25,7 @@ class News:
 
     messages: list[Messages] = field(default_factory=list)  # that have ended
     placed: list[Placed] = field(default_factory=list)  # beside them
-    unanswered: list[I64] = field(default_factory=list)  # ids of requests that will get no response any more
+    unanswered: list[I64] = field(default_factory=list)  # (2, n), ids: requests without a response, what overtook them
     cut: list[I64] = field(
         default_factory=list
     )  # streams with bytes that no packet had, or that the snap length cut off
@@ -33,7 +33,8 @@ class News:
     unended: list[I64] = field(default_factory=list)  # streams that were open when the capture ended
     ended: list[I64] = field(
         default_factory=list
-    )  # (3, n): streams that have ended, how far they were acknowledged, and from where on refused with a RST (FAR: not)
+    )  # (6, n): streams that have ended, how far they were acknowledged, from where on refused with a RST (FAR: not), then as
+    # `Tracker.overs` has it, and where they end
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,9 @@ class Assembler:
         news = self._news
         pile = Pile(news.messages, news.placed)
         self.fresh = 0
-        gone = np.concatenate([np.empty(0, np.int64), *news.unanswered])
-        ends = np.concatenate([np.empty((3, 0), np.int64), *news.ended], axis=1)
+        gone = np.concatenate([np.empty((2, 0), np.int64), *news.unanswered], axis=1)
+        ends = np.concatenate([np.empty((6, 0), np.int64), *news.ended], axis=1)
+        ends = ends[:, np.argsort(ends[0], kind="stable")]
         ended = pending = Exchanges.empty()
         self.held = 0
         if not len(pile):
@@ -116,8 +118,8 @@ class Assembler:
         acked, open_streams, refused, unsettled = _acked(pile, ends, acks)
         answers = asked[~asks]
         waits = asks & ~member(ids, answers[answers >= 0])
-        if len(gone):
-            waits &= ~member(ids, gone)
+        if gone.shape[1]:
+            waits &= ~member(ids, gone[0])
         late = ~asks & ~acked & open_streams
         late &= (pile.column("last_time") > clock - self.ack_wait) | (unsettled & (refused > 0))
         waits |= late
@@ -125,20 +127,24 @@ class Assembler:
             waits |= asks & member(ids, asked[late & (asked >= 0)])
         if final:
             waits[:] = False
-        lossy = self._lossy(np.where(asks, pile.column("mate"), stream))
+        answering = np.where(asks, pile.column("mate"), stream)
+        lossy = self._lossy(answering)
+        over = _over(pile, answering, ends)
+        overtake(pile, over, gone)
         still, done = np.flatnonzero(waits), np.flatnonzero(~waits)
-        ended = join(pile, lossy, acked, refused, done)
+        ended = join(pile, lossy, acked, refused, over, done)
         messages, placed = pile.rows(still)
         pending = join(
             Pile([messages], [placed]),
             lossy[still] | np.uint8(Lossy.UNENDED),
             acked[still],
             np.zeros(len(still), np.int64),
+            Over(over.time[still], over.silent[still]),
             np.arange(len(still)),
         )
         # A request can be given up before its own end is seen: keep the news for its row.
-        gone = gone[~member(gone, ids)]
-        ends = ends[:, member(ends[0], messages.stream)] if ends.shape[1] else ends
+        gone = gone[:, ~member(gone[0], ids)]
+        ends = ends[:, member(ends[0], np.append(messages.stream, placed.mate))] if ends.shape[1] else ends
         self.held = len(messages)
         self._news = News([messages], [placed], [gone], ended=[ends])
         return ended, pending
@@ -170,7 +176,6 @@ def _acked(pile: Pile, ends: I64, acks: Acks) -> tuple[Bool, Bool, I64, Bool]:
         offset, refused = np.where(still, acks.offset[at], offset), np.where(still, acks.refused[at], refused)
         unsettled = still & acks.unsettled[at]
     if ends.shape[1]:
-        ends = ends[:, np.argsort(ends[0], kind="stable")]
         at = np.minimum(np.searchsorted(ends[0], stream), ends.shape[1] - 1)
         found = ends[0][at] == stream
         still &= ~found
@@ -180,6 +185,29 @@ def _acked(pile: Pile, ends: I64, acks: Acks) -> tuple[Bool, Bool, I64, Bool]:
     if (refused != FAR).any():
         bytes_refused = np.maximum(end - np.maximum(np.repeat(refused, counts), start), 0)
     return np.repeat(offset, counts) >= end, np.repeat(still, counts), bytes_refused, np.repeat(unsettled, counts)
+
+
+def _over(pile: Pile, streams: I64, ends: I64) -> Over:
+    """When no further byte of each message's exchange can come. streams: those that responses come on; ends: sorted by stream.
+
+    A response to a request stands behind what its client had acknowledged by then, and its rest behind its own end: where no byte
+    from there on is missing, the end of the stream is the end of the exchange; else the end of both streams is.
+    """
+    over = Over(np.full(len(streams), NONE, np.int64), np.zeros(len(streams), bool))
+    ends = ends[:, ends[3] != UNKNOWN]
+    if not ends.shape[1]:
+        return over
+    at = np.minimum(np.searchsorted(ends[0], streams), ends.shape[1] - 1)
+    rows = np.flatnonzero(ends[0][at] == streams)
+    time, whole, end = ends[3:, at[rows]]
+    asks = pile.column("kind")[rows] == 1
+    seen = np.where(asks, pile.column("peer")[rows], pile.column("end")[rows])
+    # Where bytes are missing, one sent once more may have come after the FIN: the other side's end shows that it has them.
+    back = np.minimum(np.searchsorted(ends[0], streams[rows] ^ 1), ends.shape[1] - 1)
+    both = np.where(ends[0][back] == streams[rows] ^ 1, np.maximum(time, ends[3][back]), NONE)
+    over.time[rows] = np.where(whole <= seen, time, both)
+    over.silent[rows] = asks & (whole <= seen) & (end <= seen)
+    return over
 
 
 PROTOCOL_NAMES = {1: "http/1", 2: "h2", 3: "tls", 4: "tunnel", 5: "other", 6: "proxy", 7: "websocket"}

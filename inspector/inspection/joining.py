@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from inspector.inspection.located import PLACE_COLUMNS, Placed
 from inspector.kernels.gather import take
 from inspector.mirror.groups import in_time
 from inspector.mirror.tables import NONE, Exchanges
-from inspector.ragged import Ragged, Spans
+from inspector.ragged import Ragged, Spans, gather
 from inspector.table import I64, U8, Bool
 
 REQUEST_COLUMNS = (
@@ -27,6 +28,7 @@ SIDE = {
     "facts": "facts", "marks": "marks", "bytes": "body_bytes", "hash": "body_hash", "gap": "gap_bytes", "time": "first_time",
     "end_time": "last_time",
 }  # fmt: skip
+ANSWER = {"status": "status", "response_decoded": "decoded", "response_decoded_bytes": "decoded_bytes"}
 UNKNOWN_AS = {"attempt": NONE, "status": NONE, "first_time": NONE, "last_time": NONE}  # of all others 0
 
 
@@ -67,15 +69,46 @@ class Pile:
         starts, lengths = take([[runs.offsets[:-1], runs.lengths]], index, [0, 0])
         return Spans(runs.values, starts, lengths)
 
+    def lines(self, index: I64) -> Spans:
+        """The header lines of the responses at `index`, none where it is negative: they stand behind their text fields."""
+        text = self.runs("text", index)
+        skip = self.taken({"skip": "content_type_end"}, index)["skip"].astype(np.int64)
+        return Spans.of(gather(text.values, text.starts + skip, text.lengths - skip))
+
     def rows(self, index: I64) -> tuple[Messages, Placed]:
         """The rows at `index`, for themselves."""
         return Messages.merged(self.messages, index), Placed.merged(self.placed, index)
 
 
-def join(pile: Pile, lossy: U8, acked: Bool, refused: I64, rows: I64) -> Exchanges:
+@dataclass(frozen=True)
+class Over:
+    """Beside messages: the time from which on no further byte of their exchange's response can come (ns, NONE where that is not
+    shown), and whether no byte of one was sent at all."""
+
+    time: I64
+    silent: Bool
+
+
+def overtake(pile: Pile, over: Over, gone: I64) -> None:
+    """A request that got no response, on a connection that goes on, was over when one was sent that all responses before its own
+    had arrived for. gone: (2, n), ids of such requests and of what overtook them, NONE where nothing did. `over` is changed."""
+    gone = gone[:, gone[1] != NONE]
+    if not gone.shape[1]:
+        return
+    ids = pile.column("id")
+    order = np.argsort(ids, kind="stable")
+    found = order[np.minimum(np.searchsorted(ids, gone, sorter=order), len(ids) - 1)]
+    there = (ids[found] == gone).all(axis=0)
+    rows, later = found[:, there]
+    rows, later = rows[over.time[rows] == NONE], later[over.time[rows] == NONE]
+    over.time[rows] = pile.column("first_time")[later]
+
+
+def join(pile: Pile, lossy: U8, acked: Bool, refused: I64, over: Over, rows: I64) -> Exchanges:
     """One row a request with its response or alone, one a response alone; sorted by the first packet's time.
 
-    lossy (Lossy), acked, refused (bytes): (n,) beside the messages. rows: those to join. An exchange has its first message's id.
+    lossy (Lossy), acked, refused (bytes), over: (n,) beside the messages. rows: those to join. An exchange has its first
+    message's id.
     """
     if not len(rows):
         return Exchanges.empty()
@@ -99,7 +132,7 @@ def join(pile: Pile, lossy: U8, acked: Bool, refused: I64, rows: I64) -> Exchang
     columns: dict[str, Any] = pile.taken(FIRST, first)
     columns |= pile.taken(REQUEST | {f"request_{name}": source for name, source in SIDE.items()}, request)
     answers = {f"response_{name}": source for name, source in SIDE.items()}
-    columns |= pile.taken({"status": "status"} | answers, response)
+    columns |= pile.taken(ANSWER | answers, response)
     columns["lossy"] = lossy[first]
     columns["acknowledged"] = np.where(response >= 0, acked[response], False)
     if refused.any():
@@ -109,7 +142,14 @@ def join(pile: Pile, lossy: U8, acked: Bool, refused: I64, rows: I64) -> Exchang
             columns[f"{side}_facts"] |= np.where((of >= 0) & whole[of], np.uint32(Fact.REFUSED), np.uint32(0))
     columns["request_refused"] = np.where(request >= 0, refused[request], 0)
     columns["response_refused"] = np.where(response >= 0, refused[response], 0)
+    columns["over_time"], columns["silent"] = over.time[first], over.silent[first]
+    some = np.flatnonzero(response >= 0)
+    late = np.maximum(over.time[response[some]], columns["response_end_time"][some])
+    open_ended = (columns["response_facts"][some] & Fact.COMPLETE == 0) & (over.time[response[some]] != NONE)
+    columns["over_time"][some] = np.where(open_ended, late, NONE)
+    columns["silent"][some] = False
     columns["text"] = pile.runs("text", request)
+    columns["response_lines"] = pile.lines(response)
     columns["request_packets"] = pile.runs("packets", request)
     columns["response_packets"] = pile.runs("packets", response)
     return Exchanges.build(**columns)

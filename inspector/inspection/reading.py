@@ -224,7 +224,7 @@ class Reading:
     def _read(self, streams: StreamBlock, read: Read) -> None:
         """Take in a part of what http gave."""
         self._protocols(read.protocols)
-        self._news.unanswered.append(read.unanswered)
+        self._news.unanswered.append(np.stack([read.unanswered, read.overtaken]))
         placed = None
         if len(read.messages):
             with self.timed("exchanges"):
@@ -245,7 +245,8 @@ class Reading:
         self._news.cut.append(unseen)
         self._news.lost.append(unseen)
         self._news.unended.append(ends.stream[ends.how == End.CAPTURE])
-        return np.stack([ends.stream, acked, self.tracker.refused(ends.slot)[0]])
+        refused, over = self.tracker.refused(ends.slot)[0], self.tracker.overs(ends)
+        return np.stack([ends.stream, acked, refused, *over, ends.offset])
 
     def _lossy(self, streams: StreamBlock) -> None:
         """Note the streams that lack bytes. What the snap length cut off may have been a whole response."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 
 import numpy as np
 
 from inspector.capture.blocks import chain_blocks
 from inspector.capture.records import Framing, chain
+from inspector.http.decoding import Decoding
+from inspector.http.layout import GZIP_CODE
 from inspector.kernels.gather import FEW, take
 from inspector.mirror import lost_kernels
 from inspector.mirror.layout import Grouped, Mates
@@ -35,6 +38,7 @@ def warm_rest() -> None:
     take([[np.arange(FEW)], [np.arange(FEW)]], np.arange(2 * FEW))
     _of_capture()
     _of_tcp()
+    _of_http()
     _of_mirror()
 
 
@@ -42,6 +46,12 @@ def _of_capture() -> None:
     data = np.frombuffer(SECTION * 4, np.uint8).copy()
     chain(data, 0, len(data), 1, Framing(0, 1, 65536, 16), 0, 1)
     chain_blocks(data, 0, len(data), 1, 0, 1)
+
+
+def _of_http() -> None:
+    decoding = Decoding(GZIP_CODE, 1 << 16)
+    decoding.feed(gzip.compress(b"coded"), True)
+    decoding.outcome()
 
 
 def _of_tcp() -> None:

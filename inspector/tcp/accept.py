@@ -57,6 +57,7 @@ def reset(tcp: Tcp, i: int, s: int) -> None:
     c = s >> 1
     if tcp.streams[s, col.S_ENDED] != 0 and tcp.streams[s ^ 1, col.S_ENDED] != 0:
         return
+    at = col.FAR + 0
     if tcp.streams[s, col.S_BASED] != 0:
         at = tcp.streams[s, col.S_NEXT] + ahead(tcp, s, tcp.seg[col.T_SEQ, i])
         highest = max(tcp.streams[s, col.S_TOP], tcp.streams[s, col.S_ACKED])
@@ -67,6 +68,8 @@ def reset(tcp: Tcp, i: int, s: int) -> None:
         return
     tcp.conns[c, col.C_RESET_TIME] = tcp.seg[col.T_TIME, i]
     refuse(tcp, i, s)
+    tcp.streams[s, col.S_RESET] = 1
+    tcp.streams[s, col.S_RESET_AT] = at
     for t in range(2 * c, 2 * c + 2):
         tcp.streams[t, col.S_MARK] = max(tcp.streams[t, col.S_TOP], tcp.streams[t, col.S_ACKED])
     relist(tcp, c, col.RESET)

@@ -71,6 +71,18 @@ def new_row(tcp: Tcp, s: int, offset: int) -> int:
     return o
 
 
+@cold
+def arrived(tcp: Tcp, s: int, n: int) -> int:
+    """When the bytes of node n had arrived: by the time at which they were acknowledged, if what was seen of them came later.
+
+    A first transmission that no capture has was received all the same. Clocks of two captures are not compared.
+    """
+    time = tcp.nodes[n, col.N_TIME]
+    if tcp.nodes[n, col.N_CAPTURE] == tcp.streams[s, col.S_ARRIVED_CAPTURE]:
+        return min(time, tcp.streams[s, col.S_ARRIVED_TIME])
+    return time
+
+
 @kernel
 def turn_of(tcp: Tcp, s: int, peer: int) -> int:
     """See `tables.Chunks.turn`, of a packet of stream s that acknowledges `peer`."""
@@ -92,6 +104,8 @@ def emit(tcp: Tcp, s: int, n: int, start: int, stop: int) -> None:
     tcp.out[o, col.O_LENGTH] = stop - start
     tcp.out[o, col.O_SRC] = src + skip if src >= 0 else src - skip
     tcp.out[o, col.O_TIME] = tcp.nodes[n, col.N_TIME]
+    if stop <= tcp.streams[s, col.S_ARRIVED]:
+        tcp.out[o, col.O_TIME] = arrived(tcp, s, n)
     tcp.out[o, col.O_CAPTURE] = tcp.nodes[n, col.N_CAPTURE]
     tcp.out[o, col.O_PACKET] = tcp.nodes[n, col.N_PACKET]
     tcp.out[o, col.O_PEER] = tcp.nodes[n, col.N_PEER]
@@ -112,6 +126,7 @@ def add_gap(tcp: Tcp, s: int, length: int, reason: int) -> None:
     tcp.streams[s, col.S_REASON] = reason
     tcp.streams[s, col.S_NEXT] += length
     tcp.streams[s, col.S_RING_FROM] = tcp.streams[s, col.S_NEXT]
+    tcp.streams[s, col.S_WHOLE] = tcp.streams[s, col.S_NEXT]
     tcp.state[col.G_GAPS] += 1
     tcp.state[col.G_GAP_BYTES] += length
     tcp.conns[s >> 1, col.C_GAP_BYTES] += length

@@ -4,7 +4,8 @@ Routing changes TTL, checksum and link header, NAT changes one endpoint; sequenc
 length, IP identification, timestamp value and payload stay. A retransmission has a new IP identification.
 
 Hand-made captures have connections with equal numbers: a copy comes within milliseconds, never as a SYN where the
-connection is under way, and its addresses do not lead to a connection with a handshake of its own.
+connection is under way (unless its time shows that it was written late), and its addresses do not lead to a connection
+with a handshake of its own.
 """
 
 from __future__ import annotations
@@ -165,9 +166,11 @@ def is_copy(tcp: Tcp, i: int, d: int) -> bool:
     slot = tcp.details[d, col.D_SLOT]
     if not one_capture or slot == 0:
         return True
-    gone = tcp.streams[slot, col.S_ID] != tcp.details[d, col.D_STREAM]
-    if tcp.seg[col.T_FLAGS, i] & (col.SYN | col.ACK) == col.SYN and (gone or tcp.conns[slot >> 1, col.C_PAYLOAD] != 0):
-        return False
+    if tcp.seg[col.T_FLAGS, i] & (col.SYN | col.ACK) == col.SYN:
+        gone = tcp.streams[slot, col.S_ID] != tcp.details[d, col.D_STREAM]
+        late = tcp.details[d, col.D_WHERE] != where and tcp.seg[col.T_TIME, i] < tcp.conns[slot >> 1, col.C_LAST]
+        if gone or (tcp.conns[slot >> 1, col.C_PAYLOAD] != 0 and not late):
+            return False
     s = find_pair(tcp, i)
     if s == 0 or tcp.streams[s, col.S_ID] == tcp.details[d, col.D_STREAM]:
         return True

@@ -21,6 +21,7 @@ def clear_stream(tcp: Tcp, s: int, number: int) -> None:
         tcp.streams[s, column] = 0
     tcp.streams[s, col.S_ID] = number + 1
     tcp.streams[s, col.S_ACKED] = col.NONE
+    tcp.streams[s, col.S_ARRIVED] = col.NONE
     tcp.streams[s, col.S_LAST_ACK] = -1
     tcp.streams[s, col.S_FAR] = -1
     tcp.streams[s, col.S_FAR_ACK] = -1

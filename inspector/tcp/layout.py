@@ -172,6 +172,12 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_END_TIME,
     S_ENDED,
     S_END_TOLD,
+    S_ARRIVED,  # bytes before this offset had arrived at S_ARRIVED_TIME: acknowledged before they were seen; NONE where none
+    S_ARRIVED_TIME,
+    S_ARRIVED_CAPTURE,  # whose clock says so
+    S_WHOLE,  # no byte from here on is missing of what was handed out, but for what lies before S_FIRST
+    S_RESET,  # a RST of it was accepted,
+    S_RESET_AT,  # and said that this is its next offset
     S_SYN,  # a SYN of it was captured
     S_SYNCED,  # its first byte's sequence number is known
     S_ISN1,
@@ -191,7 +197,7 @@ Z_SENT, Z_RECEIVED, Z_END, Z_FLAGS, Z_WIDTH = range(C_WIDTH, C_WIDTH + 5)
     S_TAKEN,  # consumed up to here, told by release()
     S_RELEASED,  # number of the feed that this was reported after
     S_SAID_AT,  # the other side's last TURNS turns, the latest first: its own offset at the time, and what it had acknowledged
-) = range(44)
+) = range(50)
 TURNS = 4
 S_WIDTH = S_SAID_AT + 2 * TURNS
 

@@ -83,6 +83,19 @@ def acknowledge(tcp: Tcp, i: int, s: int, seq: int) -> int:
 
 
 @cold
+def note_arrived(tcp: Tcp, i: int, m: int, at: int) -> None:
+    """Segment i acknowledges stream m up to `at`, more than was seen in order: all bytes before that have arrived by now.
+
+    One pair of an offset and a time does. A later acknowledgement takes the place of an earlier one, which is as true of the
+    bytes before both, only not as early; it is not replaced by one of the same bytes.
+    """
+    if at > tcp.streams[m, col.S_ARRIVED]:
+        tcp.streams[m, col.S_ARRIVED] = at
+        tcp.streams[m, col.S_ARRIVED_TIME] = tcp.seg[col.T_TIME, i]
+        tcp.streams[m, col.S_ARRIVED_CAPTURE] = tcp.seg[col.T_CAPTURE, i]
+
+
+@cold
 def late_bytes(tcp: Tcp, s: int, offset: int, stop: int) -> None:
     """The piece at hand ends before the next offset: a retransmission, a keep-alive probe, or too early for the start."""
     if stop - offset == 1 and stop == tcp.streams[s, col.S_NEXT]:
@@ -215,6 +228,27 @@ def visit(tcp: Tcp, i: int, s: int, extra: bool) -> None:
 
 
 @kernel
+def said(tcp: Tcp, i: int, s: int, seq: int) -> int:
+    """What segment i of stream s acknowledges of the other one: an offset."""
+    m = s ^ 1
+    at = tcp.streams[m, col.S_NEXT]
+    peer = at + distance(tcp.seg[col.T_ACK, i], (tcp.streams[m, col.S_BASE] + at) & MASK)
+    if tcp.streams[m, col.S_STARTED] != 0 and tcp.streams[m, col.S_HELD] == 0 and peer <= at + 1:
+        tcp.streams[s, col.S_LAST_ACK] = tcp.seg[col.T_ACK, i]
+        peer = min(peer, tcp.streams[m, col.S_LIMIT])
+        if peer > tcp.streams[m, col.S_ACKED]:
+            note_turn(tcp, s, seq, peer)
+    else:
+        peer = acknowledge(tcp, i, s, seq)
+    if peer > tcp.streams[m, col.S_NEXT]:
+        note_arrived(tcp, i, m, peer)
+    if tcp.conns[s >> 1, col.C_LIST] == col.RESET:
+        came_before(tcp, i, s)
+        went_on(tcp, s)
+    return peer
+
+
+@kernel
 def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
     """Segment i of stream s: RST, or SYN, acknowledgement, payload, FIN, in this order."""
     flags = tcp.seg[col.T_FLAGS, i]
@@ -242,21 +276,7 @@ def digest(tcp: Tcp, i: int, s: int, extra: bool) -> None:
     beyond = distance(seq, (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK)
     if (beyond > col.AHEAD or beyond < -col.AHEAD) and outlying(tcp, s, col.S_FAR, seq):
         return
-    peer = col.NONE
-    m = s ^ 1
-    if flags & col.ACK != 0:
-        at = tcp.streams[m, col.S_NEXT]
-        peer = at + distance(tcp.seg[col.T_ACK, i], (tcp.streams[m, col.S_BASE] + at) & MASK)
-        if tcp.streams[m, col.S_STARTED] != 0 and tcp.streams[m, col.S_HELD] == 0 and peer <= at + 1:
-            tcp.streams[s, col.S_LAST_ACK] = tcp.seg[col.T_ACK, i]
-            peer = min(peer, tcp.streams[m, col.S_LIMIT])
-            if peer > tcp.streams[m, col.S_ACKED]:
-                note_turn(tcp, s, seq, peer)
-        else:
-            peer = acknowledge(tcp, i, s, seq)
-        if tcp.conns[s >> 1, col.C_LIST] == col.RESET:
-            came_before(tcp, i, s)
-            went_on(tcp, s)
+    peer = said(tcp, i, s, seq) if flags & col.ACK != 0 else col.NONE
     if length > 0 or flags & col.FIN != 0:
         at = tcp.streams[s, col.S_NEXT] + distance(
             seq, (tcp.streams[s, col.S_BASE] + tcp.streams[s, col.S_NEXT]) & MASK

@@ -58,7 +58,9 @@ class Chunks(Table):
     stream: I64
     offset: I64
     length: I64
-    time: I64
+    time: (
+        I64  # of the packet, or of an earlier acknowledgement of these bytes, whose first transmission was not captured
+    )
     capture: I16
     packet: I64
     peer: I64  # offset in the other direction's stream that this packet acknowledged; UNKNOWN where it cannot be known

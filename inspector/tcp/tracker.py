@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inspector.capture.tables import Segments
 from inspector.ragged import Ragged
-from inspector.table import Bool
+from inspector.table import I64, U8, Bool
 from inspector.tcp import blocks as gather
 from inspector.tcp import chunklog
 from inspector.tcp import layout as col
@@ -19,12 +19,10 @@ from inspector.tcp.duplicates import fill
 from inspector.tcp.endpoints import Places, places
 from inspector.tcp.flows import write_row
 from inspector.tcp.layout import Tcp
+from inspector.tcp.overs import overs
 from inspector.tcp.state import Arrays, TcpOptions
-from inspector.tcp.tables import Connections, StreamBlock, Streams
+from inspector.tcp.tables import Connections, Ends, StreamBlock, Streams
 from inspector.tcp.track import finish, tick, track
-
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 
 RING_BYTES = (col.RINGS + 1) * col.RING
 NO_DATA: U8 = np.zeros(1, np.uint8)
@@ -334,6 +332,10 @@ class Tracker:
             rows[:, col.S_REFUSED] == col.FAR, col.FAR, np.maximum(rows[:, col.S_REFUSED], rows[:, col.S_ACKED])
         )
         return at, self.arrays.conns[slots >> 1, col.C_LIST] == col.RESET
+
+    def overs(self, ends: Ends) -> tuple[I64, I64]:
+        """As `overs.overs` has it. Before the next feed."""
+        return overs(self.arrays.streams, ends)
 
     def stream_numbers(self, slots: I64) -> I64:
         """The number of the stream in each slot, -1 where there is none any more."""
