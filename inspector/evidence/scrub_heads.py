@@ -7,6 +7,7 @@ through a Mask, so that equal stays equal.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from itertools import count
 
@@ -14,6 +15,9 @@ from inspector.evidence.masking import Mask
 from inspector.http.allowlist import METHODS, REASONS, VALUES, WORDS, family, known
 
 SHORT_BODY = 16  # bytes up to which a body is turned byte by byte: of a longer one the filler depends on all of it
+GZIP_FRAME = 24  # bytes of a gzip member around a stored block: header, name's end, block's head, checksum and length
+GZIP_CONTENT = 16  # bytes of content that stand for any other
+SHORTEST_GZIP = GZIP_FRAME + 8
 FILLER = 1 << 14  # bytes of it made at once
 LETTERS = bytes(b"abcdefghijklmnopqrstuvwxyz234567"[i & 31] for i in range(256))
 PRINTABLE = bytes(range(0x20, 0x7F))
@@ -158,6 +162,26 @@ class Scrubber:
         stay equal and others different, and nothing else of them stays."""
         for block in count():
             yield self.mask.stream(b"body", digest + block.to_bytes(8, "big"), FILLER).translate(LETTERS)
+
+    def zipped(self, digest: bytes, size: int, content: int, length: int) -> Iterator[bytes]:
+        """What stands for a gzip body of `size` bytes (RFC 1952): one that can be unpacked as well, so that proofs that rest on
+        the content stay. Its content depends on the content's hash alone; the file name takes the rest of the bytes.
+
+        length: of the content.
+        """
+        letters = min(GZIP_CONTENT, size - GZIP_FRAME) if length else 0
+        said = self.mask.stream(b"zipped", content.to_bytes(8, "big"), letters)
+        said = said.translate(LETTERS)
+        yield b"\x1f\x8b\x08\x08" + bytes(5) + b"\xff"
+        left = size - GZIP_FRAME - len(said)
+        for piece in self.filler(digest):
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                break
+        count = len(said).to_bytes(2, "little")
+        yield b"\0\x01" + count + bytes(255 - c for c in count) + said
+        yield zlib.crc32(said).to_bytes(4, "little") + len(said).to_bytes(4, "little")
 
     def _turned(self, content: bytes, i: int) -> int:
         members = PRINTABLE if content[i] in PRINTABLE else OTHERS

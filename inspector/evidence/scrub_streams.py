@@ -19,7 +19,7 @@ import numpy as np
 from inspector import disk
 from inspector.capture import open_captures
 from inspector.evidence.rewriting import FoundSegment
-from inspector.evidence.scrub_heads import SHORT_BODY, Scrubber
+from inspector.evidence.scrub_heads import SHORT_BODY, SHORTEST_GZIP, Scrubber
 from inspector.http.parser import Parser, Read
 from inspector.http.tables import Fact, Protocol
 from inspector.tcp import Tracker
@@ -30,13 +30,14 @@ PART = 1 << 18  # bytes of a body read at once
 LONGEST_HEAD = 1 << 20
 LONGEST_LINE = 1 << 12  # of chunked framing
 BLOCK_BYTES = 4 << 20
+_GZIP = re.compile(rb"(?i)\ncontent-encoding:[ \t]*(?:x-)?gzip[ \t]*\r?\n")
 _INTERIM = re.compile(rb"(?:HTTP/1\.\d 1\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n)+")
 
 
 @dataclass
 class ScrubbedStream:
     """One direction of a connection. pieces: offset -> place in the file, in order; messages: rows of (start, head_end, end,
-    kind, facts) by start."""
+    kind, facts, hash and length of the content once its codings are undone) by start."""
 
     connection: int
     from_client: bool
@@ -45,7 +46,7 @@ class ScrubbedStream:
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     at: list[int] = field(default_factory=list)
-    messages: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    messages: list[tuple[int, int, int, int, int, int, int]] = field(default_factory=list)
 
     def add(self, start: int, stop: int, at: int) -> None:
         """The bytes from offset `start` to `stop` stand in the file at `at`."""
@@ -110,7 +111,7 @@ class Scrubbed:
         for number, protocol in zip(p.stream.tolist(), p.protocol.tolist(), strict=True):
             if number in self._streams:
                 self._streams[number].protocol = protocol
-        columns = (m.stream, m.start, m.head_end, m.end, m.kind, m.facts)
+        columns = (m.stream, m.start, m.head_end, m.end, m.kind, m.facts, m.decoded, m.decoded_bytes)
         for number, *message in zip(*(column.tolist() for column in columns), strict=True):
             if number in self._streams:
                 self._streams[number].messages.append((*message,))
@@ -156,7 +157,7 @@ class Scrubbed:
             self._tls(stream)
             return
         end = stream.starts[0] if stream.starts else 0
-        for start, head_end, stop, kind, facts in stream.messages:
+        for start, head_end, stop, kind, facts, content, length in stream.messages:
             self._between(stream, end, start)
             head = b"".join(raw for _, raw in self._read(stream, start, min(head_end, start + LONGEST_HEAD)))
             new = self.scrubber.head(head, kind == 1)
@@ -164,7 +165,8 @@ class Scrubbed:
             for offset, raw in self._read(stream, start, start + len(head)):
                 self._write(stream, offset, new[at : at + len(raw)])
                 at += len(raw)
-            self._body(stream, head_end, stop, bool(facts & Fact.CHUNKED))
+            zipped = (content, length) if length >= 0 and _GZIP.search(head) else None
+            self._body(stream, head_end, stop, bool(facts & Fact.CHUNKED), zipped)
             end = stop
         self._between(stream, end, stream.ends[-1] if stream.ends else 0)
 
@@ -178,7 +180,10 @@ class Scrubbed:
             else:
                 self.blanked[Protocol(stream.protocol).name] += len(raw)
 
-    def _body(self, stream: ScrubbedStream, start: int, stop: int, chunked: bool) -> None:
+    def _body(
+        self, stream: ScrubbedStream, start: int, stop: int, chunked: bool, zipped: tuple[int, int] | None
+    ) -> None:
+        """zipped: hash and length of what a gzip body says, None for other bodies and what cannot be unpacked."""
         spans = self._chunked(stream, start, stop) if chunked else [(o, n) for o, _, n in stream.within(start, stop)]
         digest, size, held = hashlib.blake2b(digest_size=32), 0, b""
         end = start
@@ -190,7 +195,12 @@ class Scrubbed:
                 size += len(raw)
                 held = held + raw if size < SHORT_BODY else b""
             end = offset + length
-        pieces = iter((self.scrubber.short(held),)) if size < SHORT_BODY else self.scrubber.filler(digest.digest())
+        if size < SHORT_BODY:
+            pieces = iter((self.scrubber.short(held),))
+        elif zipped is not None and size >= SHORTEST_GZIP:
+            pieces = self.scrubber.zipped(digest.digest(), size, *zipped)
+        else:
+            pieces = self.scrubber.filler(digest.digest())
         rest = b""
         for offset, length in spans:
             while length:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inspector.capture.addresses import format_address
+from inspector.mirror.find import Assignment
 from inspector.mirror.groups import member, numbered
 from inspector.mirror.pool import Decisions
 from inspector.mirror.signs import blend
 from inspector.mirror.tables import Lossy, Reason, Verdict
-from inspector.table import I64
+from inspector.table import I64, U64, Bool
 
 ROUTES = 100_000  # routes counted apart for the share; beyond, requests are counted on none
 PROXIES = 1000
+AT_ONCE = 50_000_000  # ns
 FAR = np.iinfo(np.int64).max
 
 
@@ -31,11 +33,12 @@ class Tally:
     unread_originals: int = 0  # mirrors without an original that may be on a connection that is not read
     doubled: int = 0  # mirrors without an original, of which a request is there that they may be copies of
     open: int = 0  # requests of whom nobody is known to have sent them on: what a proxy could have mirrored
+    candidates: int = 0  # requests that may be copies, and are not shown to be
     verdicts: Counter[int] = field(default_factory=Counter)
     reasons: Counter[int] = field(default_factory=Counter)
     proxies: set[tuple[int, int]] = field(default_factory=set)
-    _asked: Counter[tuple[int, int, int]] = field(default_factory=Counter)
-    _mirrored: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    _asked: Counter[tuple[int, int]] = field(default_factory=Counter)
+    _mirrored: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, batch: Decisions) -> None:
         """Count one step's decisions."""
@@ -43,6 +46,7 @@ class Tally:
         e, t = found.exchanges, found.mirrors
         self.exchanges += int(batch.gone.sum())
         self.mirrors += len(rows)
+        self.candidates += int((found.candidate & batch.gone).sum())
         m = t.mirror[rows]
         self.arrived += int((e.status[m] >= 0).sum())
         self.verdicts.update(t.verdict[rows].tolist())
@@ -74,24 +78,48 @@ class Tally:
             self.doubled += int(((e.request_id[lone] != 0) & member(key[lone], key[others])).sum())
 
     def _routes(self, batch: Decisions) -> None:
+        """Count requests that a proxy could have mirrored, and those it did: originals, and what it answered by itself."""
         found = batch.found
         e, s, t = found.exchanges, found.signs, found.mirrors
-        candidates = (e.request_time >= 0) & (s.serves_self < 0) & ~found.retry & (found.original < 0) & ~found.lone
-        candidates &= batch.gone
+        asked = (e.request_time >= 0) & ~found.retry & ~found.helper & (found.original < 0) & ~found.lone & batch.gone
         originals = np.zeros(len(e), bool)
-        with_mirror = t.original[t.original >= 0]
-        originals[with_mirror] = True
-        self.open += int((candidates & (found.claimed < 0) & ~s.loopback).sum())
-        rows = np.flatnonzero(candidates)
+        originals[t.original[t.original >= 0]] = True
+        serves = (s.serves, s.serves_wire, s.serves_self)
+        senders = s.sender[numbered(s.sender)[1]]
+        there = e.request_time >= 0
+        served = np.concatenate([column[member(column, senders) & there] for column in serves])
+        watched = member(s.sender, served)  # whose downstream legs were captured
+        sent = asked & (s.serves_self < 0) & (originals | (found.downstream >= 0) | ~watched)
+        if not self.mirrors:  # else nobody asks
+            self.open += int(
+                (
+                    sent
+                    & (found.claimed < 0)
+                    & ~s.loopback
+                    & ~found.candidate
+                    & ~_twins(found, sent & (found.downstream < 0))
+                ).sum()
+            )
+        self._count(e.host, s.sender, np.flatnonzero(sent), self._asked)
+        self._count(e.host, s.sender, np.flatnonzero(sent & originals), self._mirrored)
+        proxies = s.sender[t.mirror]
+        mirrored = np.zeros(len(e), bool)
+        mirrored[t.downstream[(t.original < 0) & (t.downstream >= 0)]] = True
+        own = np.flatnonzero(asked & (found.claimed < 0))
+        for address in serves:
+            mine = own[member(address[own], proxies)]
+            self._count(e.host, address, mine, self._asked)
+            self._count(e.host, address, mine[mirrored[mine]], self._mirrored)
+
+    def _count(self, host: U64, proxy: I64, rows: I64, into: Counter[tuple[int, int]]) -> None:
         if not len(rows):
             return
-        numbers, first = numbered(blend(e.client_hi[rows], e.client_lo[rows], e.host[rows]))
-        asked, mirrored = np.bincount(numbers), np.bincount(numbers[originals[rows]], minlength=len(first))
-        for row, *counts in zip(rows[first].tolist(), asked.tolist(), mirrored.tolist(), strict=True):
-            route = (int(e.client_hi[row]), int(e.client_lo[row]), int(e.host[row]))
-            for into, count in zip((self._asked, self._mirrored), counts, strict=True):
-                if count and (route in into or len(into) < ROUTES):
-                    into[route] += count
+        numbers, first = numbered(blend(proxy[rows], host[rows]))
+        counts = np.bincount(numbers)
+        for row, count in zip(rows[first].tolist(), counts.tolist(), strict=True):
+            route = (int(proxy[row]), int(host[row]))
+            if route in into or len(into) < ROUTES:
+                into[route] += count
 
     def share(self) -> tuple[int, int]:
         """(mirrored, eligible): originals with a mirror, and all requests that the same proxy sent for the same host
@@ -113,3 +141,18 @@ class Tally:
     def proxy_names(self) -> list[str]:
         """The proxies that sent mirrors."""
         return [format_address(hi, lo) for hi, lo in sorted(self.proxies)]
+
+
+def _twins(found: Assignment, rows: Bool) -> Bool:
+    """Which of `rows` repeat a request to another server at once, from the same sender: one request, sent twice."""
+    e, s = found.exchanges, found.signs
+    at = np.flatnonzero(rows)
+    key = blend(s.sender[at], e.method[at], e.target[at], e.request_hash[at], e.request_id[at])
+    order = np.lexsort((e.request_time[at], key))
+    at, key = at[order], key[order]
+    server = blend(e.server_hi[at], e.server_lo[at], e.server_port[at])
+    again = (key[1:] == key[:-1]) & (server[1:] != server[:-1])
+    again &= e.request_time[at[1:]] - e.request_time[at[:-1]] <= AT_ONCE
+    out = np.zeros(len(e), bool)
+    out[at[1:][again]] = True
+    return out

@@ -21,7 +21,7 @@ def summarise(tally: Tally, seen: InputCounts) -> SummaryView:
         verdicts=tally.by_verdict(),
         share=share(0, 0) if blind else share(*tally.share()),
         protocols=seen.protocols,
-        unseen=unseen(tally, seen),
+        unseen=unseen(tally, seen) + ([candidates(tally.candidates)] if tally.mirrors and tally.candidates else []),
         finding=finding(tally, seen),
         unread=seen.unread,
         near=seen.near,
@@ -44,6 +44,8 @@ def finding(tally: Tally, seen: InputCounts) -> str:
     if not total:
         if not tally.exchanges:
             return _("No mirrored request was found: no HTTP/1 exchange could be read.")
+        if tally.candidates:
+            return candidates(tally.candidates)
         said = several(
             "No mirrored request was found among {n} exchange.",
             "No mirrored request was found among {n} exchanges.",
@@ -92,6 +94,17 @@ def finding(tally: Tally, seen: InputCounts) -> str:
             "None of {total} mirrored request was answered.", "None of {total} mirrored requests was answered.", total
         )
     return said.format(reached=reached, n=f"{discarded:,}", tail=tail, total=f"{total:,}")
+
+
+def candidates(n: int) -> str:
+    """That requests may be copies, and are not shown to be."""
+    return several(
+        "{n} request may be a copy, but the packets do not show it: a proxy sent two at once, and either server's answer may be "
+        "the one that clients get.",
+        "{n} requests may be copies, but the packets do not show it: a proxy sent two at once, and either server's answer may be "
+        "the one that clients get.",
+        n,
+    ).format(n=f"{n:,}")
 
 
 def _waiting(tally: Tally, end: tuple[int, bool] | None) -> str:

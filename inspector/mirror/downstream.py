@@ -6,46 +6,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inspector.kernels.kernel import kernel
 from inspector.mirror.groups import Keyed, meeting, member, numbered
 from inspector.mirror.layout import Grouped, Mates
-from inspector.mirror.pairing import same_body
+from inspector.mirror.likeness import same_request_body, same_response
+from inspector.mirror.lines import UNKNOWN, Lines
 from inspector.mirror.signs import Signs, blend
 from inspector.mirror.tables import Exchanges
-from inspector.table import I64, U64, Bool
+from inspector.table import I64, Bool
 
 SCAN = 1024  # upstream requests looked at for one downstream request
-
-
-class Lines(NamedTuple):
-    """What distinguishes legs, by row.
-
-    nums: (n, 8) int64: status, response facts, response bytes, response time, response end time, request time (the response's
-    where the request was lost), request facts, request bytes; times in ns. hashes: (n,) uint64, of the response's body. keys:
-    (n, 4) uint64: trace, headers, host, request body hash.
-    """
-
-    nums: I64
-    hashes: U64
-    keys: U64
-
-    @staticmethod
-    def of(e: Exchanges) -> Lines:
-        """Lay the columns out."""
-        nums = [
-            e.status.astype(np.int64),
-            e.response_facts.astype(np.int64),
-            e.response_bytes,
-            e.response_time,
-            e.response_end_time,
-            np.where(e.request_time >= 0, e.request_time, e.response_time),
-            e.request_facts.astype(np.int64),
-            e.request_bytes,
-        ]
-        keys = [e.trace, e.headers, e.host, e.request_hash]
-        return Lines(np.stack(nums, axis=1), e.response_hash, np.stack(keys, axis=1))
 
 
 class Terms(NamedTuple):
@@ -60,17 +31,6 @@ class Terms(NamedTuple):
     late: bool
     sure: bool
     window: int
-
-
-@kernel
-def same_response(a: int, b: int, lines: Lines) -> int:
-    """1: status and body are equal and wholly known; 0: they differ; -1: the capture does not tell."""
-    nums = lines.nums
-    if nums[a, 0] < 0 or nums[b, 0] < 0:
-        return -1
-    if nums[a, 0] != nums[b, 0]:
-        return 0
-    return same_body(nums[a, 1], nums[a, 2], lines.hashes[a], nums[b, 1], nums[b, 2], lines.hashes[b])
 
 
 @kernel
@@ -96,9 +56,9 @@ def claim(ds: Grouped, lows: I64, xs: Grouped, skip: I64, lines: Lines, terms: T
         d = ds.row[i]
         if mates.claimed[d] >= 0:
             continue
-        end = lines.nums[d, 3]
+        end = lines.answered[d]
         if end < 0:
-            end = lines.nums[d, 5] + terms.window
+            end = lines.asked[d] + terms.window
         at = lows[i]
         best = -1
         best_score = -1
@@ -108,7 +68,7 @@ def claim(ds: Grouped, lows: I64, xs: Grouped, skip: I64, lines: Lines, terms: T
             if at >= len(xs.row) or xs.group[at] != ds.group[i]:
                 break
             x = xs.row[at]
-            if lines.nums[x, 5] > end:
+            if lines.asked[x] > end:
                 break
             seen += 1
             if x != d and mates.downstream[x] < 0:
@@ -129,25 +89,23 @@ def claim(ds: Grouped, lows: I64, xs: Grouped, skip: I64, lines: Lines, terms: T
 @kernel
 def fit(d: int, x: int, lines: Lines, terms: Terms) -> int:
     """How well upstream request `x` fits downstream request `d`; -1 where it cannot be its."""
-    nums = lines.nums
-    keys = lines.keys
-    if keys[d, 0] != 0 and keys[x, 0] != 0 and keys[d, 0] != keys[x, 0]:
+    if lines.trace[d] != 0 and lines.trace[x] != 0 and lines.trace[d] != lines.trace[x]:
         return -1
-    if same_body(nums[d, 6], nums[d, 7], keys[d, 3], nums[x, 6], nums[x, 7], keys[x, 3]) == 0:
+    if same_request_body(d, x, lines) == 0:
         return -1
-    if not terms.late and nums[d, 3] >= 0 and nums[x, 3] > nums[d, 3]:
+    if not terms.late and lines.answered[d] >= 0 and lines.answered[x] > lines.answered[d]:
         return -1
     score = terms.rank[x]
     equal = same_response(d, x, lines)
     if equal == 1:
-        score += 32
+        score += 32 + (16 if lines.fields[d] == lines.fields[x] else 0)
     elif terms.sure:
         return -1
     elif equal == -1:
         score += 8
-    if keys[d, 1] == keys[x, 1]:
+    if lines.headers[d] == lines.headers[x]:
         score += 16
-    if keys[d, 2] == keys[x, 2]:
+    if lines.host[d] == lines.host[x]:
         score += 4
     return score
 
@@ -173,35 +131,59 @@ class Served:
         return Served(row[order], address[order])
 
 
-def assign(
-    e: Exchanges, s: Signs, lines: Lines, served: Served, upstream: Bool, rank: I64, window: int, mates: Mates
-) -> None:
-    """Fill `downstream` and `claimed` of the mates of `upstream` rows, the surest ways first."""
+class Way(NamedTuple):
+    """One way to find the upstream request of a downstream one. by: names of columns that must be equal. late: also one that was
+    answered after the downstream was. sure: only where the responses are known to be equal."""
+
+    by: tuple[str, ...]
+    late: bool = False
+    sure: bool = False
+
+
+class Course(NamedTuple):
+    """How `assign` goes about it. rank: (n,) int64 by row, preference of a row's server. window: as in Terms. ways: in order."""
+
+    rank: I64
+    window: int
+    ways: tuple[Way, ...]
+
+
+SURE = (
+    Way(("request_id", "method", "target"), sure=True),
+    Way(("method", "target"), sure=True),
+    Way(("method",), sure=True),
+)
+REST = (Way(("request_id", "method", "target")), Way(("method", "target")), Way(("method", "target"), late=True))
+WAYS = (*REST, SURE[2])
+
+
+def assign(e: Exchanges, s: Signs, lines: Lines, served: Served, among: Bool, terms: Course, mates: Mates) -> None:
+    """Fill `downstream` and `claimed` of the mates of upstream rows `among`, the surest ways first."""
     d, address = served.row, served.address
-    ways: list[tuple[tuple[NDArray[np.generic], ...], tuple[NDArray[np.generic], ...], bool, bool]] = [
-        ((e.request_id[d], e.method[d], e.target[d]), (e.request_id, e.method, e.target), False, False),
-        ((e.method[d], e.target[d]), (e.method, e.target), False, False),
-        ((e.method[d], e.target[d]), (e.method, e.target), True, False),
-        ((e.method[d],), (e.method,), False, True),
-    ]
-    for way, (of_d, of_x, late, sure) in enumerate(ways):
-        open_x = upstream & (mates.downstream < 0)
+    for way in terms.ways:
+        open_x = among & (mates.downstream < 0)
         open_d = (mates.claimed[d] < 0) & (e.request_time[d] >= 0)
-        if way == 0:
+        if "request_id" in way.by:
             open_x &= e.request_id != 0
             open_d &= e.request_id[d] != 0
-        if late:
+        if way.late:
             open_d &= e.status[d] >= 400
+        if way.sure:
+            open_x &= (lines.size != UNKNOWN) & (e.status >= 0)
+            open_d &= (lines.size[d] != UNKNOWN) & (e.status[d] >= 0)
         x = np.flatnonzero(open_x)
         di = np.flatnonzero(open_d)
         if not len(x) or not len(di):
             continue
-        asks = Keyed.of(d[di], blend(address[di], *(column[di] for column in of_d)))
-        sent = Keyed.of(x, blend(s.sender[x], *(column[x] for column in of_x)))
+        columns = [getattr(e, name) for name in way.by]
+        if way.sure:
+            columns += [lines.status, lines.size, lines.digest]
+        asks = Keyed.of(d[di], blend(address[di], *(column[d[di]] for column in columns)))
+        sent = Keyed.of(x, blend(s.sender[x], *(column[x] for column in columns)))
         xs, lows = meeting(sent, asks, e.request_time)
         if not len(xs.row):
             continue
         answered = e.response_time[asks.row]
         od = np.argsort(np.where(answered < 0, np.iinfo(np.int64).max, answered), kind="stable")
         ds, skip = Grouped(asks.row[od], asks.number[od]), np.arange(len(xs.row) + 1)
-        claim(ds, lows[od], xs, skip, lines, Terms(rank, late, sure, window), mates)
+        claim(ds, lows[od], xs, skip, lines, Terms(terms.rank, way.late, way.sure, terms.window), mates)

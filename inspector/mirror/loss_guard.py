@@ -20,16 +20,6 @@ from inspector.table import I64, Bool
 NEAR = 1_000_000_000  # ns: a downstream is given its response no later than this after the mirror's came
 
 
-def ends(e: Exchanges) -> I64:
-    """When each response ended, -1 where bytes of it were lost: the last packet seen need not be its last.
-
-    Where the snap length cut the bytes and none were lost, every packet was seen.
-    """
-    lost = (e.response_facts & np.uint32(Fact.BODY_GAP)) != 0
-    lost &= ((e.response_facts & np.uint32(Fact.CUT)) == 0) | _has(e, Lossy.LOST)
-    return np.where(lost, -1, e.response_end_time)
-
-
 def _has(e: Exchanges, flag: Lossy) -> Bool:
     return (e.lossy & np.uint8(flag)) != 0
 
@@ -39,9 +29,10 @@ def guessed(e: Exchanges, rows: I64) -> Bool:
     return (rows >= 0) & (e.request_time[np.maximum(rows, 0)] < 0)
 
 
-def overlooked(e: Exchanges, s: Signs, anchor: I64, d: I64, sure: Bool) -> Bool:
+def overlooked(e: Exchanges, s: Signs, m: I64, anchor: I64, d: I64, sure: Bool) -> Bool:
     """Whether a downstream exchange whose request was lost could be the one of `anchor` as well as `d`: its proxy answered it
-    while the anchor, or `d`, was open. Where a request id ties `d` to its upstream request (`sure`), none can.
+    while the anchor, or `d`, was open, or soon after copy `m` was sent, where `d` was over by then. Where a request id ties
+    `d` to its upstream request (`sure`), none can.
     """
     out = np.zeros(len(anchor), bool)
     orphans = np.flatnonzero((e.request_time < 0) & (e.response_time >= 0))
@@ -50,6 +41,8 @@ def overlooked(e: Exchanges, s: Signs, anchor: I64, d: I64, sure: Bool) -> Bool:
         return out
     begin = np.where(e.request_time[anchor] >= 0, e.request_time[anchor], e.response_time[anchor])[asks]
     end = np.maximum(e.response_end_time[anchor], e.response_end_time[np.maximum(d, 0)])[asks]
+    sent = e.request_time[m[asks]]
+    end = np.where(sent > end, sent + NEAR, end)
     sender = s.sender[anchor[asks]]
     times: NDArray[np.int64] = e.response_time[orphans]
     for serves in (s.serves, s.serves_wire, s.serves_self):

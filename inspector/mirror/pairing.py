@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.http.tables import Fact
 from inspector.kernels.kernel import kernel
 from inspector.mirror.groups import in_groups, numbered
 from inspector.mirror.layout import Mates
-from inspector.mirror.signs import Signs, number
+from inspector.mirror.likeness import same_request_body
+from inspector.mirror.lines import INTERNAL as IS_INTERNAL
+from inspector.mirror.lines import SUFFIXED, XFF_OWN, Lines
+from inspector.mirror.signs import number
 from inspector.mirror.tables import Exchanges, Sign
-from inspector.table import I64, U8, U32, U64, Bool
+from inspector.table import I64, U8, U32, Bool
 
 REQUEST_ID = int(Sign.REQUEST_ID)
 SUFFIX = int(Sign.SUFFIX)
@@ -24,23 +26,9 @@ CONTENT = int(Sign.CONTENT)
 HEADERS = int(Sign.HEADERS)
 TIME = int(Sign.TIME)
 ORDER = int(Sign.ORDER)
-BODY_KNOWN = int(Fact.COMPLETE)
-BODY_LOST = int(Fact.BODY_GAP)
 NEARBY = 128  # equals looked at on either side of a mirror
 CLOSE = 10_000_000  # ns: sent together
 SLACK = 5_000_000  # ns: in flight, give or take
-
-
-class Traits(NamedTuple):
-    """What a copy is reported by, by row; texts are hashes, 0 where there is none.
-
-    keys: (n, 11) uint64: method, target, request id, base host, host, xff without the sender, trace, span, parent, body hash,
-    xff. nums: (n, 8) int64: attempt, flags (1 suffixed, 2 xff ends in the sender, 4 internal), request facts, request bytes,
-    headers hash, request time and response end time in ns, number of the server.
-    """
-
-    keys: U64
-    nums: I64
 
 
 class Candidates(NamedTuple):
@@ -57,52 +45,34 @@ class Candidates(NamedTuple):
 
 
 @kernel
-def same_body(facts_a: int, bytes_a: int, hash_a: int, facts_b: int, bytes_b: int, hash_b: int) -> int:
-    """1 when both bodies are wholly known and equal, 0 when they certainly differ, -1 when it cannot be known."""
-    known_a = facts_a & BODY_KNOWN != 0 and facts_a & BODY_LOST == 0
-    known_b = facts_b & BODY_KNOWN != 0 and facts_b & BODY_LOST == 0
-    if known_a and known_b:
-        return 1 if bytes_a == bytes_b and hash_a == hash_b else 0
-    if (known_a and facts_b & BODY_LOST == 0 and bytes_b > bytes_a) or (
-        known_b and facts_a & BODY_LOST == 0 and bytes_a > bytes_b
-    ):
-        return 0
-    return -1
-
-
-@kernel
-def relation(o: int, m: int, traits: Traits) -> int:
+def relation(o: int, m: int, lines: Lines) -> int:
     """The signs that exchange `m` is the proxy's copy of exchange `o`; -1 where it cannot be."""
-    keys = traits.keys
-    nums = traits.nums
-    if keys[o, 0] != keys[m, 0] or keys[o, 1] != keys[m, 1]:
+    if lines.method[o] != lines.method[m] or lines.target[o] != lines.target[m]:
         return -1
-    if nums[o, 0] >= 0 and nums[m, 0] >= 0 and nums[o, 0] != nums[m, 0]:
+    if lines.attempt[o] >= 0 and lines.attempt[m] >= 0 and lines.attempt[o] != lines.attempt[m]:
         return -1
     signs = 0
-    if keys[o, 2] != 0 and keys[m, 2] != 0:
-        if keys[o, 2] != keys[m, 2]:
+    if lines.request_id[o] != 0 and lines.request_id[m] != 0:
+        if lines.request_id[o] != lines.request_id[m]:
             return -1
         signs |= REQUEST_ID
-    if keys[o, 6] != 0 and keys[m, 6] != 0:
-        if keys[o, 6] != keys[m, 6]:
+    if lines.trace[o] != 0 and lines.trace[m] != 0:
+        if lines.trace[o] != lines.trace[m]:
             return -1
-        if keys[m, 8] == keys[o, 7] and keys[o, 7] != 0:
+        if lines.parent[m] == lines.span[o] and lines.span[o] != 0:
             signs |= TRACE
-    body = same_body(nums[o, 2], nums[o, 3], keys[o, 9], nums[m, 2], nums[m, 3], keys[m, 9])
+    body = same_request_body(o, m, lines)
     if body == 0:
         return -1
     if body == 1:
         signs |= CONTENT
-    flags_o = nums[o, 1]
-    flags_m = nums[m, 1]
-    if flags_m & 1 != 0 and keys[m, 3] == keys[o, 4]:
+    if lines.signs[m] & SUFFIXED != 0 and lines.base_host[m] == lines.host[o]:
         signs |= SUFFIX
-    if flags_m & 2 != 0 and keys[m, 5] == keys[o, 10]:
+    if lines.signs[m] & XFF_OWN != 0 and lines.xff_base[m] == lines.xff[o]:
         signs |= XFF
-    if flags_m & 4 != 0 and flags_o & 4 == 0:
+    if lines.signs[m] & IS_INTERNAL != 0 and lines.signs[o] & IS_INTERNAL == 0:
         signs |= INTERNAL
-    if nums[o, 4] == nums[m, 4]:
+    if lines.headers[o] == lines.headers[m]:
         signs |= HEADERS
     return signs
 
@@ -146,13 +116,12 @@ def better(
 
 @kernel
 def best_original(
-    at: int, among: Candidates, traits: Traits, marked: bool, window: int, mates: Mates
+    at: int, among: Candidates, lines: Lines, marked: bool, window: int, mates: Mates
 ) -> tuple[int, int, int]:
     """(row, signs, rivals) of the best original for the copy at place `at` of the order; row -1 without one.
 
     rivals: how many fit equally well by what they are and were in flight when the copy was sent.
     """
-    nums = traits.nums
     m = among.order[at]
     best, best_heavy, best_signs, best_flight, best_sent, best_lag = -1, -1, 0, False, 0, 0
     rivals = 0
@@ -164,93 +133,57 @@ def best_original(
             if near < 0 or near >= len(among.order):
                 break
             o = among.order[near]
-            lag = nums[m, 5] - nums[o, 5]
+            lag = lines.asked[m] - lines.asked[o]
             if among.family[o] != among.family[m] or lag > window or -lag > window:
                 break
-            if not among.originals[o] or mates.original[o] >= 0 or mates.fan[o] == nums[m, 7] + 1:
+            if not among.originals[o] or mates.original[o] >= 0 or mates.fan[o] == lines.server[m] + 1:
                 continue
-            found = relation(o, m, traits)
-            if found < 0 or marked != is_marked(found) or (not marked and nums[o, 7] == nums[m, 7]):
+            found = relation(o, m, lines)
+            if found < 0 or marked != is_marked(found) or (not marked and lines.server[o] == lines.server[m]):
                 continue
             # An original that has a copy at another server already comes after one that has none.
             heavy = weight(found) * 4 - (1 if mates.fan[o] != 0 else 0)
-            flight = lag >= -SLACK and (nums[o, 6] < 0 or nums[o, 6] + SLACK >= nums[m, 5])
+            flight = lag >= -SLACK and (lines.closed[o] < 0 or lines.closed[o] + SLACK >= lines.asked[m])
             if flight:
                 rivals += 1
-            if best < 0 or better(heavy, flight, nums[o, 5], lag, best_heavy, best_flight, best_sent, best_lag):
+            if best < 0 or better(heavy, flight, lines.asked[o], lag, best_heavy, best_flight, best_sent, best_lag):
                 best, best_heavy, best_signs, best_flight, best_sent, best_lag = (
                     o,
                     heavy,
                     found,
                     flight,
-                    nums[o, 5],
+                    lines.asked[o],
                     lag,
                 )
     return best, best_signs, rivals
 
 
 @kernel
-def match(among: Candidates, traits: Traits, marked: bool, window: int, mates: Mates) -> int:
+def match(among: Candidates, lines: Lines, marked: bool, window: int, mates: Mates) -> int:
     """Give each copy its original among the originals of the same family; returns how many were paired.
 
     `marked`: only pairs with a proxy's mark. `window`: ns between a copy and its original. Among equals in flight together the
     earliest that has no copy at this server yet is taken, and the sign ORDER set; otherwise the nearest in time. Written to:
     original and signs by the copy's row, fan by the original's.
     """
-    nums = traits.nums
     paired = 0
     for at in range(len(among.order)):
         m = among.order[at]
         if not among.copies[m] or mates.original[m] >= 0:
             continue
-        o, found, rivals = best_original(at, among, traits, marked, window, mates)
+        o, found, rivals = best_original(at, among, lines, marked, window, mates)
         if o < 0:
             continue
-        lag = nums[m, 5] - nums[o, 5]
+        lag = lines.asked[m] - lines.asked[o]
         if lag <= CLOSE and -lag <= CLOSE:
             found |= TIME
         if rivals > 1:
             found |= ORDER
         mates.original[m] = o
         mates.signs[m] = found
-        mates.fan[o] = nums[m, 7] + 1
+        mates.fan[o] = lines.server[m] + 1
         paired += 1
     return paired
-
-
-def traits_of(e: Exchanges, s: Signs, server: I64) -> Traits:
-    """Lay the columns out. server: (n,) int64, a number of each row's server."""
-    keys = np.stack(
-        [
-            e.method,
-            e.target,
-            e.request_id,
-            s.base_host,
-            e.host,
-            s.xff_base,
-            e.trace,
-            e.span,
-            e.parent,
-            e.request_hash,
-            e.xff,
-        ],
-        axis=1,
-    )
-    flags = s.suffixed * 1 + s.xff_own * 2 + s.internal * 4
-    nums = np.stack(
-        [
-            e.attempt.astype(np.int64),
-            flags.astype(np.int64),
-            e.request_facts.astype(np.int64),
-            e.request_bytes,
-            e.headers.view(np.int64),
-            e.request_time,
-            e.response_end_time,
-            server,
-        ],
-        axis=1,
-    )
-    return Traits(np.ascontiguousarray(keys), np.ascontiguousarray(nums))
 
 
 def by_family(family: I64, rows: Bool) -> I64:

@@ -25,7 +25,7 @@ class Signs(Table):
     """Columns beside Exchanges, row by row."""
 
     sender: I64  # number of the address that sent the request; loopback addresses of different hosts differ
-    serves: I64  # number of the address that was asked
+    serves: I64  # number of the address that was asked; of a loopback address with its port, for any process may send from it
     serves_wire: I64  # the address on the wire where NAT changed it, else -1
     serves_self: I64  # the sender's own address where the request was redirected to a proxy beside it, else -1
     base_host: U64  # hash of the host without the suffix
@@ -117,7 +117,7 @@ def prepare(exchanges: Exchanges, suffix: bytes) -> Signs:
     xff_base, xff_own = _xff(e)
     return Signs(
         sender=there,
-        serves=server,
+        serves=np.where(loop_server, blend(e.server_hi, e.server_lo, e.server_port), server),
         serves_wire=np.where((wire != server) & ~loop_wire, wire, -1),
         serves_self=np.where(redirected, client, -1),
         base_host=base_host,

@@ -10,6 +10,7 @@ from inspector.ragged import Spans
 from inspector.table import I16, I32, I64, U8, U16, U32, U64, Bool, Table
 
 NONE = -1  # no such exchange, no such time
+RUNS = ("text", "response_lines", "request_packets", "response_packets")  # columns of Exchanges
 
 
 class Leg(IntEnum):
@@ -146,10 +147,18 @@ class Exchanges(Table):
     response_bytes: I64
     request_hash: U64
     response_hash: U64
+    response_decoded: (
+        U64  # hash of the response body after its content codings are undone; response_hash where it has none
+    )
+    response_decoded_bytes: I64  # its length; response_bytes where it has none, -1 where they cannot be undone
     request_gap: I64
     response_gap: I64
     request_refused: I64  # bytes, head included, that its receiver had refused with a RST: they reached nobody
     response_refused: I64
+    over_time: (
+        I64  # of an exchange without a complete response: from then on no byte of one can come; NONE where not shown
+    )
+    silent: Bool  # so it ended, and no byte of a response was sent
     acknowledged: Bool  # the client acknowledged the response's last byte seen
     method: U64
     target: U64
@@ -167,14 +176,13 @@ class Exchanges(Table):
     xff_end: I32
     content_type_end: I32
     text: Spans
+    response_lines: Spans  # uint8: 8 bytes a header line that proxies rarely write, see http.tables.Messages
     request_packets: Spans
     response_packets: Spans
 
     def compact(self) -> Exchanges:
         """The same rows, holding nothing else alive: for what is kept beyond one step."""
-        return self.replace(
-            **{name: getattr(self, name).compact() for name in ("text", "request_packets", "response_packets")}
-        )
+        return self.replace(**{name: getattr(self, name).compact() for name in RUNS})
 
 
 @dataclass(frozen=True, eq=False)

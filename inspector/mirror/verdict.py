@@ -1,4 +1,4 @@
-"""Judges each mirror from the packets alone: section 6 of the design, as inner loops."""
+"""Judges each mirror from the packets alone: the rules of docs/proof.md, a function each, as inner loops."""
 
 from __future__ import annotations
 
@@ -8,161 +8,254 @@ import numpy as np
 
 from inspector.http.tables import Fact, Mark
 from inspector.kernels.kernel import kernel
-from inspector.mirror.downstream import Lines, same_response
 from inspector.mirror.layout import Grouped
+from inspector.mirror.likeness import carries, has_line, same_body
+from inspector.mirror.lines import UNKNOWN as UNKNOWN_SIZE
+from inspector.mirror.lines import Lines
 from inspector.mirror.tables import Delivered, Proof, Reason, Verdict
-from inspector.table import I64
+from inspector.table import I64, Bool
 
 UNPROVEN, DISCARDED, LEAKED, UNANSWERED = (int(v) for v in Verdict)
+SUSPECT = 8  # not a verdict yet: a downstream response that nothing but a mirror explains
 CONTENT, TIME, COUNT = int(Proof.CONTENT), int(Proof.TIME), int(Proof.COUNT)
 UNKNOWN, ORIGINAL, MIRROR, PROXY = (int(d) for d in Delivered)
 NO_LEG, GAP, SNAPLEN = int(Reason.NO_DOWNSTREAM_LEG), int(Reason.GAP), int(Reason.SNAPLEN)
 NO_ORIGINAL, AMBIGUOUS = int(Reason.ORIGINAL_NOT_CAPTURED), int(Reason.AMBIGUOUS)
-COMPLETE, CUT = int(Fact.COMPLETE), int(Fact.CUT)
-UPSTREAM_TIME, ENCODED = int(Mark.UPSTREAM_TIME), int(Mark.CONTENT_ENCODING)
+CUT = int(Fact.CUT)
+UPSTREAM_TIME = int(Mark.UPSTREAM_TIME)
+FAILED = 400  # status from which a proxy answers by itself
+LATE = 5_000_000  # ns: a copy leaves no later than this after its client was answered, where another was asked since
+CLOSE = 10_000_000  # ns by which clocks may differ that are taken for one
 CROWD = 4096  # downstream requests in flight together that are judged; beyond: ambiguous
-FAILED = 400  # status from which a reply of the proxy's own is reported by its missing x-envoy-upstream-service-time
-HEADERS = 1  # column of Lines.keys
 
 
-class Grounds(NamedTuple):
-    """What a judgement rests on beside `Lines`: (n,) int64 each, by row.
+class Judgement(NamedTuple):
+    """What became of one mirror's response. proof: Proof. The others as in the table of mirrors."""
 
-    certain: 1 where a downstream exchange is known to be its upstream one's. again: row of the next attempt of the same
-    request, -1 at the last. marks: Mark of the response. lossy: Lossy.
+    verdict: int
+    proof: int
+    reason: int
+    delivered: int
+
+
+class Given(NamedTuple):
+    """What is known of each downstream response, by row: (n,) each. by: int64, the upstream response that explains it
+    (equal, and no copy's), -1 without one. exact: int64, the same with equal header lines as well. contested: bool, another
+    matching would leave it without one. murky: bool, an upstream response that may explain it was not seen in whole.
+    elsewhere: bool, it is what some original of the proxy was given at another time, and no mirror ever. tied: bool, a
+    request id ties it to its upstream request. envoy: bool, its proxy marks what it passes on (x-envoy-upstream-service-
+    time). suspects: int64, how many mirrors may be the one whose response it is. copied: int64, 1 + the number of a server
+    that has a copy of its request, 0 without one.
     """
 
-    certain: I64
-    again: I64
-    marks: I64
-    lossy: I64
+    by: I64
+    exact: I64
+    contested: Bool
+    murky: Bool
+    elsewhere: Bool
+    tied: Bool
+    envoy: Bool
+    suspects: I64
+    copied: I64
 
 
 class Cases(NamedTuple):
     """The mirrors, and what is judged of them: (k,) int64 each, in the order of the mirror table.
 
-    mirror, original, downstream: rows of exchanges, -1 where there is none. judgement: as `pack` makes it. rivals: downstream
-    exchanges that it was judged for.
+    mirror, original, downstream: rows of exchanges, -1 where there is none. verdict, proof, reason, delivered: the judgement.
+    rivals: downstream exchanges that it was judged for. suspect: the downstream exchange that looks like its response, -1.
     """
 
     mirror: I64
     original: I64
     downstream: I64
-    judgement: I64
+    verdict: I64
+    proof: I64
+    reason: I64
+    delivered: I64
     rivals: I64
+    suspect: I64
 
 
 @kernel
-def pack(verdict: int, proof: int, reason: int, delivered: int) -> int:
-    """A judgement as one integer: verdict | proof << 4 | reason << 8 | delivered << 12."""
-    return verdict | (proof << 4) | (reason << 8) | (delivered << 12)
+def too_early(d: int, m: int, lines: Lines) -> bool:
+    """Rule `time`: the downstream had its whole answer, or no longer could get one, before the mirror's response can have come.
 
-
-@kernel
-def unseen(a: int, b: int, c: int, lines: Lines) -> int:
-    """Which loss takes the proof away: SNAPLEN where bytes of one of the three responses were cut, else GAP."""
-    nums = lines.nums
-    facts = nums[a, 1] | nums[b, 1]
-    if c >= 0:
-        facts |= nums[c, 1]
-    return SNAPLEN if facts & CUT != 0 else GAP
-
-
-@kernel
-def given(d: int, o: int, again: I64, lines: Lines) -> int:
-    """Whether the downstream was given the response of original `o` or of one of its later attempts.
-
-    1 yes, 0 no, -1 not told by the capture, -2 there is not a response. again: as in `Grounds`.
+    Times of two captures are not compared, for their clocks may differ; of one capture, packets must stand in the same order, for
+    its clock may have been set.
     """
-    best = -2
-    row = o
-    for _ in range(64):
-        if row < 0:
-            break
-        if lines.nums[row, 0] >= 0:
-            same = same_response(d, row, lines)
-            if same == 1:
-                return 1
-            if best == -2 or same == -1:
-                best = same
-        row = again[row]
-    return best
+    return (
+        lines.capture[d] == lines.capture[m]
+        and lines.over[d] >= 0
+        and lines.answered[m] >= 0
+        and lines.over[d] < lines.answered[m]
+        and lines.ended_in[d] < lines.begun_in[m]
+    )
 
 
 @kernel
-def outcome(d: int, o: int, m: int, lines: Lines, grounds: Grounds) -> int:
-    """Judge mirror `m` of original `o` (or -1), where `d` is its downstream exchange."""
-    nums = lines.nums
-    marks = grounds.marks
-    lossy = grounds.lossy
-    if nums[d, 0] < 0:
-        return pack(UNPROVEN, 0, GAP if lossy[d] & 1 != 0 else NO_LEG, UNKNOWN)
-    whole = nums[d, 1] & COMPLETE != 0
-    early = TIME if whole and nums[d, 4] >= 0 and nums[d, 4] < nums[m, 3] else 0
-    is_mirror = same_response(d, m, lines)
-    is_original = given(d, o, grounds.again, lines) if o >= 0 else -1
-    if o >= 0 and is_original == -2 and lossy[o] & 1 != 0:
-        is_original = -1
-    if o >= 0 and is_original == 1:
-        if is_mirror == 0:
-            return pack(DISCARDED, CONTENT | early, 0, ORIGINAL)
-        return pack(DISCARDED, COUNT | early, 0, ORIGINAL)
-    if early != 0:
-        return pack(DISCARDED, early, 0, PROXY if o >= 0 and (is_original == 0 or is_original == -2) else UNKNOWN)
-    if is_mirror == 1:
+def before_it_was_sent(d: int, m: int, lines: Lines) -> bool:
+    """Rule `cause`: the downstream had its whole answer before the copy was even sent."""
+    return (
+        lines.capture[d] == lines.capture[m]
+        and lines.over[d] >= 0
+        and lines.over[d] < lines.asked[m]
+        and lines.ended_in[d] < lines.sent_in[m]
+    )
+
+
+@kernel
+def own_lines(d: int, a: int, b: int, lines: Lines) -> int:
+    """How many header lines of response `d` are `a`'s and not `b`'s."""
+    count = 0
+    for k in range(lines.words_at[d], lines.words_at[d + 1]):
+        word = lines.words[k]
+        if has_line(a, word, lines) and not has_line(b, word, lines):
+            count += 1
+    return count
+
+
+@kernel
+def side(d: int, x: int, m: int, lines: Lines) -> int:
+    """Rule `fields`: 1 where header lines of `d` are mirror `m`'s and not `x`'s, and none the other way round; 0 where they are
+    `x`'s and not the mirror's; -1 where both have the same; 2 where they differ, but `d` does not show whose it has: the proxy
+    wrote them anew."""
+    if lines.fields[x] == lines.fields[m]:
+        return -1
+    of_m, of_x = own_lines(d, m, x, lines), own_lines(d, x, m, lines)
+    if of_m > 0 and of_x == 0:
+        return 1
+    return 0 if of_x > 0 and of_m == 0 else 2
+
+
+@kernel
+def own_reply(d: int, o: int, m: int, lines: Lines, given: Given) -> bool:
+    """Rule `own`: the proxy answered by itself. It failed, and does not name an upstream where it does so elsewhere, or its
+    original is seen to have had no answer. What a proxy made of a mirror's failure is not its own."""
+    if lines.status[d] < FAILED or lines.status[d] == lines.status[m]:
+        return False
+    if given.envoy[d] and lines.marks[d] & UPSTREAM_TIME == 0:
+        return True
+    return o >= 0 and lines.status[o] < 0 and lines.lossy[o] == 0
+
+
+@kernel
+def lost_of(a: int, b: int, lines: Lines) -> int:
+    """Which loss hides a response: SNAPLEN where bytes of one of the two were cut, else GAP."""
+    return SNAPLEN if (lines.facts[a] | lines.facts[b]) & CUT != 0 else GAP
+
+
+@kernel
+def explained(d: int, o: int, m: int, lines: Lines, given: Given) -> Judgement:
+    """Rule `content`, or `count`: an upstream response that is no copy's is equal to what the downstream was given."""
+    early = TIME if too_early(d, m, lines) else 0
+    likely = carries(d, m, lines)
+    if likely == 0:
+        return Judgement(DISCARDED, CONTENT | early, 0, ORIGINAL)
+    x = given.exact[d] if given.exact[d] >= 0 else given.by[d]
+    whose = side(d, x, m, lines) if likely == 1 else -1
+    if whose == 1:
+        if before_it_was_sent(d, m, lines):
+            return Judgement(DISCARDED, TIME, 0, ORIGINAL)
+        if given.murky[d]:
+            return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+        return Judgement(SUSPECT, 0, 0, MIRROR)
+    if whose == 0:
+        return Judgement(DISCARDED, CONTENT | early, 0, ORIGINAL)
+    if whose == 2:
+        return Judgement(DISCARDED, TIME, 0, ORIGINAL) if early != 0 else Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+    if given.contested[d]:
+        return Judgement(DISCARDED, TIME, 0, UNKNOWN) if early != 0 else Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+    return Judgement(DISCARDED, COUNT | early, 0, ORIGINAL)
+
+
+@kernel
+def unexplained(d: int, o: int, m: int, lines: Lines, given: Given) -> Judgement:
+    """No upstream response but a copy's is seen to be what the downstream was given."""
+    likely = carries(d, m, lines)
+    if before_it_was_sent(d, m, lines):
+        return Judgement(DISCARDED, TIME, 0, UNKNOWN)
+    if likely == 1:
         if o < 0:
-            return pack(UNPROVEN, 0, NO_ORIGINAL, UNKNOWN)
-        # Equal bytes show a leak only where the original answered otherwise, or is seen not to have answered at all.
-        if is_original == -1 or (is_original == -2 and lossy[o] & 2 != 0):
-            return pack(UNPROVEN, 0, unseen(d, m, o, lines), UNKNOWN)
-        return pack(LEAKED, 0, 0, MIRROR)
-    if nums[d, 0] != nums[m, 0]:
-        # Not the mirror's status: the original's, or a reply of the proxy's own.
-        if o >= 0 and nums[o, 0] == nums[d, 0] and is_original == -1:
-            return pack(DISCARDED, CONTENT, 0, ORIGINAL)
-        return pack(DISCARDED, CONTENT, 0, UNKNOWN if is_original == -1 else PROXY)
-    if is_mirror == -1 or is_original == -1:
-        return pack(UNPROVEN, 0, NO_ORIGINAL if o < 0 else unseen(d, m, o, lines), UNKNOWN)
-    # The mirror's status with a body that is neither's: the proxy's own reply, unless it recoded a body.
-    own = nums[d, 0] >= FAILED and marks[d] & UPSTREAM_TIME == 0
-    if own and (marks[d] ^ marks[m]) & ENCODED == 0:
-        return pack(DISCARDED, CONTENT, 0, PROXY)
-    return pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+            return Judgement(UNPROVEN, 0, NO_ORIGINAL, UNKNOWN)
+        if same_body(d, o, lines) == 1:  # the original's bytes as well, under a status that is neither's
+            return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+        if too_early(d, m, lines):  # the very bytes, but before they came: what was captured late may have come earlier
+            return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+        if given.murky[d] and lines.size[o] == UNKNOWN_SIZE:
+            return Judgement(UNPROVEN, 0, lost_of(o, d, lines), UNKNOWN)
+        if given.murky[d] or (given.contested[d] and not given.tied[d]):
+            return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+        return Judgement(SUSPECT, 0, 0, MIRROR)
+    if too_early(d, m, lines):
+        failed = o >= 0 and lines.status[o] < 0 and lines.lossy[o] == 0
+        return Judgement(DISCARDED, TIME, 0, PROXY if failed or own_reply(d, o, m, lines, given) else UNKNOWN)
+    if likely == -1:
+        return Judgement(UNPROVEN, 0, NO_ORIGINAL if o < 0 else lost_of(d, m, lines), UNKNOWN)
+    if own_reply(d, o, m, lines, given):
+        return Judgement(DISCARDED, CONTENT, 0, PROXY)
+    if given.elsewhere[d]:
+        return Judgement(DISCARDED, CONTENT, 0, UNKNOWN)
+    if o >= 0 and fits_in_part(d, o, m, lines):
+        return Judgement(DISCARDED, CONTENT, 0, ORIGINAL)
+    if given.murky[d]:
+        return Judgement(UNPROVEN, 0, lost_of(o, d, lines) if o >= 0 else GAP, UNKNOWN)
+    return Judgement(UNPROVEN, 0, AMBIGUOUS if o >= 0 else NO_ORIGINAL, UNKNOWN)
 
 
 @kernel
-def merge(a: int, b: int) -> int:
-    """What is true under both judgements: equal verdicts keep their common proofs, others are ambiguous."""
-    if a & 15 != b & 15:
-        return pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
-    if a & 15 == UNPROVEN:
-        return a if a == b else pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
-    delivered = (a >> 12) & 15
-    if delivered != (b >> 12) & 15:
-        delivered = UNKNOWN
-    proof = (a >> 4) & (b >> 4) & 15
-    if a & 15 == DISCARDED and proof == 0:
-        proof = ((a >> 4) | (b >> 4)) & 15
-    return pack(a & 15, proof, 0, delivered)
+def fits_in_part(d: int, o: int, m: int, lines: Lines) -> bool:
+    """Rule `part`: status, header lines and length are the original's as far as its bytes were seen, and none is the mirror's."""
+    return (
+        lines.status[o] == lines.status[d]
+        and same_body(d, o, lines) == -1
+        and lines.fields[o] == lines.fields[d]
+        and lines.total[o] != UNKNOWN_SIZE
+        and lines.total[o] == lines.total[d]
+    )
 
 
 @kernel
-def rival(other: int, d: int, o: int, m: int, lines: Lines, grounds: Grounds) -> bool:
-    """Whether downstream exchange `other`, in flight when the anchor was sent, could be the mirror's as well as `d`."""
-    anchor = o if o >= 0 else m
-    if grounds.certain[d] != 0 or grounds.certain[other] != 0 or other in (d, anchor, m):
+def outcome(d: int, o: int, m: int, lines: Lines, given: Given) -> Judgement:
+    """Judge mirror `m` of original `o` (or -1), if `d` is its downstream exchange."""
+    if lines.status[d] < 0:
+        if too_early(d, m, lines):
+            return Judgement(DISCARDED, TIME, 0, UNKNOWN)
+        if lines.silent[d]:
+            return Judgement(DISCARDED, CONTENT, 0, UNKNOWN)
+        return Judgement(UNPROVEN, 0, GAP if lines.lossy[d] & 1 != 0 else NO_LEG, UNKNOWN)
+    if given.by[d] >= 0:
+        return explained(d, o, m, lines, given)
+    return unexplained(d, o, m, lines, given)
+
+
+@kernel
+def merge(a: Judgement, b: Judgement) -> Judgement:
+    """Rule `every assignment`: what holds under both judgements. A suspect stays one: its response went down somewhere."""
+    if a.verdict == SUSPECT or b.verdict == SUSPECT:
+        return Judgement(SUSPECT, 0, 0, MIRROR)
+    if a.verdict != b.verdict:
+        return Judgement(UNPROVEN, 0, a.reason if a.verdict == UNPROVEN else b.reason, UNKNOWN)
+    if a.verdict == UNPROVEN:
+        return Judgement(UNPROVEN, 0, a.reason if a.reason == b.reason else AMBIGUOUS, UNKNOWN)
+    proof = a.proof & b.proof
+    if proof == 0:  # one is ruled out by its time, the others by what was answered
+        proof = COUNT if (a.proof | b.proof) & COUNT != 0 else CONTENT
+    return Judgement(a.verdict, proof, 0, a.delivered if a.delivered == b.delivered else UNKNOWN)
+
+
+@kernel
+def rival(other: int, d: int, anchor: int, m: int, lines: Lines, given: Given) -> bool:
+    """Whether downstream exchange `other` could be mirror `m`'s as well as `d`: it was asked before the copy was sent and could
+    still be answered then."""
+    if given.tied[d] or given.tied[other] or other in (d, anchor, m):
         return False
-    keys = lines.keys
-    if keys[d, HEADERS] == keys[anchor, HEADERS] and keys[other, HEADERS] != keys[anchor, HEADERS]:
+    if lines.asked[other] > lines.asked[m] and lines.capture[other] == lines.capture[m]:
         return False
-    return o < 0 or grounds.again[o] >= 0 or not answered_before(other, o, lines)
-
-
-@kernel
-def answered_before(d: int, o: int, lines: Lines) -> bool:
-    """Whether `d` was given a response (not the proxy's own error) before original `o` was answered."""
-    nums = lines.nums
-    return nums[o, 3] >= 0 and nums[d, 3] >= 0 and nums[d, 3] < nums[o, 3] and nums[d, 0] < 500
+    over = lines.until[other] >= 0 and lines.until[other] < lines.asked[m]
+    if over and (lines.until[other] < lines.asked[m] - LATE or given.copied[other] == lines.server[m] + 1):
+        return False
+    return lines.headers[d] != lines.headers[anchor] or lines.headers[other] == lines.headers[anchor]
 
 
 @kernel
@@ -170,7 +263,7 @@ def admit(ds: Grouped, low: int, family: int, at: int, lines: Lines, crowd: I64,
     """Add the downstream requests of `family` sent up to time `at` to the crowd: (next place in ds, size, was it full?)."""
     full = False
     while low < len(ds.row) and (
-        ds.group[low] < family or (ds.group[low] == family and lines.nums[ds.row[low], 5] <= at)
+        ds.group[low] < family or (ds.group[low] == family and lines.asked[ds.row[low]] <= at)
     ):
         if ds.group[low] == family:
             if size == CROWD:
@@ -183,15 +276,12 @@ def admit(ds: Grouped, low: int, family: int, at: int, lines: Lines, crowd: I64,
 
 
 @kernel
-def judge(js: Grouped, ds: Grouped, cases: Cases, lines: Lines, grounds: Grounds, crowd: I64) -> int:
-    """Judge the mirrors `js` (rows of `cases`, sorted by (family, time of the anchor)) over every downstream exchange that
-    could be theirs.
+def judge(js: Grouped, ds: Grouped, cases: Cases, lines: Lines, given: Given, crowd: I64) -> int:
+    """Judge the mirrors `js` (rows of `cases`, sorted by (family, time)) over every downstream exchange that could be theirs.
 
-    ds: downstream rows sorted by (family, time); groups are families, numbered alike. The anchor of a mirror is its original,
-    or itself without one. A rival is in flight when the anchor is sent, is not certainly another's, and has the same
-    end-to-end headers if the one chosen has. crowd: (CROWD,) scratch. Written: judgement and rivals of the cases.
+    ds: downstream rows sorted by (family, time); groups are families, numbered alike. crowd: (CROWD,) scratch. Written: the
+    judgement, rivals and suspect of the cases, and `given.suspects`.
     """
-    nums = lines.nums
     low = 0
     size = 0
     over = False
@@ -201,47 +291,78 @@ def judge(js: Grouped, ds: Grouped, cases: Cases, lines: Lines, grounds: Grounds
         o = cases.original[j]
         d = cases.downstream[j]
         anchor = o if o >= 0 else m
-        at = nums[anchor, 5]
-        low, size, full = admit(ds, low, js.group[i], at, lines, crowd, size)
+        low, size, full = admit(ds, low, js.group[i], lines.asked[m] + LATE, lines, crowd, size)
         over = over or full
-        result = outcome(d, o, m, lines, grounds)
+        found = outcome(d, o, m, lines, given)
+        suspect = d if found.verdict == SUSPECT else -1
+        if suspect >= 0:
+            given.suspects[d] += 1
         count = 1
         kept = 0
         for k in range(size):
             other = ds.row[crowd[k]]
-            if ds.group[crowd[k]] != js.group[i] or (nums[other, 3] >= 0 and nums[other, 3] < at):
+            gone = lines.until[other] >= 0 and lines.until[other] < lines.asked[m] - 2 * LATE
+            if ds.group[crowd[k]] != js.group[i] or gone:
                 continue
             crowd[kept] = crowd[k]
             kept += 1
-            if rival(other, d, o, m, lines, grounds):
+            if rival(other, d, anchor, m, lines, given):
                 count += 1
-                result = merge(result, outcome(other, o, m, lines, grounds))
+                seen = outcome(other, o, m, lines, given)
+                if seen.verdict == SUSPECT:
+                    given.suspects[other] += 1
+                    suspect = suspect if suspect >= 0 else other
+                found = merge(found, seen)
         size = kept
+        if lines.capture[m] != lines.capture[d] and not given.tied[d] and not at_once(m, o, lines):
+            found, suspect, count = across(ds, js.group[i], low, m, o, lines, given)
         if over and count > 1:
-            result = pack(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
-        cases.judgement[j] = result
+            found = Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+            suspect = -1
+        cases.verdict[j] = found.verdict
+        cases.proof[j] = found.proof
+        cases.reason[j] = found.reason
+        cases.delivered[j] = found.delivered
         cases.rivals[j] = count
+        cases.suspect[j] = suspect
     return 0
 
 
-def unpack(judgement: I64) -> tuple[I64, I64, I64, I64]:
-    """Verdict, proof, reason and delivered of each judgement."""
-    return judgement & 15, (judgement >> 4) & 15, (judgement >> 8) & 15, (judgement >> 12) & 15
+@kernel
+def at_once(m: int, o: int, lines: Lines) -> bool:
+    """Whether a copy and its original were sent together by their clocks, which then agree well enough for requests further
+    apart."""
+    return o >= 0 and abs(lines.asked[m] - lines.asked[o]) <= CLOSE
 
 
-def unanswered() -> int:
-    """The judgement of a mirror without a response."""
-    return int(UNANSWERED)
+@kernel
+def across(
+    ds: Grouped, family: int, low: int, m: int, o: int, lines: Lines, given: Given
+) -> tuple[Judgement, int, int]:
+    """Judge mirror `m` over all downstream requests of its family: the judgement, a suspect (-1: none), how many there are.
 
-
-def alone(reason: Reason) -> int:
-    """The judgement of a mirror without a downstream exchange."""
-    return int(UNPROVEN) | (int(reason) << 8)
-
-
-def discarded(proof: Proof, delivered: Delivered) -> int:
-    """The judgement of a mirror that was handed to nobody."""
-    return int(DISCARDED) | (int(proof) << 4) | (int(delivered) << 12)
+    The mirror was captured with another clock than they, so that times do not show which was open. low: a place in `ds`.
+    """
+    at = low
+    while at > 0 and ds.group[at - 1] >= family:
+        at -= 1
+    found = Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
+    suspect = -1
+    count = 0
+    while at < len(ds.row) and ds.group[at] == family:
+        d = ds.row[at]
+        at += 1
+        if d in (m, o):
+            continue
+        count += 1
+        if count > CROWD:
+            return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN), -1, count
+        seen = outcome(d, o, m, lines, given)
+        if seen.verdict == SUSPECT:
+            given.suspects[d] += 1
+            suspect = suspect if suspect >= 0 else d
+        found = seen if count == 1 else merge(found, seen)
+    return found, suspect, count
 
 
 def crowd() -> I64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from itertools import islice
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.evidence.masking import WORD_CLASSES, Mask
-from inspector.evidence.scrub_heads import SHORT_BODY, Scrubber
+from inspector.evidence.scrub_heads import GZIP_CONTENT, SHORT_BODY, SHORTEST_GZIP, Scrubber
 
 SCRUB = Scrubber(Mask(b"a key for tests only"))
 HEAD = b"""GET /users/alice%40example.com/orders?token=s3cr3t&v2.delay=0.4 HTTP/1.1\r
@@ -169,3 +170,13 @@ def test_a_hello_keeps_its_lengths_and_nothing_else():
 def test_a_hello_cut_anywhere(size):
     raw = hello(b"catalog.example.com")[:size]
     assert len(SCRUB.hello(raw)) == len(raw)
+
+
+@given(st.integers(SHORTEST_GZIP, 1 << 16), st.integers(0, (1 << 64) - 1), st.integers(0, 1 << 20))
+def test_a_gzip_body_becomes_one_whose_content_depends_on_the_content_alone(size, content, length):
+    new = b"".join(SCRUB.zipped(b"one", size, content, length))
+    assert len(new) == size
+    said = zlib.decompress(new, zlib.MAX_WBITS + 16)
+    assert bool(said) == bool(length)
+    again = b"".join(SCRUB.zipped(b"another", SHORTEST_GZIP + GZIP_CONTENT + size, content, length))
+    assert zlib.decompress(again, zlib.MAX_WBITS + 16)[: len(said)] == said

@@ -221,8 +221,13 @@ def test_a_leak():
 
 
 def test_no_leak_when_the_downstream_was_answered_before():
-    (m,) = mirrors(down(0, 5, body=b"v2 body"), up(1, 4, rid="a"), copy(1.2, 30, rid="a"))
+    (m,) = mirrors(down(0, 5, body=b"neither"), up(1, 4, rid="a"), copy(1.2, 30, rid="a"))
     assert (m.verdict, m.proof) == ("discarded", ["time"])
+
+
+def test_the_mirrors_very_bytes_are_no_proof_whenever_they_were_captured():
+    (m,) = mirrors(down(0, 5, body=b"v2 body"), up(1, 4, rid="a"), copy(1.2, 30, rid="a"))
+    assert (m.verdict, m.reason) == ("unproven", "ambiguous")
 
 
 def test_equal_answers_are_counted():
@@ -292,3 +297,22 @@ def test_match_limits_the_signs():
 def test_a_fan_out_with_one_request_id_is_no_mirror():
     calls = [up(1, 2, rid="a", host="b"), exchange(f"{P}:50009", V2, 1.1, 3, rid="a", host="c", headers="same")]
     assert mirrors(*calls) == []
+
+
+@pytest.mark.parametrize(("body", "verdict"), [(b"v2 body", "unproven"), (b"v1", "leaked")])
+def test_the_response_to_a_lost_attempt_may_be_what_the_client_got(body, verdict):
+    """The original failed, a second attempt's request was not captured, and its response is the mirror's."""
+    attempt = up(4, 6, n=2, body=body)
+    lost = {"request_time": -1, "request_end_time": -1, "request_packets": [], "request_facts": 0}
+    lost |= dict.fromkeys(("method", "target", "host", "request_id", "headers"), 0)
+    first = up(1, 3, rid="a", status=503, body=b"no")
+    (m,) = mirrors(down(0, 8, body=b"v2 body"), first, copy(1.5, 3, rid="a"), attempt | lost)
+    assert m.verdict == verdict
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interface_written_late_changes_no_verdict(late):
+    """The packets of the original's response stand behind the downstream's; their times, 1 ms before, show that they are late."""
+    answer = {"response_packets": [12_000]} if late else {}
+    (m,) = mirrors(down(0, 5), up(1, 4, rid="a") | answer, copy(1.5, 3, rid="a", body=b"v1"))
+    assert (m.verdict, m.proof) == ("discarded", ["count"])

@@ -21,6 +21,11 @@ def endpoint(text: str) -> tuple[int, int, int]:
     return (*parse_address(address), int(port))
 
 
+def _numbers(begins: float | None, until: float | None) -> list[int]:
+    """The packets of a response: numbers in order of time."""
+    return [int(at * 2000) + 2 for at in (begins, until) if at is not None and until is not None]
+
+
 def exchange(
     client: str,
     server: str,
@@ -47,8 +52,14 @@ def exchange(
     marks: int = 0,
     begins: float | None = None,
     lossy: bool = False,
+    lines: tuple[str, ...] = (),
+    over: float | None = None,
+    silent: bool = False,
 ) -> dict[str, Any]:
-    """One exchange: times in ms; until None means no response; begins: the response's first byte (default: until)."""
+    """One exchange: times in ms; until None means no response; begins: the response's first byte (default: until).
+
+    lines: header lines of the response, `name:value`. over: when an exchange without a complete response was over.
+    """
     text = [method, path, host, rid, xff, ""]
     raw = [t.encode() for t in text]
     ends = np.cumsum([len(r) for r in raw]).tolist()
@@ -68,10 +79,14 @@ def exchange(
         "status": status if answered else -1, "attempt": attempt,
         "request_bytes": len(sent), "response_bytes": len(body) if answered else 0,
         "request_hash": hash_bytes(sent), "response_hash": hash_bytes(body) if answered else 0,
-        "request_gap": 0, "response_gap": 0, "request_refused": 0, "response_refused": 0, "acknowledged": answered,
+        "response_decoded": hash_bytes(body) if answered else 0, "response_decoded_bytes": len(body) if answered else 0,
+        "request_gap": 0, "response_gap": 5 if answered and response_facts & Fact.BODY_GAP else 0,
+        "request_refused": 0, "response_refused": 0, "acknowledged": answered,
+        "over_time": START + int(over * MS) if over is not None else -1, "silent": silent,
         "trace": hash_bytes(trace.encode()) if trace else 0, "span": hash_bytes(span.encode()) if span else 0,
         "parent": hash_bytes(parent.encode()) if parent else 0, "headers": hash_bytes(headers.encode()),
-        "text": b"".join(raw), "request_packets": [1], "response_packets": [2] if answered else [],
+        "text": b"".join(raw), "response_lines": b"".join(hash_bytes(x.encode()).to_bytes(8, "little") for x in lines),
+        "request_packets": [int(at * 2000) + 1], "response_packets": _numbers(begins, until),
     }  # fmt: skip
     for name, value, end in zip(FIELDS, raw, ends, strict=True):
         row[f"{name}_end"] = end
@@ -85,13 +100,14 @@ def table(rows: list[dict[str, Any]]) -> Exchanges:
     rows = sorted(rows, key=lambda r: r["request_time"])
     columns: dict[str, Any] = {name: [r[name] for r in rows] for name in rows[0]}
     columns["id"] = np.arange(1, len(rows) + 1)
-    columns["text"] = Spans.of(Ragged.of(columns["text"]))
+    for name in ("text", "response_lines"):
+        columns[name] = Spans.of(Ragged.of(columns[name]))
     for name in ("request_packets", "response_packets"):
         columns[name] = Spans.of(Ragged.of(columns[name], np.int64))
     for name in list(columns):
         if name.endswith(("_hi", "_lo")) or name in (
             "method", "target", "host", "request_id", "xff", "trace", "span", "parent", "headers", "request_hash",
-            "response_hash",
+            "response_hash", "response_decoded",
         ):  # fmt: skip
             columns[name] = np.array(columns[name], np.uint64)
     return Exchanges.build(**columns)

@@ -181,6 +181,7 @@ def dicts(messages: Messages) -> list[dict[str, Any]]:
         row["facts"] = Fact(int(messages.facts[i]))
         row["request"] = starts.get(int(messages.request[i]), int(messages.request[i]))
         row |= {name: fields[name].bytes(i) for name in FIELDS}
+        row["lines"] = messages.text.bytes(i)[int(messages.content_type_end[i]) :]
         out.append(row)
     return out
 

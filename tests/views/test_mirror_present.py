@@ -57,7 +57,11 @@ def exchanges(n: int, rng: np.random.Generator) -> Exchanges:
         )
         for side in ("request", "response")
     }
-    return Exchanges(**columns, text=Spans.of(Ragged.of([b"".join(row) for row in words])), **packets)
+    runs = {
+        "text": Spans.of(Ragged.of([b"".join(row) for row in words])),
+        "response_lines": Spans.of(Ragged.of([b"" for _ in range(n)])),
+    }
+    return Exchanges(**columns, **runs, **packets)
 
 
 def mirrors(n: int, of: int, rng: np.random.Generator) -> Mirrors:

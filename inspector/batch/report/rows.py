@@ -33,7 +33,7 @@ SENDERS = 50_000  # (proxy, host) whose share is counted
 UPSTREAM = ("original", "other")  # legs that could have been mirrored
 _NUMBERS = ("id", "original_status", "mirror_status", "original_duration_ns", "mirror_duration_ns", "lag_ns")
 _FLAGS = ("status_same", "body_same", "headers_same")
-_TEXTS = ("host", "mirror_host", "original_server", "mirror_server", "proxy")
+_TEXTS = ("host", "mirror_host", "original_server", "mirror_server", "proxy", "downstream_client", "downstream_server")
 
 
 class MirrorReader:
@@ -47,7 +47,10 @@ class MirrorReader:
         self.since = since
         self.routes: list[Route] = []
         self.senders: dict[tuple[str | None, str | None], int] = {}
-        self.servers: dict[int, set[str | None]] = {}  # by sender: servers that originals went to
+        self.servers: dict[
+            int, set[str | None]
+        ] = {}  # by sender: servers of originals, and where clients beside it dial
+        self.dialled: dict[tuple[str | None, str | None], int] = {}  # (server, host) by which others reach a sender
         self.reasons: list[str] = []
         self._routes: dict[tuple[str | None, str | None], int] = {}
         self._parts: list[dict[str, I64]] = []
@@ -96,7 +99,7 @@ class MirrorReader:
         which, first = scan.together([(codes, len(texts)) for codes, texts in columns])
         routes, senders = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
         for i, row in enumerate(first.tolist()):
-            asked, copied, original, mirror, proxy = (texts[codes[row]] for codes, texts in columns)
+            asked, copied, original, mirror, proxy, client, server = (texts[codes[row]] for codes, texts in columns)
             to = copied if copied is not None and copied != asked else mirror
             routes[i] = self._route(asked if asked is not None else original, to)
             sender = (proxy, asked)
@@ -105,6 +108,11 @@ class MirrorReader:
             senders[i] = self.senders.get(sender, -1)
             if original is not None and senders[i] >= 0:
                 self.servers.setdefault(int(senders[i]), set()).add(original)
+            if client is not None and server is not None and senders[i] >= 0:
+                if host(client) == proxy:
+                    self.servers.setdefault(int(senders[i]), set()).add(server)
+                elif len(self.dialled) < SENDERS:
+                    self.dialled[server, asked] = int(senders[i])
         return routes[which], senders[which]
 
     def _route(self, asked: str | None, copied: str | None) -> int:
@@ -157,7 +165,8 @@ def asked(
     """Requests by (proxy, host) that mirrors come from, and how many exchanges play which part.
 
     As the share of one capture is counted (`inspection/counts.py`): all requests that the same proxy sent for the same
-    host, copies and retries left out; here over all captures, so that one in which nothing was copied counts too.
+    host or answered by itself, copies and retries left out; here over all captures, so that one in which nothing was
+    copied counts too.
     """
     legs: Counter[str] = Counter()
     size = min(slot, DAY)
@@ -193,7 +202,8 @@ def asked(
 
 
 def _senders(chunk: pa.Table, rows: I64, other: Bool, reader: MirrorReader, addresses: dict[str, str]) -> I64:
-    """The (proxy, host) of each of `rows`, -1 for none; a leg "other" counts where originals of it went to its server."""
+    """The (proxy, host) of each of `rows`, -1 for none; a leg "other" counts where originals of it went to its server, or the
+    proxy was asked for it and answered by itself."""
     columns = [scan.coded(chunk, name) for name in ("client", "host", "server")]
     client, texts = columns[0]
     used = np.zeros(len(texts), bool)
@@ -217,7 +227,8 @@ def _senders(chunk: pa.Table, rows: I64, other: Bool, reader: MirrorReader, addr
     for i, at in enumerate(first.tolist()):
         address, asked = names[parts[0][0][at]], columns[1][1][parts[1][0][at]]
         sender = reader.senders.get((address, asked), -1)
-        if parts[3][0][at] and columns[2][1][parts[2][0][at]] not in reader.servers.get(sender, ()):
-            sender = -1
+        server = columns[2][1][parts[2][0][at]]
+        if parts[3][0][at] and server not in reader.servers.get(sender, ()):
+            sender = reader.dialled.get((server, asked), -1)
         out[i] = sender
     return out[group]
