@@ -258,6 +258,8 @@ def units(draw: st.DrawFn) -> list[dict[str, Any]]:
                     mirror_status=None if same is None else 200 if same else 500,
                     lag_ns=draw(st.one_of(st.none(), st.integers(-99, 99))),
                     mirror_duration_ns=draw(st.one_of(st.none(), st.integers(0, 10**10))),
+                    downstream_client=draw(st.sampled_from([None, "10.0.0.5:9", "10.0.0.7:9"])),
+                    downstream_server=draw(st.sampled_from([None, "10.0.0.9:1"])),
                 )
             )  # fmt: skip
         exchanges = [

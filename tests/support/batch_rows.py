@@ -139,22 +139,23 @@ def _figures(
     }
     senders = {(m["proxy"], m["host"]) for m in mine}
     servers: dict[Any, set[str]] = {}
-    dialled: dict[Any, Any] = {}
+    dialled: dict[Any, set[Any]] = {}
     for m in everything:
         servers.setdefault((m["proxy"], m["host"]), set()).add(m["original_server"])
         if m["downstream_client"] is not None and m["downstream_server"] is not None:
             if m["downstream_client"].rpartition(":")[0].strip("[]") == m["proxy"]:
                 servers[m["proxy"], m["host"]].add(m["downstream_server"])
             else:
-                dialled[m["downstream_server"], m["host"]] = m["proxy"], m["host"]
+                dialled.setdefault((m["downstream_server"], m["host"]), set()).add((m["proxy"], m["host"]))
     here = {(m["unit"], m["proxy"], m["host"]) for m in mine}
     anywhere = {(m["unit"], m["proxy"], m["host"]) for m in everything}
     eligible = 0
     for x in exchanges:
         sender = (x["client"].rpartition(":")[0].strip("[]"), x["host"])
         upstream = x["leg"] == "original" or (x["leg"] == "other" and x["server"] in servers.get(sender, ()))
-        if x["leg"] == "other" and not upstream and (x["server"], x["host"]) in dialled:  # answered by the proxy itself
-            sender, upstream = dialled[x["server"], x["host"]], True
+        proxies = dialled.get((x["server"], x["host"]), ())
+        if x["leg"] == "other" and not upstream and len(proxies) == 1:  # answered by the proxy itself
+            (sender,), upstream = proxies, True
         where = (x["unit"], *sender)
         eligible += sender in senders and upstream and (where in here or where not in anywhere)
     both = [m for m in mine if m["original_duration_ns"] is not None and m["mirror_duration_ns"] is not None]

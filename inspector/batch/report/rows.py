@@ -111,8 +111,10 @@ class MirrorReader:
             if client is not None and server is not None and senders[i] >= 0:
                 if host(client) == proxy:
                     self.servers.setdefault(int(senders[i]), set()).add(server)
-                elif len(self.dialled) < SENDERS:
-                    self.dialled[server, asked] = int(senders[i])
+                elif (server, asked) in self.dialled or len(self.dialled) < SENDERS:
+                    known = self.dialled.setdefault((server, asked), int(senders[i]))
+                    if known != senders[i]:  # it leads to several proxies
+                        self.dialled[server, asked] = -1
         return routes[which], senders[which]
 
     def _route(self, asked: str | None, copied: str | None) -> int:
