@@ -78,7 +78,7 @@ class Scratch(NamedTuple):
     """A batch of n records and what is decoded of them, used again for each batch; the rows of each are named above.
 
     records: (9, n) int64, filled by a scanner. segments, fragments: (12, n) and (7, n) int64, as many as were found.
-    addresses: (4, n) uint64, beside the segments. datagrams: (4, n) of UDP that is no tunnel, `ends` the addresses beside it.
+    addresses: (4, n) uint64, beside the segments. datagrams: (4, n), UDP datagrams outside tunnels; `ends`: their addresses.
     """
 
     records: I64

@@ -1,6 +1,6 @@
 """Content codings undone while bodies pass: the length and the hash of what a coded response says, its bytes never kept.
 
-A proxy may encode, decode or encode anew what it hands on. The same content has the same hash with and without a coding.
+A proxy may encode, decode or recode what it passes on. Content has the same hash whatever its coding.
 """
 
 from __future__ import annotations

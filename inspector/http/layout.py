@@ -134,7 +134,7 @@ DEFLATE_CODE = 2
 BROTLI_CODE = 3
 ZSTD_CODE = 4
 
-LINES_KEPT = 32  # header lines of a response that are told apart
+LINES_KEPT = 32  # header lines of a response that are compared
 
 # Text fields, in the order of tables.FIELDS.
 T_METHOD = 0

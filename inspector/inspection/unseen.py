@@ -212,7 +212,7 @@ def _named(seen: InputCounts) -> bool:
 
 
 def _no_segment(seen: InputCounts) -> list[str]:
-    """Why there is no TCP; empty where the sentences on carriers and QUIC say so."""
+    """Why there is no TCP; empty where other sentences name what carries the packets, or QUIC."""
     if carriers(seen.carried) or seen.quic:
         return []
     if 2 * seen.broken > seen.packets:

@@ -10,7 +10,7 @@ import numpy as np
 from inspector.kernels.kernel import kernel
 from inspector.mirror.groups import Keyed, meeting, member, numbered
 from inspector.mirror.layout import Grouped, Mates
-from inspector.mirror.likeness import same_request_body, same_response
+from inspector.mirror.likeness import contradicts, same_request_body, same_response
 from inspector.mirror.lines import UNKNOWN, Lines
 from inspector.mirror.signs import Signs, blend
 from inspector.mirror.tables import Exchanges
@@ -89,9 +89,7 @@ def claim(ds: Grouped, lows: I64, xs: Grouped, skip: I64, lines: Lines, terms: T
 @kernel
 def fit(d: int, x: int, lines: Lines, terms: Terms) -> int:
     """How well upstream request `x` fits downstream request `d`; -1 where it cannot be its."""
-    if lines.trace[d] != 0 and lines.trace[x] != 0 and lines.trace[d] != lines.trace[x]:
-        return -1
-    if same_request_body(d, x, lines) == 0:
+    if contradicts(d, x, lines) or same_request_body(d, x, lines) == 0:
         return -1
     if not terms.late and lines.answered[d] >= 0 and lines.answered[x] > lines.answered[d]:
         return -1

@@ -11,7 +11,7 @@ from inspector.kernels.kernel import kernel
 from inspector.mirror.downstream import Served
 from inspector.mirror.groups import in_groups, numbered
 from inspector.mirror.layout import Grouped, nobody
-from inspector.mirror.likeness import same_request_body
+from inspector.mirror.likeness import contradicts, same_request_body
 from inspector.mirror.lines import Lines
 from inspector.mirror.signs import Signs, blend
 from inspector.table import I64
@@ -48,9 +48,7 @@ class Search(NamedTuple):
 @kernel
 def may_be_copied(d: int, x: int, lines: Lines) -> bool:
     """Whether `x` may have been sent for `d`, as far as identifiers and bodies go. A proxy may leave the body out."""
-    if lines.request_id[d] != 0 and lines.request_id[x] != 0 and lines.request_id[d] != lines.request_id[x]:
-        return False
-    if lines.trace[d] != 0 and lines.trace[x] != 0 and lines.trace[d] != lines.trace[x]:
+    if contradicts(d, x, lines):
         return False
     return lines.sent[x] == 0 or same_request_body(d, x, lines) != 0
 

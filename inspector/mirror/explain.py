@@ -8,7 +8,7 @@ from inspector.kernels.kernel import kernel
 from inspector.mirror.downstream import SCAN, Served, next_free
 from inspector.mirror.groups import in_groups, member, numbered
 from inspector.mirror.layout import Grouped, Mates, nobody
-from inspector.mirror.lines import SLACK, UNKNOWN, Lines, begun_before
+from inspector.mirror.lines import SLACK, UNKNOWN, Lines, given_in_time
 from inspector.mirror.signs import blend
 from inspector.mirror.tables import Lossy
 from inspector.mirror.verdict import UPSTREAM_TIME, Given
@@ -75,6 +75,7 @@ def explain(
     known = (lines.size != UNKNOWN) & (lines.status >= 0)
     own = np.maximum(mates.claimed, 0)
     plain = tied & known & (answer == answer[own]) & known[own] & given_by[own] & (lines.fields == lines.fields[own])
+    plain &= given_in_time(lines, own, np.arange(n))
     spent = np.zeros(n, bool)
     spent[own[plain]] = True
     d = np.flatnonzero(known[rows] & ~plain[rows])
@@ -93,6 +94,10 @@ def explain(
             exact = _coupled(lines, rows[d], blend(*of_d, fields[rows[d]]), x, blend(*of_x, fields[x]))
             exact[plain] = own[plain]
     murky = _murky(lines, rows, address, sender, family, given_by, mates, tied)
+    body = blend(lines.size, lines.digest)
+    like = member(blend(address, family[rows], body[rows]), blend(sender[x], family[whose], body[x]))
+    like &= (lines.size[rows] > 0) & (by[rows] < 0)
+    murky[rows[like]] = True  # an original's bytes, under a status that is not its own
     murky |= _unasked(lines, rows, address, sender, given_by, mirrors)
     return Given(
         by=by,
@@ -150,9 +155,7 @@ def _contested(lines: Lines, d: I64, of_d: I64, x: I64, of_x: I64, by: I64) -> B
         if len(ds) * len(xs) > CROWDED or len(keys) > FEW:
             out[ds] = True
             continue
-        apart = lines.capture[ds][:, None] != lines.capture[xs]
-        edges = (lines.asked[xs] >= lines.asked[ds][:, None] - SLACK) & begun_before(lines, xs, ds[:, None])
-        edges |= apart
+        edges = given_in_time(lines, xs, ds[:, None])
         reached = by[ds] < 0
         while True:
             more = reached | np.isin(by[ds], xs[edges[reached].any(axis=0)])

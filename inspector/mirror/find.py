@@ -14,15 +14,13 @@ from inspector.mirror.legs import legs
 from inspector.mirror.lines import Lines, over_before
 from inspector.mirror.lost_requests import effective_time, place
 from inspector.mirror.pairing import Candidates, by_family, confidence, match, retried
-from inspector.mirror.signs import Signs, blend, number, prepare
+from inspector.mirror.signs import Signs, blend, prepare
 from inspector.mirror.sites import joined
 from inspector.mirror.tables import NONE, NOTHING_HIDDEN, Exchanges, Hidden, Mirrors, Sign
 from inspector.mirror.unmarked import Rows, Unmarked, signs_of
 from inspector.table import I64, U8, Bool
 
-AHEAD = 50_000_000  # ns: an unmarked copy is sent no earlier than this before its original
-BEHIND = 1_000_000_000  # ns: and no later than this after the original or its downstream was answered
-MOSTLY = 0.8  # a server gets unmarked copies only when at least this part of its requests are beyond the count
+MOSTLY = 0.8  # the part of what a server is asked that must be checks
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ class _Work:
     mates: Mates
     lines: Lines
     served: Served
+    route: I64  # by row: a number of who sent it and which server was asked
     alone: Bool  # by row: a copy whose request the proxy answered by itself
     candidate: Bool  # by row: may be a copy
     helper: Bool  # by row: asked of a server that proxies ask before they route
@@ -67,6 +66,12 @@ class _Work:
     def open(self) -> Bool:
         """Upstream requests that are neither copies nor retries, as far as is known."""
         return self.upstream & (self.mates.original < 0) & ~self.retry & ~self.helper
+
+    def unpair(self, m: I64) -> None:
+        """The copies `m` are none."""
+        self.mates.fan[self.mates.original[m]] = 0
+        self.mates.original[m] = NONE
+        self.mates.signs[m] = 0
 
     def pair(self, family: I64, copies: Bool, originals: Bool, marked: bool) -> None:
         """Match within `family` and keep what the allowed signs carry."""
@@ -94,6 +99,10 @@ def find(
     server = blend(e.server_hi, e.server_lo, e.server_port)
     lines = Lines.of(e, s, server)
     s = joined(lines, s, upstream, window)
+    served = Served.of(e, s, upstream)
+    ids = e.request_id.view(np.int64)
+    borne = upstream & (ids != 0) & member(ids, ids[served.row])
+    lines = lines._replace(keeps_id=member(s.sender, s.sender[borne]))
     w = _Work(
         e=e,
         s=s,
@@ -103,7 +112,8 @@ def find(
         retry=retried(e, s.sender, upstream),
         mates=Mates.unknown(n),
         lines=lines,
-        served=Served.of(e, s, upstream),
+        served=served,
+        route=blend(s.sender, server),
         alone=np.zeros(n, bool),
         candidate=np.zeros(n, bool),
         helper=np.zeros(n, bool),
@@ -151,14 +161,11 @@ def _checks(w: _Work) -> None:
         return
     o = w.mates.original[m]
     first = over_before(w.lines, m, o)
-    numbers = number(w.s.sender[m], w.lines.server[m])
+    numbers, _ = numbered(w.route[m])
     share = np.bincount(numbers, first) / np.bincount(numbers)
     m = m[(share >= MOSTLY)[numbers]]
-    w.mates.fan[w.mates.original[m]] = 0
-    w.mates.original[m] = NONE
-    w.mates.signs[m] = 0
-    pair = blend(w.s.sender, w.lines.server)
-    w.helper |= member(pair, pair[m])
+    w.unpair(m)
+    w.helper |= member(w.route, w.route[m])
 
 
 def _unmarked(w: _Work) -> None:
@@ -191,7 +198,7 @@ def _spare(w: _Work, m: I64) -> None:
         return
     copies, originals = np.zeros(len(e), bool), w.open & (w.mates.downstream < 0) & (w.mates.fan == 0)
     copies[m] = True
-    originals &= ~member(blend(s.sender, w.lines.server), blend(s.sender[m], w.lines.server[m]))
+    originals &= ~member(w.route, w.route[m])
     w.pair(blend(s.sender, e.method, e.target), copies, originals, False)
     m = m[w.mates.original[m] >= 0]
     o, d = w.mates.original[m], w.mates.downstream[m]
@@ -222,13 +229,11 @@ def _retries(w: _Work) -> None:
     failed = (lines.status[o] >= 500) & over_before(lines, o, m)
     failed |= (lines.status[o] < 0) & (lines.over[o] >= 0) & (lines.over[o] <= lines.asked[m])
     # What gets requests that are no copies gets no copies: rule `nothing but copies`.
-    pair = blend(w.s.sender, lines.server)
-    failed |= member(pair[m], pair[w.open]) & ((lines.status[o] < 0) | (lines.status[o] >= 500))
-    gone = m[failed]
-    w.mates.fan[w.mates.original[gone]] = 0
-    w.mates.original[gone] = NONE
-    w.mates.signs[gone] = 0
-    w.retry[gone] = True
+    doubtful = (lines.status[o] < 0) | (lines.status[o] >= 500)
+    if doubtful.any():
+        failed |= member(w.route[m], w.route[w.open]) & doubtful
+    w.unpair(m[failed])
+    w.retry[m[failed]] = True
 
 
 def _filter(w: _Work) -> None:
@@ -236,9 +241,7 @@ def _filter(w: _Work) -> None:
     rows = np.flatnonzero(w.mates.original >= 0)
     w.mates.signs[rows] &= np.uint32(w.allowed | Sign.TIME | Sign.ORDER)
     carried = int(Sign.REQUEST_ID | Sign.SUFFIX | Sign.XFF | Sign.INTERNAL | Sign.TRACE | Sign.COUNT | Sign.CONTENT)
-    bad = rows[(w.mates.signs[rows] & np.uint32(carried)) == 0]
-    w.mates.original[bad] = NONE
-    w.mates.signs[bad] = 0
+    w.unpair(rows[(w.mates.signs[rows] & np.uint32(carried)) == 0])
 
 
 def _lone(w: _Work) -> Bool:

@@ -110,7 +110,12 @@ class Court:
         lines, m = self.lines, cases.mirror
         d = cases.suspect[held]
         out = np.zeros(len(held), bool)
-        vague = m[(cases.downstream < 0) | ((lines.status[m] < 0) & (lines.lossy[m] != 0)) | (lines.size[m] == UNKNOWN)]
+        vague = m[
+            (cases.downstream < 0)
+            | (cases.original < 0)
+            | ((lines.status[m] < 0) & (lines.lossy[m] != 0))
+            | (lines.size[m] == UNKNOWN)
+        ]
         loose = np.flatnonzero(~given.tied[d])
         if not len(vague) or not len(loose):
             return out

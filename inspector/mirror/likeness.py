@@ -23,6 +23,16 @@ def same_request_body(a: int, b: int, lines: Lines) -> int:
 
 
 @kernel
+def contradicts(d: int, x: int, lines: Lines) -> bool:
+    """Whether identifiers show that upstream request `x` was not sent for downstream request `d`: another trace, or another
+    request id at a proxy that passes its clients' ids on (a gateway may give each request an id of its own)."""
+    if lines.trace[d] != 0 and lines.trace[x] != 0 and lines.trace[d] != lines.trace[x]:
+        return True
+    both = lines.request_id[d] != 0 and lines.request_id[x] != 0 and lines.keeps_id[x]
+    return both and lines.request_id[d] != lines.request_id[x]
+
+
+@kernel
 def same_body(a: int, b: int, lines: Lines) -> int:
     """Whether the bodies of two responses are equal, content codings undone (RFC 9110 section 8.4)."""
     if lines.size[a] != UNKNOWN and lines.size[b] != UNKNOWN:

@@ -22,18 +22,17 @@ class Lines(NamedTuple):
     """Every exchange, by row: (n,) arrays. Texts are hashes, 0 where there is none; times are ns, -1 where there is none.
 
     Of the request: method, target, host, base_host (without the suffix), request_id, xff, xff_base (without its sender),
-    trace, span, parent, headers: uint64. attempt: int64, -1 unknown. signs: int64, bits SUFFIXED, XFF_OWN, INTERNAL.
-    server: int64, a number of the address and port asked. sender: int64, a number of who sent it, as captured. asked:
-    int64, when (when answered, where the request was lost). sent, sent_hash: its body; sent is UNKNOWN where bytes are
-    missing. sent_least: how many bytes it has at least.
+    trace, span, parent, headers: uint64. keeps_id: bool, its sender passes on the request ids of its clients. attempt:
+    int64, -1 unknown. signs: int64, bits SUFFIXED, XFF_OWN, INTERNAL. server: int64, a number of the address and port
+    asked. sender: int64, a number of who sent it, as captured. asked: int64, when (when answered, where the request was
+    lost). sent, sent_hash: its body; sent is UNKNOWN where bytes are missing. sent_least: how many bytes it has at least.
 
     Of the response: status: int64, -1 without one. answered, closed: int64, its first and last byte seen. ended: closed,
     but -1 where the last packet seen need not be its last. over: int64, from when on no byte of a response can follow.
     until: int64, the same where clients do not pipeline. silent: bool, the connection is seen to have ended without a byte
-    of a response. complete: bool. size, digest: its body once content codings are undone; size is UNKNOWN where it is not
-    wholly known. least, total: int64, bytes of the uncoded body at least, and in all (-1 unknown). coded: bool. fields:
-    uint64, an order-free hash of its end-to-end header lines. marks: int64 Mark. facts: int64 Fact. lossy: int64 Lossy.
-    capture: int64.
+    of a response. size, digest: its body once content codings are undone; size is UNKNOWN where it is not wholly known.
+    least, total: int64, bytes of the uncoded body at least, and in all (-1 unknown). coded: bool. fields: uint64, an order-
+    free hash of its end-to-end header lines. marks: int64 Mark. facts: int64 Fact. lossy: int64 Lossy. capture: int64.
 
     sent_in, begun_in, ended_in: int64, the packets of the request's first byte, and of the response's first and last (-1: none).
     """
@@ -43,6 +42,7 @@ class Lines(NamedTuple):
     host: U64
     base_host: U64
     request_id: U64
+    keeps_id: Bool
     xff: U64
     xff_base: U64
     trace: U64
@@ -64,7 +64,6 @@ class Lines(NamedTuple):
     over: I64
     until: I64
     silent: Bool
-    complete: Bool
     size: I64
     digest: U64
     least: I64
@@ -97,6 +96,7 @@ class Lines(NamedTuple):
             host=e.host,
             base_host=s.base_host,
             request_id=e.request_id,
+            keeps_id=np.zeros(len(e), bool),
             xff=e.xff,
             xff_base=s.xff_base,
             trace=e.trace,
@@ -118,7 +118,6 @@ class Lines(NamedTuple):
             over=over,
             until=_until(e, over),
             silent=e.silent,
-            complete=(facts & np.uint32(Fact.COMPLETE)) != 0,
             size=np.where(whole, e.response_decoded_bytes, UNKNOWN),
             digest=e.response_decoded,
             least=e.response_bytes,
@@ -146,6 +145,13 @@ def begun_before(lines: Lines, x: I64, d: I64) -> Bool:
     apart = lines.answered[d] - lines.answered[x]
     by_time = (apart != 0) & (np.abs(apart) <= SLACK)
     return np.where(by_time, apart > 0, lines.begun_in[x] < lines.begun_in[d])
+
+
+def given_in_time(lines: Lines, x: I64, d: I64) -> Bool:
+    """Where the responses of rows `x` can have been given to the requests of rows `d`: asked for after them, and there before
+    their answers began. Times of two captures are not compared. `explain.fits` is the same for one pair."""
+    in_time = (lines.asked[x] >= lines.asked[d] - SLACK) & begun_before(lines, x, d)
+    return np.where(lines.capture[d] == lines.capture[x], in_time, True)
 
 
 def over_before(lines: Lines, a: I64, b: I64) -> Bool:

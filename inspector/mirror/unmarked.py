@@ -11,7 +11,7 @@ from inspector.mirror.enclosing import BEHIND, Enclosed, enclosing
 from inspector.mirror.groups import member, numbered
 from inspector.mirror.layout import Mates, nobody
 from inspector.mirror.likeness import shared_lines
-from inspector.mirror.lines import UNKNOWN, Lines, begun_before, over_before
+from inspector.mirror.lines import UNKNOWN, Lines, given_in_time, over_before
 from inspector.mirror.signs import Signs, blend, number
 from inspector.mirror.tables import NONE, Exchanges, Sign
 from inspector.table import I64, Bool
@@ -140,11 +140,6 @@ class Unmarked:
         same = (lines.status[d] == lines.status[x]) & (lines.size[d] == lines.size[x])
         return known & same & (lines.digest[d] == lines.digest[x])
 
-    def _in_time(self, d: I64, x: I64) -> Bool:
-        """Whether the upstream response was there when the downstream one began."""
-        lines = self.lines
-        return np.where(lines.capture[d] == lines.capture[x], begun_before(lines, x, d), True)
-
     def _roles(self, rows: I64, around: Enclosed, outside: I64) -> I64:
         """By sender and server: 1 its answers reach clients, -1 they do not, 0 that is not known (rule `roles`).
 
@@ -155,7 +150,7 @@ class Unmarked:
         x = rows[(around.downstream[rows] >= 0) & (around.open[rows] == 1)]
         role = np.zeros(self.servers, np.int64)
         d = around.downstream[x]
-        equal = self._equal(d, x) & self._in_time(d, x)
+        equal = self._equal(d, x) & given_in_time(lines, x, d)
         n = len(self.e)
         shared = np.zeros(len(x), np.int64)
         shared_lines(d, x, lines, shared)

@@ -178,8 +178,6 @@ def unexplained(d: int, o: int, m: int, lines: Lines, given: Given) -> Judgement
     if likely == 1:
         if o < 0:
             return Judgement(UNPROVEN, 0, NO_ORIGINAL, UNKNOWN)
-        if same_body(d, o, lines) == 1:  # the original's bytes as well, under a status that is neither's
-            return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
         if too_early(d, m, lines):  # the very bytes, but before they came: what was captured late may have come earlier
             return Judgement(UNPROVEN, 0, AMBIGUOUS, UNKNOWN)
         if given.murky[d] and lines.size[o] == UNKNOWN_SIZE:

@@ -174,7 +174,7 @@ def by_time(s: Seen) -> Iterator[Wrong]:
 
 
 def delivered(s: Seen) -> Iterator[Wrong]:
-    """What the downstream leg was given is told wrongly."""
+    """`delivered` names another giver than the true one."""
     v, d, m = s.view, s.downstream, s.mirror
     if v.delivered == "unknown" or d is None or m is None or "order" in v.paired_by:
         return
@@ -264,7 +264,7 @@ def leg_of(truth: Truth, leg: Any, taken: dict[tuple[str, int], int]) -> Exchang
             if (leg.path is None or e.request.target == leg.path) and (leg.method in (None, e.request.method))
         ]
         both = fits or both
-    if len(both) > 1:  # views are in order of time: equal requests in one packet are told apart by their numbers
+    if len(both) > 1:  # views are in order of time: equal requests in one packet differ by their numbers
         order = sorted(both, key=lambda e: e.number)
         seen = taken.setdefault(("id", leg.id), len([k for k in taken if k[0] == str(order[0].number)]))
         taken[str(order[0].number), leg.id] = 1

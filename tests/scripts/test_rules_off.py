@@ -66,8 +66,8 @@ RULES = [
         "false discarded",
     ),
     Without(
-        "every assignment: merge", as_kernel(verdict, "merge", lambda a, _: a), {"equal-in-parallel", "leak-whole"}, {"none"},
-        "false discarded", 60,
+        "every assignment: merge", as_kernel(verdict, "merge", lambda a, _: a), {"leak-foreign"}, {"lost-response"},
+        "false discarded", 40,
     ),
     Without("elsewhere", instead_of(judging.Court, "_strays", lambda *_: None), {"leak-foreign"}, set(), "false discarded"),
     Without("checks", instead_of(find, "_checks", lambda _: None), {"authorization", "rate-limit"}, set(), "false mirror"),
